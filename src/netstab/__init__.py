@@ -1,0 +1,15 @@
+"""netstab: what does learning-rate decay do in training?
+
+A map of the package, in the order in which data flows through it:
+
+* `params`      params.yaml as validated, frozen models
+* `study/`      schedules of the interventions and the tree of pasts they share (pure)
+* `data/`       images: from archives to checked tensors, and to batches
+* `training/`   model, engine, states and their store: no epoch is trained twice
+* `measure/`    what is evaluated on a state
+* `evidence/`   figures and charts from the runs' histories (no torch)
+* `stages/`     one entry a DVC stage; `cli` holds the commands that are not stages
+* `paths`, `errors`   where files lie, what is refused
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,30 @@
+"""What netstab refuses, and why. Every message names what was wrong and what to do."""
+
+
+class NetstabError(Exception):
+    """Base of every error that a user can cause and can do something about."""
+
+
+class ParameterError(NetstabError):
+    """`params.yaml` cannot be used; carries every fault found, each named by its key.
+
+    Attributes:
+        faults: one line a fault, `key: what is wrong; what to do`.
+    """
+
+    def __init__(self, source: str, faults: list[str]) -> None:
+        self.faults = faults
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        super().__init__("\n".join([f"{source}: {count}", *(f"  {fault}" for fault in faults)]))
+
+
+class DataError(NetstabError):
+    """Images or labels are missing, damaged, unsafe to read, or other than promised."""
+
+
+class StoreError(NetstabError):
+    """The store of states cannot be read or written."""
+
+
+class TrainingError(NetstabError):
+    """Training was refused or had to stop."""

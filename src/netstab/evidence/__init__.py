@@ -1,0 +1,1 @@
+"""From the runs' histories to figures, curves and a page. No torch here."""

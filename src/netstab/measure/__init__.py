@@ -1,0 +1,1 @@
+"""What is evaluated on a state of the network."""

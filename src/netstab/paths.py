@@ -1,0 +1,63 @@
+"""Where every file of the study lies. No other module spells a path of the project."""
+
+import os
+from pathlib import Path
+
+from netstab.errors import NetstabError
+
+PARAMS = Path("params.yaml")
+MANIFEST = Path("data/manifest.json")
+PREPARED = Path("data/prepared")
+METRICS = Path("metrics")
+RUNS = METRICS / "runs"
+VARIANTS = METRICS / "variants"
+CURVES = METRICS / "curves.csv"
+REPORT = METRICS / "report.html"
+
+NUMERICS = Path(__file__).parent / "training" / "numerics.json"
+
+
+def project_root(start: Path | None = None) -> Path:
+    """Nearest folder from `start` (default: the current one) upwards that holds the project.
+
+    Raises:
+        NetstabError: there is none.
+    """
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / PARAMS).is_file() and (folder / "dvc.yaml").is_file():
+            return folder
+    raise NetstabError(
+        f"{start}: no params.yaml and dvc.yaml here or above. "
+        "Change into a checkout of netstab and try again."
+    )
+
+
+def main_root() -> Path:
+    """The user's own checkout, also from within a temporary copy that `dvc exp run` made.
+
+    DVC names it to its stages in `DVC_ROOT`. Relative paths in `data.source`, the store and
+    downloads belong to it, so that temporary copies share them.
+    """
+    named = os.environ.get("DVC_ROOT")
+    return Path(named) if named else project_root()
+
+
+def store_root() -> Path:
+    """Folder of the store of states: `NETSTAB_STORE`, or `.netstab/store` in the main checkout."""
+    named = os.environ.get("NETSTAB_STORE")
+    return Path(named).expanduser() if named else main_root() / ".netstab" / "store"
+
+
+def downloads() -> Path:
+    """Folder that keeps downloaded archives, so that each is fetched once."""
+    return main_root() / ".netstab" / "downloads"
+
+
+def run_dir(run: str) -> Path:
+    """Folder of one run's small files, e.g. `metrics/runs/expB-64-0`.
+
+    It holds `history.csv` (a row an epoch), `metrics.json` (final figures) and
+    `provenance.json` (what trained it, where, how long).
+    """
+    return RUNS / run

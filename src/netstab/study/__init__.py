@@ -1,0 +1,1 @@
+"""What to train: schedules as pure data, and the tree of pasts that runs share."""

@@ -1,0 +1,177 @@
+"""The interventions: baseline, outpost, experiments A to D of the article, and the user's own.
+
+Each is one short function from parameters (and a block) to a schedule. Source: "Proposing a new
+effect of learning rate decay - Network Stability" (2020).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from netstab.errors import NetstabError
+from netstab.params import ARTICLE_EXPERIMENTS, FROZEN, Decay, Params
+from netstab.study.schedule import Frozen, Schedule, Setting, build
+
+REFERENCES = ("baseline", "outpost")
+COMPARED_WITH: dict[str, tuple[str, ...]] = {
+    "expA": ("outpost",),
+    "expB": ("baseline",),
+    "expC": ("baseline", "outpost"),
+    "expD": ("baseline", "outpost"),
+    "own": ("baseline", "outpost"),
+}
+"""The references that the article draws each experiment with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One intervention: an experiment, and the block (or, for `own`, the name) it is tried on."""
+
+    experiment: str
+    block: str | None = None
+
+    @property
+    def name(self) -> str:
+        """`baseline`, `expB-64`, `own-warm_restart`: in stage, file and curve names."""
+        return self.experiment if self.block is None else f"{self.experiment}-{self.block}"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One variant trained with one seed."""
+
+    variant: Variant
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """`expB-64-0`: variant and seed."""
+        return f"{self.variant.name}-{self.seed}"
+
+
+def variants(params: Params) -> list[Variant]:
+    """Every variant that the parameters ask for: references, experiments, own."""
+    return [
+        *(Variant(name) for name in REFERENCES),
+        *(
+            Variant(experiment, block)
+            for experiment in ARTICLE_EXPERIMENTS
+            if experiment in params.experiments
+            for block in params.blocks
+        ),
+        *(Variant("own", name) for name in params.own),
+    ]
+
+
+def runs(params: Params) -> list[Run]:
+    """Every run that the parameters ask for, seed by seed."""
+    return [Run(variant, seed) for seed in params.seeds for variant in variants(params)]
+
+
+def find_variant(params: Params, name: str) -> Variant:
+    """The variant of a name.
+
+    Raises:
+        NetstabError: the parameters ask for no such variant.
+    """
+    known = {variant.name: variant for variant in variants(params)}
+    if name not in known:
+        raise NetstabError(f"{name}: is not a variant; known are {', '.join(known)}")
+    return known[name]
+
+
+def schedule(params: Params, variant: Variant) -> Schedule:
+    """The schedule of a variant, with every epoch at scale."""
+    setting = _SETTINGS[variant.experiment](params, variant.block or "")
+    return build(params.train.run_epochs, params.train.batch_size, setting)
+
+
+_Settings = Callable[[str, int], Setting]
+
+
+def baseline(params: Params, _block: str) -> _Settings:
+    """The initial rate throughout."""
+    return lambda part, epoch: params.train.learning_rate
+
+
+def outpost(params: Params, _block: str) -> _Settings:
+    """Step decay in every block."""
+    return lambda part, epoch: _decayed(params, params.outpost, epoch)
+
+
+def exp_a(params: Params, block: str) -> _Settings:
+    """Step decay in one block alone."""
+    return lambda part, epoch: (
+        _decayed(params, params.expA, epoch)
+        if part in params.blocks[block]
+        else params.train.learning_rate
+    )
+
+
+def exp_b(params: Params, block: str) -> _Settings:
+    """No decay; from an epoch on, all blocks but one are frozen."""
+    freeze = params.train.at_scale(params.expB.freeze_epoch)
+    return lambda part, epoch: (
+        _frozen(params)
+        if part not in params.blocks[block] and epoch >= freeze
+        else params.train.learning_rate
+    )
+
+
+def exp_c(params: Params, block: str) -> _Settings:
+    """Step decay in one block alone; from an epoch on, all others are frozen."""
+    freeze = params.train.at_scale(params.expC.freeze_epoch)
+
+    def setting(part: str, epoch: int) -> Setting:
+        if part in params.blocks[block]:
+            return _decayed(params, params.expC, epoch)
+        return _frozen(params) if epoch >= freeze else params.train.learning_rate
+
+    return setting
+
+
+def exp_d(params: Params, block: str) -> _Settings:
+    """Step decay in every block; from an epoch on, all blocks but one are frozen."""
+    freeze = params.train.at_scale(params.expD.freeze_epoch)
+    return lambda part, epoch: (
+        _frozen(params)
+        if part not in params.blocks[block] and epoch >= freeze
+        else _decayed(params, params.expD, epoch)
+    )
+
+
+def own(params: Params, name: str) -> _Settings:
+    """The user's own changes: block -> epoch -> rate or `frozen`, each until the next."""
+    changes = {
+        part: sorted(
+            (params.train.at_scale(int(epoch)), change) for epoch, change in by_epoch.items()
+        )
+        for block, by_epoch in params.own[name].items()
+        for part in params.blocks[block]
+    }
+
+    def setting(part: str, epoch: int) -> Setting:
+        in_force = [change for start, change in changes.get(part, []) if start <= epoch]
+        latest = in_force[-1] if in_force else params.train.learning_rate
+        return _frozen(params) if latest == FROZEN else float(latest)
+
+    return setting
+
+
+_SETTINGS: dict[str, Callable[[Params, str], _Settings]] = {
+    "baseline": baseline,
+    "outpost": outpost,
+    "expA": exp_a,
+    "expB": exp_b,
+    "expC": exp_c,
+    "expD": exp_d,
+    "own": own,
+}
+
+
+def _decayed(params: Params, decay: Decay, epoch: int) -> float:
+    steps = sum(epoch >= params.train.at_scale(start) for start in decay.decay_epochs)
+    return params.train.learning_rate * decay.decay_factor**steps
+
+
+def _frozen(params: Params) -> Frozen:
+    return Frozen.LIVE if params.freeze.batch_norm == "live" else Frozen.EVAL

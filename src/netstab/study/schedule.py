@@ -1,0 +1,122 @@
+"""A schedule says, for every epoch and part, the learning rate or that the part is frozen."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby
+from typing import Any
+
+from netstab.params import PARTS
+
+
+class Frozen(StrEnum):
+    """A part whose weights and biases stand still; the value is its batch-norm mode."""
+
+    LIVE = "frozen-live"
+    """Batch statistics used, running statistics updated."""
+    EVAL = "frozen-eval"
+    """Running statistics used, and unchanged."""
+
+
+Setting = float | Frozen
+"""What a part does in an epoch: its learning rate, or how it is frozen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of epochs with the same settings.
+
+    Attributes:
+        start: first epoch in which it is in force.
+        end: first epoch in which it no longer is.
+        settings: one a part, in the order of `PARTS`.
+        batch_size: images a step.
+    """
+
+    start: int
+    end: int
+    settings: tuple[Setting, ...]
+    batch_size: int
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Names of the parts that are not frozen, from input to output."""
+        return tuple(p for p, s in zip(PARTS, self.settings, strict=True) if s not in _FROZEN)
+
+    def setting(self, part: str) -> Setting:
+        """The setting of a part."""
+        return self.settings[PARTS.index(part)]
+
+
+_FROZEN = tuple(Frozen)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Phases without gaps, from epoch 0 to the end; neighbours differ, so equal is equal."""
+
+    phases: tuple[Phase, ...]
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs."""
+        return self.phases[-1].end
+
+    @property
+    def changes(self) -> tuple[int, ...]:
+        """Epochs at which a setting changes."""
+        return tuple(phase.start for phase in self.phases[1:])
+
+    def at(self, epoch: int) -> Phase:
+        """The phase in force in an epoch.
+
+        Raises:
+            IndexError: the epoch is not of this schedule.
+        """
+        for phase in self.phases:
+            if phase.start <= epoch < phase.end:
+                return phase
+        raise IndexError(f"epoch {epoch} is not within 0 ... {self.epochs - 1}")
+
+    def before(self, epoch: int) -> list[dict[str, Any]]:
+        """The schedule restricted to the epochs before `epoch`, as plain data for hashing."""
+        return [
+            {
+                "epochs": min(phase.end, epoch) - phase.start,
+                "batch_size": phase.batch_size,
+                "settings": dict(zip(PARTS, phase.settings, strict=True)),
+            }
+            for phase in self.phases
+            if phase.start < epoch
+        ]
+
+    def shared_epochs(self, other: "Schedule") -> int:
+        """Number of first epochs in which two schedules agree."""
+        shared = 0
+        for mine, theirs in zip(self.phases, other.phases, strict=False):
+            if (mine.settings, mine.batch_size) != (theirs.settings, theirs.batch_size):
+                break
+            shared = min(mine.end, theirs.end)
+            if mine.end != theirs.end:
+                break
+        return shared
+
+
+def build(
+    epochs: int, batch_size: int, setting: Callable[[str, int], Setting]
+) -> Schedule:
+    """The schedule in which part p in epoch e has `setting(p, e)`.
+
+    Rates are rounded to 12 digits, so that 0.1 * 0.1 and 0.01 are the same rate, and runs that
+    state it either way share their past.
+    """
+
+    def settings(epoch: int) -> tuple[Setting, ...]:
+        found = (setting(part, epoch) for part in PARTS)
+        return tuple(s if isinstance(s, Frozen) else float(f"{s:.12g}") for s in found)
+
+    phases = []
+    for values, group in groupby(range(epochs), key=settings):
+        members = list(group)
+        phases.append(Phase(members[0], members[-1] + 1, values, batch_size))
+    return Schedule(tuple(phases))

@@ -1,0 +1,1 @@
+"""Training: from a state and a schedule to the next state."""
