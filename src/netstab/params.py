@@ -236,7 +236,9 @@ def read(path: Path) -> Params:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ParameterError(str(path), ["is missing; restore it: git checkout -- params.yaml"]) from None
+        raise ParameterError(
+            str(path), ["is missing; restore it: git checkout -- params.yaml"]
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ParameterError(str(path), [f"cannot be read: {error}"]) from error
     try:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from netstab.errors import NetstabError
-from netstab.params import ARTICLE_EXPERIMENTS, FROZEN, Decay, Params
+from netstab.params import ARTICLE_EXPERIMENTS, FROZEN, Change, Decay, Params
 from netstab.study.schedule import Frozen, Schedule, Setting, build
 
 REFERENCES = ("baseline", "outpost")
@@ -141,7 +141,7 @@ def exp_d(params: Params, block: str) -> _Settings:
 
 def own(params: Params, name: str) -> _Settings:
     """The user's own changes: block -> epoch -> rate or `frozen`, each until the next."""
-    changes = {
+    changes: dict[str, list[tuple[int, Change]]] = {
         part: sorted(
             (params.train.at_scale(int(epoch)), change) for epoch, change in by_epoch.items()
         )

@@ -102,9 +102,7 @@ class Schedule:
         return shared
 
 
-def build(
-    epochs: int, batch_size: int, setting: Callable[[str, int], Setting]
-) -> Schedule:
+def build(epochs: int, batch_size: int, setting: Callable[[str, int], Setting]) -> Schedule:
     """The schedule in which part p in epoch e has `setting(p, e)`.
 
     Rates are rounded to 12 digits, so that 0.1 * 0.1 and 0.01 are the same rate, and runs that

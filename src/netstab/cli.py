@@ -1,0 +1,118 @@
+"""The command line: `netstab plan`, `netstab store`, `netstab study`. Stages are not here."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from netstab import params, paths
+from netstab.data.manifest import read_manifest
+from netstab.errors import DataError, NetstabError
+from netstab.training.ledger import OFFICIAL, Dataset, Ledger, numerics_version
+from netstab.training.store import Store
+
+app = typer.Typer(
+    help="What does learning-rate decay do in training? The study itself runs with `dvc repro`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+store_app = typer.Typer(help="The store of states, which lets no epoch be trained twice.")
+app.add_typer(store_app, name="store", no_args_is_help=True)
+
+
+@app.command()
+def plan() -> None:
+    """Draw the tree of shared pasts: who branches from whom, what is stored, what it will take."""
+    with _refusals():
+        from netstab.commands import plan as command
+
+        command.draw(_ledger(), _console())
+
+
+@app.command()
+def study(
+    size: Annotated[str, typer.Argument(help="demo, mini or article.")],
+    source: Annotated[
+        str | None, typer.Option(help="Archive, folder or URL with the images; see README.md.")
+    ] = None,
+    override: Annotated[
+        list[str] | None, typer.Option("-S", help="Further overrides, as for dvc exp run.")
+    ] = None,
+) -> None:
+    """Run the whole study in a supported size, as a DVC experiment of its own."""
+    with _refusals():
+        from netstab.commands import study as command
+
+        command.run(size, source, override or [], _console())
+
+
+@store_app.command("ls")
+def store_ls() -> None:
+    """List the states that are stored, and what the current parameters want them for."""
+    with _refusals():
+        from netstab.commands import store as command
+
+        command.table(_ledger(), _console())
+
+
+@store_app.command("verify")
+def store_verify() -> None:
+    """Check every state to its last byte; damaged ones are set aside. Exit 1 if there were any."""
+    with _refusals():
+        from netstab.training.housekeeping import verify
+
+        sound, aside = verify(Store(paths.store_root()))
+        _console().print(f"{sound} states are sound, {aside} were set aside")
+        raise typer.Exit(1 if aside else 0)
+
+
+@store_app.command("gc")
+def store_gc(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go.")] = False,
+) -> None:
+    """Remove what the current params.yaml has no use for; other branches may still want it."""
+    with _refusals():
+        from netstab.training.housekeeping import garbage, remove
+
+        found = garbage(_ledger())
+        size = sum(path.stat().st_size for path in found)
+        states = sum(path.suffix == ".json" for path in found)
+        _console().print(
+            f"{len(found)} files ({states} states, {size / 1e6:,.1f} MB) are of no use to the "
+            "current params.yaml. Metrics stay; only time is lost if a state is wanted again."
+        )
+        if dry_run or not found:
+            return
+        if not yes:
+            typer.confirm("Remove them?", abort=True)
+        remove(found)
+        _console().print("removed")
+
+
+def _ledger() -> Ledger:
+    root = paths.project_root()
+    content = params.read(root / paths.PARAMS)
+    try:
+        dataset = Dataset.prepared(read_manifest(root))
+    except DataError:
+        # A plan can be drawn before the data is there; nothing in the store can match it.
+        dataset = OFFICIAL[content.data.dataset]
+    return Ledger(content, dataset, Store(paths.store_root()), numerics_version())
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except NetstabError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def _console() -> Console:
+    return Console(highlight=False)

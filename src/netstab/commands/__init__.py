@@ -1,0 +1,1 @@
+"""What the command line does beside the stages, one file a command."""

@@ -1,0 +1,26 @@
+"""`netstab store ls`: what is stored, and what for."""
+
+from rich.console import Console
+from rich.table import Table
+
+from netstab.training.housekeeping import entries
+from netstab.training.ledger import Ledger
+
+
+def table(ledger: Ledger, console: Console) -> None:
+    """Print a line a state, and their sum."""
+    found = entries(ledger)
+    listing = Table("key", "trained by", "epoch", "MB", "wanted for", box=None, pad_edge=False)
+    for entry in found:
+        record = entry.record
+        listing.add_row(
+            record.key[:12],
+            record.run,
+            str(record.epoch),
+            f"{record.size / 1e6:.1f}",
+            entry.wanted_for or "[dim]nothing in the current params.yaml[/dim]",
+        )
+    if found:
+        console.print(listing)
+    total = sum(entry.record.size for entry in found)
+    console.print(f"{len(found)} states, {total / 1e6:,.1f} MB in {ledger.store.root}")

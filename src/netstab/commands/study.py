@@ -1,0 +1,108 @@
+"""`netstab study SIZE`: the whole study in a supported size, as a DVC experiment of its own."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from ruamel.yaml import YAML
+
+from netstab import paths
+from netstab.errors import NetstabError
+from netstab.evidence.terminal import read_summaries, summary_table
+from netstab.training.ledger import spoken
+
+SIZES = Path("sizes.yaml")
+
+
+def run(size: str, source: str | None, extra: list[str], console: Console) -> None:
+    """Run the study in a temporary workspace and copy its results to `SIZE/`, which git ignores.
+
+    The working tree and the branch stay as they are; the experiment can be seen with
+    `dvc exp show`.
+
+    Raises:
+        NetstabError: there is no such size, or a stage failed.
+    """
+    root = paths.project_root()
+    overrides = [*_overrides(root / SIZES, size), *_source(size, source), *extra]
+    started = time.monotonic()
+    _dvc(root, ["exp", "remove", "--quiet", size], check=False)
+    arguments = [word for override in overrides for word in ("-S", override)]
+    code = _dvc(root, ["exp", "run", "--temp", "--name", size, *arguments], check=False)
+    if code:
+        raise NetstabError(
+            f"the study stopped (dvc exit code {code}); see above. Nothing trained is lost: "
+            "the same command goes on from the last saved state"
+        )
+    target = _copy_results(root, size)
+    console.print(summary_table(read_summaries(target / paths.VARIANTS.name)))
+    console.print(f"took {spoken(time.monotonic() - started)}")
+    console.print(f"report: {target / paths.REPORT.name}", soft_wrap=True)
+
+
+def _overrides(path: Path, size: str) -> list[str]:
+    sizes: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load(path.read_text())
+    if size not in sizes:
+        raise NetstabError(f"{size}: is not a size; {path.name} has {', '.join(sizes)}")
+    return [f"{key}={_plain(value)}" for key, value in sizes[size].items()]
+
+
+def _plain(value: object) -> str:
+    """A value as DVC's -S reads it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def _source(size: str, source: str | None) -> list[str]:
+    if source is None:
+        return []
+    if size == "demo":
+        raise NetstabError("demo takes no images: it uses scikit-learn's digits; try mini")
+    if "://" not in source:
+        path = Path(source).expanduser().resolve()
+        if not path.exists():
+            raise NetstabError(f"{source}: is not there; name an archive or a folder of images")
+        source = str(path)
+    # Quoted for the override's own grammar, in which = and , have a meaning.
+    quoted = source.replace("\\", "\\\\").replace("'", "\\'")
+    return [f"data.source='{quoted}'"]
+
+
+def _dvc(root: Path, arguments: list[str], *, check: bool) -> int:
+    # Stage commands run the PATH's python: it has to be the one of this environment.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=root,
+        env={**os.environ, "PATH": path},
+        check=check,
+    ).returncode
+
+
+def _copy_results(root: Path, size: str) -> Path:
+    """Copy the experiment's committed metrics to `SIZE/`; returns that folder."""
+    listing = _git(root, "for-each-ref", "--format=%(refname)", "refs/exps").decode()
+    found = [line for line in listing.splitlines() if line.rsplit("/", 1)[-1] == size]
+    if not found:
+        raise NetstabError(f"dvc made no experiment named {size}; see its messages above")
+    archive = _git(root, "archive", "--format=tar", found[0], str(paths.METRICS))
+    target = root / size
+    shutil.rmtree(target, ignore_errors=True)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(target, filter="data")
+    for path in (target / paths.METRICS).iterdir():
+        path.rename(target / path.name)
+    (target / paths.METRICS).rmdir()
+    return target
+
+
+def _git(root: Path, *arguments: str) -> bytes:
+    return subprocess.run(["git", *arguments], cwd=root, check=True, stdout=subprocess.PIPE).stdout

@@ -1,0 +1,50 @@
+"""DVC stages `reference`, `train` and `own`: one variant, one seed."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netstab import params, paths
+from netstab.data.manifest import read_manifest
+from netstab.errors import NetstabError
+from netstab.study.experiments import Run, find_variant
+from netstab.training import runfiles
+from netstab.training.ledger import Dataset, Ledger, numerics_version
+from netstab.training.store import Store
+
+
+def main(
+    variant: Annotated[str, typer.Argument(help="Such as baseline, expB-64 or own-NAME.")],
+    seed: Annotated[int, typer.Argument(help="One of params.yaml's seeds.")],
+) -> None:
+    """Train a run to its end, from what the store has, and write its files under metrics/runs."""
+    try:
+        content = params.read(paths.PARAMS)
+        manifest = read_manifest()
+        run = Run(find_variant(content, variant), seed)
+        store = Store(paths.store_root())
+        ledger = Ledger(content, Dataset.prepared(manifest), store, numerics_version())
+        record = ledger.finished(run)
+        if record is None or record.interim:
+            # Only now torch: a run that is complete is collected without it.
+            from netstab.training.job import train
+
+            record = train(ledger, run, manifest)
+        data = {
+            "name": manifest.name,
+            "official": manifest.official,
+            "content_sha256": manifest.content_sha256,
+        }
+        runfiles.write(run, record, data, root=Path())
+    except NetstabError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last saved state", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+if __name__ == "__main__":
+    typer.run(main)

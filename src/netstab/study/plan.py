@@ -1,0 +1,176 @@
+"""Runs as a tree of shared segments, and the key under which a state is stored.
+
+Two runs of a seed whose schedules agree up to epoch e have the same state at e, so the runs of a
+seed form a tree: its edges are segments, each trained once.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from netstab.params import Params
+from netstab.study.experiments import REFERENCES, Variant, schedule, variants
+from netstab.study.schedule import Phase, Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of epochs that every run of `variants` goes through.
+
+    Attributes:
+        start: first epoch of the stretch.
+        end: first epoch after it; the state there is kept.
+        variants: whose past or whole life this is; the first one gives the segment its name.
+        children: what follows at `end`, empty where runs end.
+    """
+
+    start: int
+    end: int
+    variants: tuple[Variant, ...]
+    children: tuple["Segment", ...]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs to train in this segment and all below it."""
+        return self.end - self.start + sum(child.epochs for child in self.children)
+
+    def walk(self) -> Iterator["Segment"]:
+        """This segment and all below it, parents first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The runs of one seed: schedules by variant, and the segments they share."""
+
+    schedules: dict[Variant, Schedule]
+    roots: tuple[Segment, ...]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that have to be trained when every segment is trained once."""
+        return sum(root.epochs for root in self.roots)
+
+    @property
+    def epochs_apart(self) -> int:
+        """Epochs that separate runs would train."""
+        return sum(schedule.epochs for schedule in self.schedules.values())
+
+    def segments(self) -> Iterator[Segment]:
+        """Every segment, parents first."""
+        for root in self.roots:
+            yield from root.walk()
+
+
+def tree(params: Params) -> Tree:
+    """The tree of one seed (all seeds have the same one)."""
+    schedules = {variant: schedule(params, variant) for variant in variants(params)}
+    return Tree(schedules, _grow(tuple(schedules), 0, schedules))
+
+
+def _grow(
+    members: tuple[Variant, ...], start: int, schedules: dict[Variant, Schedule]
+) -> tuple[Segment, ...]:
+    """Segments that begin at `start`, for variants that share everything before it."""
+    groups: dict[Any, list[Variant]] = {}
+    for variant in members:
+        if start < schedules[variant].epochs:
+            phase = schedules[variant].at(start)
+            groups.setdefault((phase.settings, phase.batch_size), []).append(variant)
+    segments = []
+    for group in groups.values():
+        first = schedules[group[0]]
+        end = min(first.shared_epochs(schedules[other]) for other in group)
+        segments.append(Segment(start, end, tuple(group), _grow(tuple(group), end, schedules)))
+    return tuple(segments)
+
+
+def kept_epochs(params: Params, whole: Tree, variant: Variant) -> list[int]:
+    """Epochs at which the state of a run is kept, in rising order; the last is its end.
+
+    Branch points of the tree on the run's way, its end, and for the references one every
+    `runtime.keep_every` epochs, so that a moved intervention finds a state near by.
+    """
+    kept = {segment.end for segment in whole.segments() if variant in segment.variants}
+    if variant.experiment in REFERENCES:
+        every = max(1, params.train.at_scale(params.runtime.keep_every))
+        kept |= set(range(every, whole.schedules[variant].epochs, every))
+    return sorted(kept)
+
+
+def identity(params: Params, seed: int, *, data: str, numerics: int) -> dict[str, Any]:
+    """Everything but the schedule that determines a state, in full and never as a difference.
+
+    The `train` section goes in without what the schedule states (epochs, rate, batch size).
+    The blocks are absent: they only name which parts a schedule changes.
+
+    Args:
+        params: the parameters.
+        seed: of initialisation, order and augmentation.
+        data: content hash of the prepared tensors.
+        numerics: version of the numbers that the code computes.
+    """
+    in_schedule = {"epochs", "time_scale", "learning_rate", "batch_size"}
+    return {
+        "numerics": numerics,
+        "data": data,
+        "model": params.model.model_dump(),
+        "train": params.train.model_dump(exclude=in_schedule),
+        "seed": seed,
+    }
+
+
+def state_key(who: dict[str, Any], schedule: Schedule, epoch: int) -> str:
+    """SHA-256 (hex) that names the state at the start of `epoch`: identity and past, no more."""
+    text = json.dumps(
+        {**who, "schedule": schedule.before(epoch)}, sort_keys=True, separators=(",", ":")
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A stretch of epochs that is still to be trained, within one phase."""
+
+    variant: Variant
+    phase: Phase
+    epochs: int
+
+
+def outstanding(whole: Tree, stored: Callable[[Variant, int], bool]) -> list[Work]:
+    """What a seed still needs, given which states are stored.
+
+    Args:
+        whole: the tree.
+        stored: whether the state of a variant at the start of an epoch is in the store.
+    """
+    work: list[Work] = []
+    for root in whole.roots:
+        _needs_start(root, whole, stored, work)
+    return work
+
+
+def _needs_start(
+    segment: Segment, whole: Tree, stored: Callable[[Variant, int], bool], work: list[Work]
+) -> bool:
+    """Whether the state at the segment's start is needed; adds the work in and below it."""
+    variant = segment.variants[0]
+    schedules = [whole.schedules[v] for v in segment.variants]
+    end_is_wanted = any(s.epochs == segment.end for s in schedules)
+    for child in segment.children:
+        # Every child is asked: each adds its own work.
+        end_is_wanted = _needs_start(child, whole, stored, work) or end_is_wanted
+    if not end_is_wanted:
+        return False
+    found = next(
+        (e for e in range(segment.end, segment.start, -1) if stored(variant, e)), segment.start
+    )
+    for phase in whole.schedules[variant].phases:
+        epochs = min(phase.end, segment.end) - max(phase.start, found)
+        if epochs > 0:
+            work.append(Work(variant, phase, epochs))
+    return found == segment.start

@@ -1,0 +1,77 @@
+"""The processor that trains, and the settings that its bits depend on."""
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from netstab.errors import TrainingError
+from netstab.params import Runtime, Train
+from netstab.training.ledger import usable_cores
+
+
+def choose(runtime: Runtime) -> torch.device:
+    """The device that `runtime.device` asks for; `auto` prefers CUDA.
+
+    Raises:
+        TrainingError: a CUDA device is asked for, and there is none (or not that many).
+    """
+    available = torch.cuda.is_available()
+    if runtime.device == "auto":
+        return torch.device("cuda" if available else "cpu")
+    device = torch.device(runtime.device)
+    if device.type == "cuda" and (device.index or 0) >= (
+        torch.cuda.device_count() if available else 0
+    ):
+        raise TrainingError(
+            f"runtime.device: {runtime.device} is not there; "
+            "set it to auto or cpu, or make the device visible"
+        )
+    return device
+
+
+def configure(train: Train, runtime: Runtime) -> int:
+    """Set what numbers depend on beside the code; returns the number of CPU threads.
+
+    Threads, TF32, determinism and the choice of cuDNN's algorithms, set explicitly in every
+    process, since each changes rounding.
+    """
+    threads = runtime.threads or usable_cores()
+    torch.set_num_threads(threads)
+    fp32 = "tf32" if train.tf32 else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = fp32
+    torch.backends.cudnn.conv.fp32_precision = fp32  # type: ignore[attr-defined]
+    if train.deterministic:
+        # Read by cuBLAS when it is first used: two buffers of 4 MiB give it a fixed workspace.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(train.deterministic)
+    torch.backends.cudnn.benchmark = not train.deterministic
+    return threads
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What a segment was trained on."""
+
+    device: str
+    device_type: str
+    torch: str
+    threads: int
+    host: str
+
+
+def hardware(device: torch.device, threads: int) -> Hardware:
+    """Describe the device for provenance."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return Hardware(name, device.type, torch.__version__, threads, platform.node())
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,91 @@
+"""One run as a job: refuse what would take days, load the data, train, report."""
+
+import torch
+from numpy import ndarray
+
+from netstab.data.batches import Images, to_device
+from netstab.data.manifest import Manifest
+from netstab.data.tensors import load
+from netstab.errors import TrainingError
+from netstab.study.experiments import Run
+from netstab.study.plan import Work
+from netstab.training import device as devices
+from netstab.training import trajectory
+from netstab.training.engine import Engine
+from netstab.training.ledger import Ledger, spoken
+from netstab.training.model import ResNet18, block_parameters
+from netstab.training.progress import Reporter
+from netstab.training.store import Record
+
+PATIENCE_S = 6 * 3600.0
+"""A run that would take longer than this on a CPU is refused unless the CPU was asked for."""
+
+
+def train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
+    """Train a run to its end on the device that the parameters ask for.
+
+    Raises:
+        NetstabError: the run is refused (see `refuse_days`), the data is not what the manifest
+            says, a loss is not finite, or a state cannot be saved.
+    """
+    runtime = ledger.params.runtime
+    device = devices.choose(runtime)
+    threads = devices.configure(ledger.params.train, runtime)
+    refuse_days(ledger, run, device, threads)
+
+    def build() -> tuple[Engine, Images, Images, devices.Hardware]:
+        model = ResNet18(ledger.params.model.width, manifest.image_shape[2], len(manifest.classes))
+        block_parameters(model, ledger.params.blocks)
+        engine = Engine(model, ledger.params.train, device, compiled=runtime.compile)
+        return (engine, *load_images(ledger, manifest, device), devices.hardware(device, threads))
+
+    workshop = trajectory.Workshop(build)
+    with Reporter(ledger, run, gpu=device.type == "cuda", threads=threads) as reporter:
+        record = trajectory.train(ledger, run, workshop, reporter.epoch_done)
+    reporter.study()
+    return record
+
+
+def refuse_days(ledger: Ledger, run: Run, device: torch.device, threads: int) -> None:
+    """Refuse a run that would take days on a CPU, unless `runtime.device` says cpu.
+
+    Raises:
+        TrainingError: with an estimate for the run and for the study, and the ways out.
+    """
+    if device.type != "cpu" or ledger.params.runtime.device != "auto":
+        return
+    phases = ledger.schedule(run).phases
+    found = ledger.resume(run).epoch
+    rest = [Work(run.variant, p, p.end - max(p.start, found)) for p in phases if p.end > found]
+    seconds, measured = ledger.seconds(rest, gpu=False, threads=threads)
+    if seconds <= PATIENCE_S:
+        return
+    study = [w for of_seed in ledger.outstanding().values() for w in of_seed]
+    study_seconds, _ = ledger.seconds(study, gpu=False, threads=threads)
+    raise TrainingError(
+        f"{run.name}: no CUDA device is there, and on this CPU ({threads} threads) the run would "
+        f"take {'about' if measured else 'roughly'} {spoken(seconds)}, the study "
+        f"{spoken(study_seconds)}. Ways out: a smaller size (make demo, make mini ARCHIVE=...), "
+        "a machine with a CUDA device, or the CPU on purpose: -S runtime.device=cpu"
+    )
+
+
+def load_images(ledger: Ledger, manifest: Manifest, device: torch.device) -> tuple[Images, Images]:
+    """Training and validation images on the device, checked against the manifest."""
+    arrays = load(manifest)
+
+    def split(pixels: ndarray, labels: ndarray, padding: int) -> Images:
+        return to_device(
+            torch.from_numpy(pixels),
+            torch.from_numpy(labels),
+            mean=list(manifest.mean),
+            std=list(manifest.std),
+            padding=padding,
+            device=device,
+            dtype=torch.float32,
+        )
+
+    return (
+        split(arrays.train_images, arrays.train_labels, ledger.params.train.crop_padding),
+        split(arrays.test_images, arrays.test_labels, 0),
+    )

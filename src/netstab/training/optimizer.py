@@ -1,0 +1,35 @@
+"""SGD with one parameter group a part, so that a phase sets each part's rate or freezes it."""
+
+import torch
+from torch import nn
+
+from netstab.params import Train
+from netstab.study.schedule import Frozen, Phase
+from netstab.training.model import by_part
+
+
+def sgd(model: nn.Module, train: Train) -> torch.optim.SGD:
+    """SGD with momentum (Sutskever et al. 2013, in torch's form), decay on every parameter."""
+    groups = [
+        {"params": list(parameters.values()), "part": part}
+        for part, parameters in by_part(model).items()
+    ]
+    return torch.optim.SGD(
+        groups, lr=train.learning_rate, momentum=train.momentum, weight_decay=train.weight_decay
+    )
+
+
+def apply_rates(optimizer: torch.optim.SGD, phase: Phase) -> None:
+    """Give each part its rate; a frozen part loses its momentum and starts anew if it thaws.
+
+    `model.apply_modes` has taken the gradients of frozen parts, and SGD passes over parameters
+    without one: no decay, no momentum, not one bit.
+    """
+    for group in optimizer.param_groups:
+        setting = phase.setting(group["part"])
+        if isinstance(setting, Frozen):
+            group["lr"] = 0.0
+            for parameter in group["params"]:
+                optimizer.state.pop(parameter, None)
+        else:
+            group["lr"] = setting

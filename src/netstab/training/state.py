@@ -1,0 +1,72 @@
+"""Everything that a run is at an epoch boundary, as named tensors."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from netstab.errors import StoreError
+from netstab.training.engine import Engine
+from netstab.training.model import same_layout_copy
+
+Tensors = dict[str, Tensor]
+"""`model.NAME` (parameters and buffers) and `momentum.NAME` (of parts that have one), CPU."""
+
+
+def capture(engine: Engine) -> Tensors:
+    """Copy the state of an engine."""
+    tensors = {f"model.{name}": t for name, t in engine.model.state_dict().items()}
+    for name, parameter in engine.model.named_parameters():
+        momentum = engine.optimizer.state.get(parameter, {}).get("momentum_buffer")
+        if momentum is not None:
+            tensors[f"momentum.{name}"] = momentum
+    return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
+
+
+def restore(engine: Engine, tensors: Tensors) -> None:
+    """Put an engine into a captured state, in its own memory layout."""
+    same_layout_copy(
+        engine.model,
+        {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")},
+    )
+    engine.optimizer.state.clear()
+    for name, parameter in engine.model.named_parameters():
+        if f"momentum.{name}" in tensors:
+            momentum = torch.empty_like(parameter, requires_grad=False)
+            momentum.copy_(tensors[f"momentum.{name}"])
+            engine.optimizer.state[parameter]["momentum_buffer"] = momentum
+    engine.leave()
+
+
+def equal(left: Tensors, right: Tensors) -> bool:
+    """Whether two states have the same tensors to the bit (-0.0 and 0.0 differ, NaNs agree)."""
+    return left.keys() == right.keys() and all(
+        t.dtype == right[n].dtype and t.shape == right[n].shape and _bytes(t) == _bytes(right[n])
+        for n, t in left.items()
+    )
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    raw: bytes = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return raw
+
+
+def write(tensors: Tensors, path: Path) -> None:
+    """Write a state as a safetensors file: plain numbers, nothing that could be executed."""
+    # Bytes first: the library's own writer reports a full disk as an error of the format.
+    path.write_bytes(save(tensors))
+
+
+def read(path: Path) -> Tensors:
+    """Read what `write` wrote.
+
+    Raises:
+        StoreError: the file is no safetensors file.
+    """
+    try:
+        tensors: Tensors = load_file(path)
+    except SafetensorError as error:
+        raise StoreError(f"{path}: is no readable state ({error})") from error
+    return tensors
