@@ -4,6 +4,7 @@ Height and width of the input are free; at width 64, three channels and ten clas
 11,173,962 parameters.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -77,24 +78,26 @@ def _layer(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     return nn.Sequential(BasicBlock(inputs, outputs, stride), BasicBlock(outputs, outputs, 1))
 
 
+@torch.no_grad()
 def initialise(model: nn.Module, seed: int) -> None:
-    """Draw every parameter from the seed alone: the same on every device.
+    """Draw every parameter from the seed alone: the same on every device and in every dtype.
 
     Convolutions: normal, variance 2 / fan-out (He et al. 2015, 1502.01852). Batch norm: weight 1,
     bias 0. Head: uniform within 1 / sqrt(inputs), torch's default.
     """
-    draw = generator(seed, "initialisation")
+    random = generator(seed, "initialisation")
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(
-                module.weight, mode="fan_out", nonlinearity="relu", generator=draw
-            )
+            fan_out = module.out_channels * math.prod(module.kernel_size)
+            drawn = torch.empty(module.weight.shape).normal_(generator=random)
+            module.weight.copy_(drawn * math.sqrt(2 / fan_out))
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
         elif isinstance(module, nn.Linear):
             bound = module.in_features**-0.5
-            nn.init.uniform_(module.weight, -bound, bound, generator=draw)
-            nn.init.uniform_(module.bias, -bound, bound, generator=draw)
+            for parameter in (module.weight, module.bias):
+                drawn = torch.empty(parameter.shape).uniform_(-bound, bound, generator=random)
+                parameter.copy_(drawn)
 
 
 def by_part(model: nn.Module) -> dict[str, dict[str, nn.Parameter]]:

@@ -1,0 +1,180 @@
+"""The engine computes what the naive trainer computes, and frozen parts stand still."""
+
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+from netstab.data.batches import draw_epoch, training_batches
+from netstab.errors import TrainingError
+from netstab.params import PARTS, Params
+from netstab.study.schedule import Frozen, Phase, Setting
+from netstab.training import state, trajectory
+from netstab.training.model import ResNet18
+from netstab.training.optimizer import apply_rates
+from tests import small
+from tests.reference import NaiveTrainer
+
+PATTERNS = {
+    "nothing frozen": (),
+    "all but 64": ("layer2", "layer3", "layer4", "head"),
+    "all but 128": ("stem", "layer1", "layer3", "layer4", "head"),
+    "all but 256": ("stem", "layer1", "layer2", "layer4", "head"),
+    "all but 512": ("stem", "layer1", "layer2", "layer3"),
+    "all but the head": ("stem", "layer1", "layer2", "layer3", "layer4"),
+    "everything": PARTS,
+}
+MODES = list(Frozen)
+
+
+def phase(frozen: tuple[str, ...], mode: Frozen, *, start: int = 0, rate: float = 0.1) -> Phase:
+    settings: tuple[Setting, ...] = tuple(mode if p in frozen else rate for p in PARTS)
+    return Phase(start, start + 1, settings, batch_size=8)
+
+
+def fresh(study: Params, *, double: bool = True, compiled: bool = False) -> trajectory.Engine:
+    torch.set_num_threads(1)
+    engine = small.engine(study, double=double, compiled=compiled)
+    trajectory.start(engine, 5)
+    return engine
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_engine_matches_the_naive_trainer_over_100_steps(pattern: str, mode: Frozen) -> None:
+    # 34 steps an epoch: one of the trunk, then one frozen (the third thaws, with new momentum).
+    study = small.params()
+    engine = fresh(study)
+    naive = NaiveTrainer(ResNet18(2, 3, small.CLASSES).double(), study.train)
+    naive.model.load_state_dict(engine.model.state_dict())
+    training = small.images(2, dtype=torch.float64, count=272)
+    phases = [
+        phase((), mode),
+        phase(PATTERNS[pattern], mode, start=1, rate=0.01),
+        phase((), mode, start=2),
+    ]
+    for epoch, now in enumerate(phases):
+        row = engine.epoch(now, training, training, 9, epoch)
+        draws = draw_epoch(272, 8, padding=2, flip=True, seed=9, epoch=epoch)
+        steps = list(naive.steps(now, training, draws))
+        assert row["train_loss"] == pytest.approx(sum(s[0] for s in steps) / 34, abs=1e-8, rel=1e-8)
+        assert row["train_top1_pct"] == pytest.approx(100 * sum(s[1] for s in steps) / 272)
+    expected = naive.model.state_dict()
+    for name, tensor in engine.model.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], atol=1e-8, rtol=1e-8, msg=name)
+    assert len(steps) * len(phases) >= 100
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_frozen_parts_do_not_move_by_one_bit(pattern: str, mode: Frozen) -> None:
+    study = small.params()
+    engine = fresh(study, double=False)
+    training = small.images(2)
+    engine.epoch(phase((), mode), training, training, 0, 0)
+    before = state.capture(engine)
+    frozen = PATTERNS[pattern]
+    engine.epoch(phase(frozen, mode, start=1), training, training, 0, 1)
+    after = state.capture(engine)
+    weights = [n for n, _ in engine.model.named_parameters()]
+    for name in weights:
+        part = name.split(".")[0]
+        same = torch.equal(before[f"model.{name}"], after[f"model.{name}"])
+        assert same == (part in frozen), name
+        assert (f"momentum.{name}" in after) == (part not in frozen), name
+    for name in (n for n in before if "running" in n):
+        part = name.split(".")[1]
+        still = torch.equal(before[name], after[name])
+        assert still == (part in frozen and mode is Frozen.EVAL), name
+
+
+def test_a_gradient_from_before_the_freeze_moves_nothing() -> None:
+    engine = fresh(small.params(), double=False)
+    x, y = torch.randn(4, 3, 16, 16), torch.tensor([0, 1, 2, 3])
+    engine.enter(phase((), Frozen.LIVE))
+    torch.nn.functional.cross_entropy(engine.model(x), y).backward()
+    engine.optimizer.step()
+    engine.enter(phase(PARTS, Frozen.LIVE, start=1))
+    before = state.capture(engine)
+    engine.optimizer.step()
+    assert state.equal(before, state.capture(engine))
+
+
+def test_a_thawed_part_starts_with_empty_momentum() -> None:
+    engine = fresh(small.params(), double=False)
+    training = small.images(2)
+    engine.epoch(phase((), Frozen.LIVE), training, training, 0, 0)
+    apply_rates(engine.optimizer, phase(("layer2",), Frozen.LIVE, start=1))
+    assert not any(n.startswith("momentum.layer2") for n in state.capture(engine))
+    assert any(n.startswith("momentum.layer1") for n in state.capture(engine))
+
+
+def one_step(engine: trajectory.Engine, now: Phase, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    images = small.images(2, dtype=dtype)
+    draws = draw_epoch(len(images), 16, padding=2, flip=True, seed=1, epoch=0)
+    engine.enter(now)
+    x, y = next(training_batches(images, draws, 16))
+    loss, _ = engine._step(x, y)
+    if now.trained:
+        loss.backward()
+    grads = {n: p.grad.double() for n, p in engine.model.named_parameters() if p.grad is not None}
+    return {"loss": loss.detach().double(), **grads}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_other_precisions_match_float64_over_one_step(
+    pattern: str, mode: Frozen, precision: str
+) -> None:
+    study = small.params(train={"precision": precision})
+    now = phase(PATTERNS[pattern], mode)
+    exact = one_step(fresh(small.params()), now, torch.float64)
+    found = one_step(fresh(study, double=False), now, torch.float32)
+    assert found.keys() == exact.keys()
+    # Rounding of the format, grown through some twenty layers.
+    tolerance = {"fp32": 1e-5, "bf16": 0.15}[precision]
+    for name, value in exact.items():
+        scale = value.norm() + (1.0 if name == "loss" else 1e-3)
+        assert (found[name] - value).norm() < tolerance * scale, name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.parametrize("mode", MODES)
+def test_compiled_matches_eager_for_every_freeze_pattern(mode: Frozen) -> None:
+    # One engine through all patterns: a graph compiled for one must not serve another.
+    study = small.params()
+    compiled = fresh(study, double=False, compiled=True)
+    names = ["nothing frozen", "all but 64", "all but 512", "nothing frozen"]
+    for first, second in pairwise(names):
+        for name in (first, second):
+            compiled.model.zero_grad()
+            now = phase(PATTERNS[name], mode)
+            found = one_step(compiled, now, torch.float32)
+            trajectory.start(compiled, 5)
+            eager = one_step(fresh(study, double=False), now, torch.float32)
+            assert found.keys() == eager.keys()
+            for key, value in eager.items():
+                torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-5, msg=key)
+
+
+def test_a_loss_that_is_not_finite_names_epoch_and_step() -> None:
+    study = small.params(train={"learning_rate": 1e30})
+    engine = fresh(study, double=False)
+    training = small.images(2)
+    hot = Phase(0, 1, (1e30,) * 6, batch_size=8)
+    with pytest.raises(TrainingError, match=r"not finite at epoch 4, step \d+; lower train"):
+        engine.epoch(hot, training, training, 0, 4)
+
+
+def test_a_run_that_diverges_stops_and_its_last_good_state_stays(tmp_path: Path) -> None:
+    study = small.params(own={"hot": {b: {"60": 1e30} for b in small.SHIPPED["blocks"]}})
+    ledger = small.ledger(study, tmp_path)
+    run = small.run(study, "own-hot")
+    with pytest.raises(TrainingError, match=r"own-hot-0: the training loss is not finite"):
+        trajectory.train(ledger, run, small.workshop(study), small.silent)
+    assert ledger.resume(run).epoch == 3
+    assert ledger.finished(run) is None
