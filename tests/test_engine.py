@@ -123,22 +123,39 @@ def one_step(engine: trajectory.Engine, now: Phase, dtype: torch.dtype) -> dict[
     return {"loss": loss.detach().double(), **grads}
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_other_precisions_match_float64_over_one_step(
-    pattern: str, mode: Frozen, precision: str
-) -> None:
-    study = small.params(train={"precision": precision})
+def test_fp32_matches_float64_over_one_step(pattern: str, mode: Frozen) -> None:
     now = phase(PATTERNS[pattern], mode)
     exact = one_step(fresh(small.params()), now, torch.float64)
-    found = one_step(fresh(study, double=False), now, torch.float32)
+    found = one_step(fresh(small.params(), double=False), now, torch.float32)
     assert found.keys() == exact.keys()
-    # Rounding of the format, grown through some twenty layers.
-    tolerance = {"fp32": 1e-5, "bf16": 0.15}[precision]
     for name, value in exact.items():
         scale = value.norm() + (1.0 if name == "loss" else 1e-3)
-        assert (found[name] - value).norm() < tolerance * scale, name
+        assert (found[name] - value).norm() < 1e-5 * scale, name
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_bf16_is_as_near_to_float64_as_a_plain_loop_in_bf16(pattern: str, mode: Frozen) -> None:
+    # How far rounding to 8 bits grows through twenty layers depends on the network; the plain
+    # loop, with the usual memory layout, says how far.
+    now = phase(PATTERNS[pattern], mode)
+    wide = {"width": 16}
+    exact = one_step(fresh(small.params(model=wide)), now, torch.float64)
+    study = small.params(train={"precision": "bf16"}, model=wide)
+    found = one_step(fresh(study, double=False), now, torch.float32)
+    plain = fresh(study, double=False)
+    plain.model.to(memory_format=torch.contiguous_format)
+    expected = one_step(plain, now, torch.float32)
+    assert found.keys() == exact.keys()
+    assert abs(found["loss"] - exact["loss"]) < 0.02
+    for name, value in exact.items():
+        rounding = (expected[name] - value).norm()
+        assert (found[name] - value).norm() < 2 * rounding + 0.02 * value.norm() + 0.02, name
+        if name != "loss" and value.norm() > 1e-6:
+            cosine = torch.nn.functional.cosine_similarity(found[name].ravel(), value.ravel(), 0)
+            assert cosine > 0.8, name
 
 
 @pytest.mark.slow

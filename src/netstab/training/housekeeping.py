@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from netstab.errors import StoreError
 from netstab.training.ledger import Ledger
 from netstab.training.store import Record, Store
 
@@ -49,28 +50,42 @@ def verify(store: Store) -> tuple[int, int]:
 def garbage(ledger: Ledger) -> list[Path]:
     """Files that the current parameters have no use for; removing them costs time, not results.
 
-    States that no run of the plan keeps, tensors without a record, what killed processes left
-    half-written an hour ago or more, states that were set aside, and locks that nobody holds.
+    States that no run of the plan keeps, states that were set aside, and, from an hour of age on,
+    what killed processes left behind: tensors without a record, and half-written files.
     """
     store = ledger.store
-    useful = {e.record.key for e in entries(ledger) if e.wanted_for is not None}
+    # Files before records, so that what another process saves in between is never garbage.
+    files = {*store.states.glob("*"), *store.states.glob(".*.part")}
+    useful = {e.record.key: e.wanted_for is not None for e in entries(ledger)}
     old = time.time() - ABANDONED_S
     found = []
-    for path in sorted(store.states.glob("*")) + sorted(store.states.glob(".*.part")):
-        abandoned = path.stat().st_mtime < old
-        if path.suffix == ".part":
-            useless = abandoned
-        elif path.suffix == ".safetensors" and path.stem not in store:
-            # Tensors come a moment before their record.
-            useless = abandoned
+    for path in sorted(files):
+        if path.suffix != ".part" and path.stem in useful:
+            useless = not useful[path.stem]
         else:
-            useless = path.stem not in useful
+            useless = _last_written(path) < old
         if useless:
             found.append(path)
-    return [*dict.fromkeys(found), *sorted(store.damaged.glob("*"))]
+    return [*found, *sorted(store.damaged.glob("*"))]
+
+
+def _last_written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
 
 
 def remove(paths: list[Path]) -> None:
-    """Remove files; records before tensors, so that no record is without them."""
+    """Remove files; records before tensors, so that no record is without them.
+
+    Raises:
+        StoreError: one cannot be removed.
+    """
     for path in sorted(paths, key=lambda p: p.suffix != ".json"):
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{path}: cannot be removed ({error}); check that the folder can be written"
+            ) from error

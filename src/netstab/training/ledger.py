@@ -47,7 +47,7 @@ class Dataset:
 OFFICIAL = {
     "cifar10": Dataset(None, 50_000, 3, 10),
     "cifar100": Dataset(None, 50_000, 3, 100),
-    "digits": Dataset(None, 1_437, 1, 10),
+    "digits": Dataset(None, 1_442, 1, 10),
 }
 """What a data set will look like once it is prepared; `data.source` may differ."""
 
@@ -137,10 +137,10 @@ class Ledger:
         return {seed: of(seed) for seed in self.params.seeds}
 
     def wanted(self) -> dict[str, str]:
-        """Key -> name, for every state that the current plan keeps."""
+        """Key -> name, for every state that the current plan keeps; the first run's, if shared."""
         return {
             self.key(run, epoch): f"{run.name} at {epoch}"
-            for run in runs(self.params)
+            for run in reversed(runs(self.params))
             for epoch in plan.kept_epochs(self.params, self.tree, run.variant)
         }
 

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,11 @@ class Store:
         self.damaged = root / "damaged"
 
     def listing(self) -> set[str]:
-        """Keys of every state that is there."""
+        """Keys of every state that is there.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
         try:
             return {
                 entry.name.removesuffix(".json")
@@ -70,6 +74,8 @@ class Store:
             }
         except FileNotFoundError:
             return set()
+        except OSError as error:
+            raise _cannot_read(self.states, error) from error
 
     def __contains__(self, key: str) -> bool:
         return self._record_file(key).is_file()
@@ -87,9 +93,7 @@ class Store:
         except (ValueError, TypeError, KeyError, AttributeError):
             sound = False
         except OSError as error:
-            raise StoreError(
-                f"{path}: cannot be read ({error}); check the disk and rights"
-            ) from error
+            raise _cannot_read(path, error) from error
         if not sound:
             self.set_aside(key, "its record is damaged")
             return None
@@ -104,9 +108,7 @@ class Store:
         except FileNotFoundError:
             digest = "missing"
         except OSError as error:
-            raise StoreError(
-                f"{path}: cannot be read ({error}); check the disk and rights"
-            ) from error
+            raise _cannot_read(path, error) from error
         if digest != record.sha256:
             self.set_aside(record.key, "its tensors are missing or damaged")
             return None
@@ -142,20 +144,37 @@ class Store:
         except OSError as error:
             raise _cannot_write(self.root, error) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            # Where nothing can be written, nothing can be removed: the error above says it.
+            with suppress(OSError):
+                temporary.unlink()
         return stored
 
     def remove(self, key: str) -> None:
-        """Remove a state; its record first, so that no record is without tensors."""
-        self._record_file(key).unlink(missing_ok=True)
-        self._tensors_file(key).unlink(missing_ok=True)
+        """Remove a state; its record first, so that no record is without tensors.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        try:
+            self._record_file(key).unlink(missing_ok=True)
+            self._tensors_file(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise _cannot_write(self.root, error) from error
 
     def set_aside(self, key: str, why: str) -> None:
-        """Move a damaged state out of the way, and say so."""
-        self.damaged.mkdir(parents=True, exist_ok=True)
-        for path in (self._record_file(key), self._tensors_file(key)):
-            if path.exists():
-                path.replace(self.damaged / path.name)
+        """Move a damaged state out of the way, and say so.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        try:
+            self.damaged.mkdir(parents=True, exist_ok=True)
+            for path in (self._record_file(key), self._tensors_file(key)):
+                # Missing, or set aside by another process at the same time.
+                with suppress(FileNotFoundError):
+                    path.replace(self.damaged / path.name)
+        except OSError as error:
+            raise _cannot_write(self.root, error) from error
         print(
             f"warning: state {key[:12]} is set aside in {self.damaged}: {why}; "
             "its epochs are trained again when they are needed",
@@ -197,6 +216,10 @@ class Store:
 
 def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _cannot_read(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{path}: cannot be read ({error}); check the disk and rights")
 
 
 def _cannot_write(root: Path, error: OSError) -> StoreError:

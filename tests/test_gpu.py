@@ -1,0 +1,137 @@
+"""On CUDA as on the CPU: `pytest -m gpu` on a machine with a GPU; the CPU rows run everywhere."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from netstab.data.batches import Images, draw_epoch, to_device, training_batches
+from netstab.params import Params
+from netstab.study.experiments import runs
+from netstab.study.schedule import Frozen, Phase
+from netstab.training import device, state, trajectory
+from netstab.training.engine import Engine
+from netstab.training.model import ResNet18
+from tests import small
+from tests.reference import NaiveTrainer
+from tests.test_engine import PATTERNS, phase
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+COMPILED = pytest.param("cuda", marks=pytest.mark.gpu)
+
+
+def study(**changes: Any) -> Params:
+    train = {"deterministic": True, "tf32": False, **changes.pop("train", {})}
+    return small.params(train=train, **changes)
+
+
+def engine(params: Params, where: str, *, double: bool = False, compiled: bool = False) -> Engine:
+    device.configure(params.train, params.runtime)
+    model = ResNet18(params.model.width, 3, small.CLASSES)
+    made = Engine(
+        model.double() if double else model, params.train, torch.device(where), compiled=compiled
+    )
+    trajectory.start(made, 5)
+    return made
+
+
+def images(where: str, padding: int, dtype: torch.dtype = torch.float32) -> Images:
+    on_cpu = small.images(padding, dtype=dtype, count=80)
+    inner = slice(padding, padding + small.SIZE)
+    return to_device(
+        on_cpu.pixels[:, inner, inner],
+        on_cpu.labels,
+        mean=on_cpu.mean.tolist(),
+        std=on_cpu.std.tolist(),
+        padding=padding,
+        device=torch.device(where),
+        dtype=dtype,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _usual_settings() -> Any:
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("where", DEVICES)
+@pytest.mark.parametrize("mode", list(Frozen))
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_engine_matches_the_naive_cpu_trainer(where: str, mode: Frozen, pattern: str) -> None:
+    params = study()
+    fast = engine(params, where, double=True)
+    naive = NaiveTrainer(ResNet18(2, 3, small.CLASSES).double(), params.train)
+    trajectory.initialise(naive.model, 5)
+    training, on_cpu = images(where, 2, torch.float64), images("cpu", 2, torch.float64)
+    for epoch, frozen in enumerate(((), PATTERNS[pattern])):
+        now = phase(frozen, mode, start=epoch)
+        row = fast.epoch(now, training, images(where, 0, torch.float64), 9, epoch)
+        draws = draw_epoch(80, 8, padding=2, flip=True, seed=9, epoch=epoch)
+        losses = [loss for loss, _ in naive.steps(now, on_cpu, draws)]
+        assert row["train_loss"] == pytest.approx(sum(losses) / 10, rel=1e-8, abs=1e-8)
+    expected = naive.model.state_dict()
+    for name, tensor in fast.model.state_dict().items():
+        torch.testing.assert_close(tensor.cpu(), expected[name], rtol=1e-8, atol=1e-8, msg=name)
+
+
+@pytest.mark.parametrize("where", [COMPILED])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("mode", list(Frozen))
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_compiled_matches_eager(where: str, precision: str, mode: Frozen, pattern: str) -> None:
+    params = study(train={"precision": precision}, model={"width": 16})
+    now = phase(PATTERNS[pattern], mode)
+    found, expected = (
+        one_step(engine(params, where, compiled=compiled), where, now) for compiled in (True, False)
+    )
+    assert found.keys() == expected.keys()
+    tolerance = 1e-4 if precision == "fp32" else 0.15
+    for name, value in expected.items():
+        scale = value.norm() + (1.0 if name == "loss" else 1e-2)
+        assert (found[name] - value).norm() < tolerance * scale, name
+
+
+def one_step(made: Engine, where: str, now: Phase) -> dict[str, torch.Tensor]:
+    draws = draw_epoch(80, 16, padding=2, flip=True, seed=1, epoch=0)
+    made.enter(now)
+    x, y = next(training_batches(images(where, 2), draws, 16))
+    loss, _ = made._step(x, y)
+    if now.trained:
+        loss.backward()
+    named = made.model.named_parameters()
+    grads = {n: p.grad.double().cpu() for n, p in named if p.grad is not None}
+    return {"loss": loss.detach().double().cpu(), **grads}
+
+
+@pytest.mark.parametrize("where", DEVICES)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.gpu)])
+def test_resumed_runs_come_to_the_same_bits(
+    where: str, precision: str, compiled: bool, tmp_path: Path
+) -> None:
+    params = study(train={"precision": precision}, experiments=["expB"], model={"width": 4})
+    chosen = [small.run(params, name) for name in ("baseline", "outpost", "expB-64", "expB-512")]
+    assert set(chosen) <= set(runs(params))
+    shared = small.ledger(params, tmp_path / "shared")
+
+    def workshop() -> trajectory.Workshop:
+        def build() -> Any:
+            made = engine(params, where, compiled=compiled)
+            hardware = device.hardware(torch.device(where), 1)
+            return made, images(where, 2), images(where, 0), hardware
+
+        return trajectory.Workshop(build)
+
+    for run in chosen:
+        # A new engine for each run: what is shared goes through the store.
+        trajectory.train(shared, run, workshop(), small.silent)
+        alone = small.ledger(params, tmp_path / run.name)
+        expected = trajectory.train(alone, run, workshop(), small.silent)
+        record = shared.finished(run)
+        assert record is not None and record.history == expected.history
+        ours, theirs = shared.store.tensors_file(record), alone.store.tensors_file(expected)
+        assert ours is not None and theirs is not None
+        assert state.equal(state.read(ours), state.read(theirs)), run.name

@@ -1,0 +1,183 @@
+"""The numerics contract: today's code computes the golden values, and a change of numbers shows."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from netstab import paths
+from netstab.data import batches
+from netstab.study import experiments
+from netstab.study.schedule import Frozen, Schedule, Setting, build
+from netstab.training import engine, model, numerics, optimizer
+from netstab.training.ledger import numerics_version
+
+GOLDEN = json.loads(paths.NUMERICS.read_text(encoding="utf-8"))
+
+
+def test_the_code_still_computes_the_golden_values() -> None:
+    found = json.loads(json.dumps(numerics.compute()))
+    moved = numerics.differences(GOLDEN["golden"], found)
+    assert moved == [], (
+        "numbers moved: if that is meant, run `python -m netstab.training.numerics --raise` "
+        "and commit numerics.json with the change; every run is then trained again"
+    )
+
+
+def test_the_golden_values_cover_every_freeze_pattern_and_mode() -> None:
+    covered = GOLDEN["golden"]["trajectories"]
+    for experiment in ("expB", "expC", "expD"):
+        for block in ("64", "128", "256", "512"):
+            for mode in ("live", "eval"):
+                assert f"{experiment}-{block} {mode}" in covered
+    assert {"baseline live", "outpost live", "own-thaw live", "own-thaw eval"} <= covered.keys()
+    assert len(GOLDEN["golden"]["schedules"]) == 2 * 19
+
+
+def moved_by_mutation(variant: str, mode: str) -> list[str]:
+    """What moves in one golden trajectory under the mutation that is in force."""
+    torch.set_num_threads(1)
+    params = numerics.study(0.0167, mode)
+    chosen = experiments.find_variant(params, variant)
+    found = numerics.trajectory(params, experiments.schedule(params, chosen))
+    golden = GOLDEN["golden"]["trajectories"][f"{variant} {mode}"]
+    return numerics.differences(golden, json.loads(json.dumps(found)))
+
+
+@pytest.mark.parametrize("variant", ["expB-128", "own-thaw"])
+def test_without_a_mutation_nothing_moves(variant: str) -> None:
+    assert moved_by_mutation(variant, "eval") == []
+
+
+def _sgd(**changes: float) -> Callable[[pytest.MonkeyPatch], None]:
+    def mutate(patch: pytest.MonkeyPatch) -> None:
+        original = optimizer.sgd
+
+        def mutated(network: nn.Module, train: object) -> torch.optim.SGD:
+            made = original(network, train)  # type: ignore[arg-type]
+            for group in made.param_groups:
+                group.update(changes)
+            return made
+
+        patch.setattr(engine, "sgd", mutated)
+
+    return mutate
+
+
+def _draws(**changes: object) -> Callable[[pytest.MonkeyPatch], None]:
+    def mutate(patch: pytest.MonkeyPatch) -> None:
+        original = batches.draw_epoch
+        patch.setattr(
+            engine, "draw_epoch", lambda *args, **kwargs: original(*args, **{**kwargs, **changes})
+        )
+
+    return mutate
+
+
+def _batch_norm_momentum(patch: pytest.MonkeyPatch) -> None:
+    original = model.initialise
+
+    def mutated(network: nn.Module, seed: int) -> None:
+        original(network, seed)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 0.1001
+
+    patch.setattr("netstab.training.trajectory.initialise", mutated)
+
+
+def _labels(patch: pytest.MonkeyPatch) -> None:
+    original = nn.functional.cross_entropy
+
+    def smoothed(logits: Tensor, y: Tensor, **kwargs: object) -> Tensor:
+        return original(logits, y, label_smoothing=1e-4, **kwargs)  # type: ignore[arg-type]
+
+    patch.setattr(nn.functional, "cross_entropy", smoothed)
+
+
+def _frozen_mode(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(experiments, "_frozen", lambda params: Frozen.LIVE)
+
+
+def _branch_epoch(patch: pytest.MonkeyPatch) -> None:
+    def late(epochs: int, batch_size: int, setting: Callable[[str, int], Setting]) -> Schedule:
+        return build(epochs, batch_size, lambda part, epoch: setting(part, max(0, epoch - 1)))
+
+    patch.setattr(experiments, "build", late)
+
+
+def _initialisation(patch: pytest.MonkeyPatch) -> None:
+    original = model.initialise
+    patch.setattr("netstab.training.trajectory.initialise", lambda m, seed: original(m, seed + 1))
+
+
+def _weight_decay_on_frozen(patch: pytest.MonkeyPatch) -> None:
+    original = engine.apply_modes
+
+    def mutated(network: nn.Module, phase: object) -> None:
+        # The known trap: a frozen weight with a zero gradient is still decayed.
+        original(network, phase)  # type: ignore[arg-type]
+        for parameter in network.parameters():
+            if not parameter.requires_grad:
+                parameter.grad = torch.zeros_like(parameter)
+
+    patch.setattr(engine, "apply_modes", mutated)
+    patch.setattr(torch.optim.SGD, "zero_grad", lambda self, set_to_none: _zero(self))
+
+
+def _zero(made: torch.optim.SGD) -> None:
+    for group in made.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                parameter.grad.zero_()
+            if not parameter.requires_grad:
+                group["lr"] = 0.01
+
+
+def _momentum_kept(patch: pytest.MonkeyPatch) -> None:
+    def mutated(made: torch.optim.SGD, phase: object) -> None:
+        for group in made.param_groups:
+            setting = phase.setting(group["part"])  # type: ignore[attr-defined]
+            group["lr"] = 0.0 if isinstance(setting, Frozen) else setting
+
+    patch.setattr(engine, "apply_rates", mutated)
+
+
+MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "momentum": _sgd(momentum=0.9001),
+    "nesterov": _sgd(nesterov=True),
+    "weight decay": _sgd(weight_decay=0.00051),
+    "weight decay on frozen weights": _weight_decay_on_frozen,
+    "momentum kept through a freeze": _momentum_kept,
+    "crop padding": _draws(padding=1),
+    "no flip": _draws(flip=False),
+    "data order": _draws(seed=8),
+    "epoch of the draws": _draws(epoch=0),
+    "batch-norm momentum": _batch_norm_momentum,
+    "label handling": _labels,
+    "frozen mode": _frozen_mode,
+    "branch epoch off by one": _branch_epoch,
+    "initialisation": _initialisation,
+}
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_a_change_of_numbers_is_noticed(mutation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    MUTATIONS[mutation](monkeypatch)
+    moved = moved_by_mutation("own-thaw", "eval")
+    assert moved, f"the golden values do not see a changed {mutation}"
+
+
+def test_a_raised_version_renews_the_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "numerics.json"
+    copy.write_text('{"version": 4, "golden": {}}')
+    monkeypatch.setattr(paths, "NUMERICS", copy)
+    monkeypatch.setattr(numerics, "compute", lambda: {"trajectories": {"x": [0.5]}})
+    numerics.main(raise_version=True)
+    assert numerics_version() == 5
+    assert json.loads(copy.read_text())["golden"] == {"trajectories": {"x": [0.5]}}

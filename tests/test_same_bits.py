@@ -1,0 +1,178 @@
+"""What everything rests on: cut, shared or killed, a run comes to the same bits."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from netstab.params import Params
+from netstab.study.experiments import Run, runs
+from netstab.training import state, trajectory
+from netstab.training.ledger import Ledger
+from netstab.training.store import Record
+from tests import small
+
+KINDS = ("baseline", "outpost", "expA-128", "expB-64", "expC-256", "expD-512", "own-thaw")
+THAW = {
+    "thaw": {
+        "128": {"60": "frozen", "120": 0.05},
+        "512": {"60": 0.01, "100": "frozen", "140": 0.1},
+    }
+}
+
+
+def study(mode: str = "live", **changes: object) -> Params:
+    return small.params(freeze={"batch_norm": mode}, own=THAW, **changes)
+
+
+def train(ledger: Ledger, run: Run) -> Record:
+    shop = small.workshop(ledger.params)
+    return trajectory.train(ledger, run, shop, small.silent)
+
+
+def assert_same(ledger: Ledger, record: Record, other: Ledger, expected: Record) -> None:
+    """Weights, buffers and momentum to the bit, history to the last digit."""
+    assert record.key == expected.key
+    assert record.history == expected.history
+    ours, theirs = ledger.store.tensors_file(record), other.store.tensors_file(expected)
+    assert ours is not None and theirs is not None
+    assert state.equal(state.read(ours), state.read(theirs))
+    momentum = [n for n in state.read(ours) if n.startswith("momentum.")]
+    assert momentum, "a state without momentum would not tell"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["live", "eval"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_cut_at_every_epoch_is_the_run_without_a_stop(
+    kind: str, mode: str, tmp_path: Path
+) -> None:
+    whole = small.ledger(study(mode), tmp_path / "whole")
+    run = small.run(whole.params, kind)
+    expected = train(whole, run)
+    # Saved after each epoch, and a new process' worth of engine for each one.
+    cut = small.ledger(study(mode, runtime={"save_interval_s": 1e-9}), tmp_path / "cut")
+    while (record := cut.finished(run)) is None:
+        with pytest.raises(_CutError):
+            trajectory.train(cut, run, small.workshop(cut.params), _cut_after(cut, run))
+        if cut.resume(run).epoch == cut.schedule(run).epochs - 1:
+            record = train(cut, run)
+            break
+    assert_same(cut, record, whole, expected)
+    assert len(record.provenance) > 5, "it was cut"
+
+
+class _CutError(Exception):
+    pass
+
+
+def _cut_after(ledger: Ledger, run: Run) -> trajectory.EpochDone:
+    """Stop a run in the second epoch that it trains: the first one is saved by then."""
+    first = ledger.resume(run).epoch
+
+    def done(_run: Run, row: dict[str, int | float], _seconds: float) -> None:
+        if row["epoch"] > first:
+            raise _CutError
+
+    return done
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("mode", ["live", "eval"])
+def test_runs_that_share_their_past_are_the_runs_alone(
+    mode: str, precision: str, tmp_path: Path
+) -> None:
+    together = small.ledger(study(mode, train={"precision": precision}), tmp_path / "together")
+    epochs = 0
+
+    def count(*_: object) -> None:
+        nonlocal epochs
+        epochs += 1
+
+    shop = small.workshop(together.params)
+    for run in runs(together.params):
+        trajectory.train(together, run, shop, count)
+    assert epochs == together.tree.epochs < together.tree.epochs_apart
+    for kind in KINDS:
+        run = small.run(together.params, kind)
+        alone = small.ledger(study(mode, train={"precision": precision}), tmp_path / kind)
+        expected = train(alone, run)
+        record = together.finished(run)
+        assert record is not None
+        assert_same(together, record, alone, expected)
+
+
+def test_a_longer_run_continues_from_the_end_of_the_shorter(tmp_path: Path) -> None:
+    short = small.ledger(study(), tmp_path / "one")
+    run = small.run(short.params, "expB-64")
+    train(short, run)
+    longer = small.ledger(study(train={"epochs": 300}), tmp_path / "one")
+    assert longer.resume(run).epoch == 10
+    record = train(longer, run)
+    alone = small.ledger(study(train={"epochs": 300}), tmp_path / "two")
+    assert_same(longer, record, alone, train(alone, run))
+    assert record.epoch == 15
+
+
+def test_a_moved_freeze_shares_the_past_up_to_it(tmp_path: Path) -> None:
+    ledger = small.ledger(study(), tmp_path / "one")
+    train(ledger, small.run(ledger.params, "baseline"))
+    moved = small.ledger(study(expB={"freeze_epoch": 120}), tmp_path / "one")
+    run = small.run(moved.params, "expB-64")
+    assert moved.resume(run).epoch == 6
+    alone = small.ledger(study(expB={"freeze_epoch": 120}), tmp_path / "two")
+    assert_same(moved, train(moved, run), alone, train(alone, run))
+
+
+KILLED = """
+import os, signal, sys, threading
+from pathlib import Path
+sys.path[:0] = [{root!r}, {src!r}]
+from netstab.training import engine, trajectory
+from tests import small, test_same_bits
+
+study = test_same_bits.study(runtime={{"save_interval_s": 1e-9}})
+ledger = small.ledger(study, Path({store!r}))
+batches, seen = engine.training_batches, 0
+
+def counting(*args):
+    # In the middle of an epoch: after the third of its six batches.
+    global seen
+    for number, batch in enumerate(batches(*args)):
+        seen += 1
+        if seen == {steps}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield batch
+
+engine.training_batches = counting
+run = small.run(study, {kind!r})
+trajectory.train(ledger, run, small.workshop(study), small.silent)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["baseline", "expC-256"])
+def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_bits(kind: str, tmp_path: Path) -> None:
+    root = small.ROOT
+    killed = small.ledger(study(runtime={"save_interval_s": 1e-9}), tmp_path / "killed")
+    run = small.run(killed.params, kind)
+    # In epochs 0, 4 and 8 of 10: before the first save, behind a branch, near the end.
+    for steps, resumed in ((3, 0), (4 * 6 + 3, 4), (4 * 6 + 3, 8)):
+        script = KILLED.format(
+            root=str(root), src=str(root / "src"), store=str(killed.store.root), steps=steps,
+            kind=kind,
+        )  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", script], env={**os.environ, "PYTHONWARNINGS": "ignore"}
+        )
+        assert done.returncode == -signal.SIGKILL
+        assert killed.resume(run).epoch == resumed
+    record = train(killed, run)
+    whole = small.ledger(study(), tmp_path / "whole")
+    assert_same(killed, record, whole, train(whole, run))
+    interim = [r for k in killed.store.listing() if (r := killed.store.record(k)) and r.interim]
+    assert interim == []
