@@ -1,0 +1,120 @@
+"""An epoch of training as people write it in PyTorch: what netstab's engine is compared with."""
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from netstab.data.manifest import Manifest
+from netstab.data.tensors import Tensors
+from netstab.measure.evaluate import BATCH
+from netstab.params import Params
+from netstab.training.model import ResNet18, initialise
+
+
+class PILImages(Dataset[tuple[Tensor, int]]):
+    """Images that become PIL's one by one and go through transforms, as torchvision's CIFAR10."""
+
+    def __init__(
+        self, images: np.ndarray, labels: np.ndarray, transform: transforms.Compose
+    ) -> None:
+        self.images = images.squeeze(-1) if images.shape[-1] == 1 else images
+        self.labels = labels.tolist()
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        image = Image.fromarray(self.images[index])
+        return self.transform(image), self.labels[index]
+
+
+class PlainLoop:
+    """The same network, data, batch size, optimizer and measures as netstab's; fp32 and NCHW."""
+
+    def __init__(
+        self,
+        study: Params,
+        arrays: Tensors,
+        manifest: Manifest,
+        device: torch.device,
+        workers: int,
+    ) -> None:
+        train, (size, _, channels) = study.train, manifest.image_shape
+        self.device = device
+        self.model: nn.Module = ResNet18(study.model.width, channels, len(manifest.classes))
+        initialise(self.model, seed=0)
+        self.model.to(device)
+        self.optimizer = torch.optim.SGD(
+            self.model.parameters(),
+            lr=train.learning_rate,
+            momentum=train.momentum,
+            weight_decay=train.weight_decay,
+        )
+        to_tensor = [transforms.ToTensor(), transforms.Normalize(manifest.mean, manifest.std)]
+        augment: list[object] = []
+        if train.crop_padding:
+            augment.append(transforms.RandomCrop(size, padding=train.crop_padding))
+        if train.horizontal_flip:
+            augment.append(transforms.RandomHorizontalFlip())
+        pinned = device.type == "cuda"
+        self.training = DataLoader(
+            PILImages(
+                arrays.train_images,
+                arrays.train_labels,
+                transforms.Compose([*augment, *to_tensor]),
+            ),
+            batch_size=train.batch_size,
+            shuffle=True,
+            drop_last=True,
+            num_workers=workers,
+            pin_memory=pinned,
+        )
+        self.validation = DataLoader(
+            PILImages(arrays.test_images, arrays.test_labels, transforms.Compose(to_tensor)),
+            batch_size=BATCH,
+            num_workers=workers,
+            pin_memory=pinned,
+        )
+
+    def epoch(self) -> dict[str, float]:
+        """Train one epoch and evaluate; the measures that netstab records too."""
+        self.model.train()
+        train_loss = train_hits = seen = 0.0
+        for x, y in self.training:
+            x, y = x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
+            self.optimizer.zero_grad()
+            logits = self.model(x)
+            loss = functional.cross_entropy(logits, y)
+            loss.backward()
+            self.optimizer.step()
+            train_loss += loss.item() * len(y)
+            train_hits += (logits.argmax(1) == y).sum().item()
+            seen += len(y)
+        return {
+            "train_loss": train_loss / seen,
+            "train_top1_pct": 100 * train_hits / seen,
+            **self._evaluate(),
+        }
+
+    @torch.no_grad()
+    def _evaluate(self) -> dict[str, float]:
+        self.model.eval()
+        loss = top1 = top5 = seen = 0.0
+        for x, y in self.validation:
+            x, y = x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
+            logits = self.model(x)
+            loss += functional.cross_entropy(logits, y, reduction="sum").item()
+            guesses = logits.topk(min(5, logits.shape[1]), dim=1).indices == y[:, None]
+            top1 += guesses[:, 0].sum().item()
+            top5 += guesses.sum().item()
+            seen += len(y)
+        return {
+            "val_loss": loss / seen,
+            "val_top1_pct": 100 * top1 / seen,
+            "val_top5_pct": 100 * top5 / seen,
+        }

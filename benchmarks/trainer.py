@@ -1,0 +1,141 @@
+"""netstab's engine on prepared images, as `training.job` builds it, for timing single epochs."""
+
+from collections.abc import Callable
+from contextlib import chdir
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import sizes
+from benchmarks.common import machine
+from netstab.data.batches import Images
+from netstab.data.manifest import Manifest
+from netstab.data.tensors import Tensors, load
+from netstab.params import Params
+from netstab.study.experiments import Variant, schedule
+from netstab.study.schedule import Phase
+from netstab.training import device as devices
+from netstab.training.engine import Engine
+from netstab.training.job import load_images
+from netstab.training.ledger import Dataset, Ledger, numerics_version
+from netstab.training.model import ResNet18
+from netstab.training.store import Store
+from netstab.training.trajectory import start
+
+WARM_UP_STEPS = 2
+
+
+class Trainer:
+    """A network in its first state, ready to be taken through epochs of any phase."""
+
+    def __init__(self, study: Params, manifest: Manifest, device: torch.device) -> None:
+        model = ResNet18(study.model.width, manifest.image_shape[2], len(manifest.classes))
+        self.engine = Engine(model, study.train, device, compiled=study.runtime.compile)
+        self._epoch = 0
+        start(self.engine, seed=0)
+
+    def epoch(self, phase: Phase, training: Images, validation: Images) -> None:
+        """Train one epoch of a phase, and evaluate."""
+        self.engine.epoch(phase, training, validation, 0, self._epoch)
+        self._epoch += 1
+
+
+def trunk(study: Params) -> Phase:
+    """The phase in which every part is trained at the initial rate."""
+    return schedule(study, Variant("baseline")).phases[0]
+
+
+def splits(
+    study: Params, manifest: Manifest, folder: Path, device: torch.device
+) -> tuple[Images, Images]:
+    """Prepared training and validation images below `folder`, loaded as a stage loads them."""
+    store = Store(folder / "store")
+    ledger = Ledger(study, Dataset.prepared(manifest), store, numerics_version())
+    with chdir(folder):
+        return load_images(ledger, manifest, device)
+
+
+def first(images: Images, count: int) -> Images:
+    """The first of some images."""
+    return replace(images, pixels=images.pixels[:count], labels=images.labels[:count])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """What epochs are timed on.
+
+    Attributes:
+        study: the parameters.
+        device: where.
+        on: the machine, as `machine` tells it.
+        manifest: of all images on disk.
+        training: images of an epoch, on the device.
+        validation: likewise.
+        arrays: the same images as uint8 [N, H, W, C], and labels.
+        share: of the images on disk that are used; below 1 for a quick trial.
+    """
+
+    study: Params
+    device: torch.device
+    on: dict[str, Any]
+    manifest: Manifest
+    training: Images
+    validation: Images
+    arrays: Tensors
+    share: float = 1.0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a result has to say of how it was measured."""
+        batch_size = self.study.train.batch_size
+        return {
+            "images": self.manifest.name,
+            "training_images": len(self.training),
+            "validation_images": len(self.validation),
+            "share_of_an_epoch": self.share,
+            "steps_an_epoch": len(self.training) // batch_size,
+            "batch_size": batch_size,
+            "width": self.study.model.width,
+            "precision": self.study.train.precision,
+        }
+
+    def cut(self, steps: int) -> "Course":
+        """As many images as some steps take, and as large a share of the validation images."""
+        count = min(steps * self.study.train.batch_size, len(self.training))
+        share = count / len(self.training)
+        test = max(1, round(share * len(self.validation)))
+        return replace(
+            self,
+            training=first(self.training, count),
+            validation=first(self.validation, test),
+            arrays=Tensors(
+                self.arrays.train_images[:count],
+                self.arrays.train_labels[:count],
+                self.arrays.test_images[:test],
+                self.arrays.test_labels[:test],
+            ),
+            share=self.share * share,
+        )
+
+    def epochs(self, phase: Phase, precision: str | None = None) -> Callable[[], None]:
+        """A trainer of its own, warmed up; each call trains one epoch of the phase."""
+        train = self.study.train
+        train = train.model_copy(update={"precision": precision or train.precision})
+        study = self.study.model_copy(update={"train": train})
+        trainer, short = Trainer(study, self.manifest, self.device), self.cut(WARM_UP_STEPS)
+        trainer.epoch(phase, short.training, short.validation)
+        return partial(trainer.epoch, phase, self.training, self.validation)
+
+
+def course(study: Params, size: str, folder: Path, steps: int | None) -> Course:
+    """Prepare images below `folder`, and set the process up as a training stage does."""
+    device = devices.choose(study.runtime)
+    threads = devices.configure(study.train, study.runtime)
+    on = machine() | {"device": devices.hardware(device, threads).device, "threads": threads}
+    manifest = sizes.prepare(study, size, folder)
+    arrays = load(manifest, folder)
+    whole = Course(study, device, on, manifest, *splits(study, manifest, folder, device), arrays)
+    return whole.cut(steps) if steps else whole
