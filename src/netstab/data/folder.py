@@ -1,0 +1,172 @@
+"""Image folders: `train/<class>/<image>` and `test/<class>/<image>`."""
+
+import re
+import struct
+import warnings
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from netstab.data.archives import Entry
+from netstab.data.tensors import Tensors
+from netstab.errors import DataError
+
+# Lazy, so that a class may be called `train` or `test`.
+PLACE = re.compile(
+    r"(?:(?P<top>[^/]+)/)??(?P<split>train|test)(?:/(?P<group>[^/]+)(?:/(?P<file>.+))?)?"
+)
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".webp")
+FORMATS = ("JPEG", "PNG", "BMP", "PPM", "WEBP")
+"""No others, for Pillow hands some (EPS) to outside programs."""
+MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
+"""Pillow's modes of 8 bits a channel: converting deeper ones would clip."""
+MAX_FILE_BYTES = 16 * 2**20
+MAX_PIXEL_BYTES = 16 * 2**30
+"""Decoded images are held in memory."""
+
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    LookupError,
+    NotImplementedError,
+    TypeError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow's readers raise on damaged images."""
+
+Images = dict[str, NDArray[np.uint8]]
+
+
+class ImageFolder:
+    """Gathers the images of one source as they come along."""
+
+    def __init__(self, source: Path, size: int) -> None:
+        self.source = source
+        self.size = size
+        self.tops: set[str] = set()
+        self.splits: dict[str, dict[str, Images]] = {"train": {}, "test": {}}
+        self.pixel_bytes = 0
+
+    def limit(self, name: str) -> int:
+        """For `archives.stream`.
+
+        Raises:
+            DataError: a file in a class folder is no image.
+        """
+        place = PLACE.fullmatch(name)
+        if place is None or place["group"] is None:
+            return 0
+        is_image = name.lower().endswith(SUFFIXES)
+        if place["file"] is not None and not is_image:
+            raise DataError(
+                f"{self.source}: {name} is in a class folder and is no image "
+                f"({', '.join(SUFFIXES)}). Remove or convert it."
+            )
+        return MAX_FILE_BYTES if is_image else 0
+
+    def add(self, entry: Entry) -> bool:
+        """Take in an image or class folder; False where it is neither.
+
+        Raises:
+            DataError: an image lies in no class folder, is damaged or has another size.
+        """
+        place = PLACE.fullmatch(entry.name)
+        if place is None or place["group"] is None:
+            return False
+        classes = self.splits[place["split"]]
+        if entry.content is None:
+            if place["file"] is None:
+                classes.setdefault(place["group"], {})
+                self.tops.add(place["top"] or ".")
+            return True
+        if not entry.name.lower().endswith(SUFFIXES):
+            return False
+        if place["file"] is None or "/" in place["file"]:
+            raise DataError(
+                f"{self.source}: {entry.name} has no label: an image belongs into "
+                "train/<class>/ or test/<class>/. Move or remove it."
+            )
+        self.tops.add(place["top"] or ".")
+        classes.setdefault(place["group"], {})[place["file"]] = self._pixels(
+            entry.name, entry.content
+        )
+        return True
+
+    @property
+    def found(self) -> bool:
+        """Whether there was any class folder."""
+        return any(self.splits.values())
+
+    def tensors(self) -> tuple[tuple[str, ...], Tensors]:
+        """Classes in sorted order, and their images (RGB) by class and name.
+
+        Raises:
+            DataError: more than one data set, a split or class is missing, or a class is empty.
+        """
+        if len(self.tops) > 1:
+            raise DataError(
+                f"{self.source}: holds several data sets ({', '.join(sorted(self.tops))}). "
+                "Keep one of them."
+            )
+        train, test = self.splits["train"], self.splits["test"]
+        for split, classes, other in (("train", train, test), ("test", test, train)):
+            for group in sorted(other.keys() - classes.keys()):
+                raise DataError(
+                    f"{self.source}: {split}/{group}/ is missing; train/ and test/ must have the "
+                    "same classes. Add it with its images, or remove the other."
+                )
+            for group in sorted(classes):
+                if not classes[group]:
+                    raise DataError(
+                        f"{self.source}: {split}/{group}/ holds no image. "
+                        "Add some, or remove the class from both train/ and test/."
+                    )
+        names = tuple(sorted(train))
+        return names, Tensors(*_in_order(train), *_in_order(test))
+
+    def _pixels(self, name: str, content: bytes) -> NDArray[np.uint8]:
+        where = f"{self.source}: {name}"
+        self.pixel_bytes += 3 * self.size**2
+        if self.pixel_bytes > MAX_PIXEL_BYTES:
+            raise DataError(
+                f"{where}: more images than fit into memory. Use fewer or smaller ones."
+            )
+        try:
+            # What matters in Pillow's warnings is refused below, with the file's name.
+            with warnings.catch_warnings(action="ignore"):
+                image = Image.open(BytesIO(content), formats=FORMATS)
+                if image.size == (self.size, self.size) and image.mode in MODES:
+                    return np.asarray(image.convert("RGB"))
+        except UnidentifiedImageError as error:
+            raise DataError(
+                f"{where}: cannot be decoded: it is none of {', '.join(FORMATS)}. "
+                "Replace or remove the image."
+            ) from error
+        except (Image.DecompressionBombError, *DAMAGE) as error:
+            raise DataError(
+                f"{where}: cannot be decoded ({error}). Replace or remove the image."
+            ) from error
+        if image.mode not in MODES:
+            raise DataError(
+                f"{where}: has pixels of mode {image.mode}. Store it with 8 bits a channel."
+            )
+        raise DataError(
+            f"{where}: is {image.width} x {image.height} pixels, data.image_size is {self.size}. "
+            "Scale the images or correct data.image_size."
+        )
+
+
+def _in_order(classes: dict[str, Images]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    images = [classes[group][file] for group in sorted(classes) for file in sorted(classes[group])]
+    counts = [len(classes[group]) for group in sorted(classes)]
+    return np.stack(images), np.repeat(np.arange(len(counts), dtype=np.int64), counts)

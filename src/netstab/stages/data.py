@@ -1,0 +1,43 @@
+"""Stage `data`: the images that `params.yaml` names, as checked tensors with a manifest."""
+
+import time
+
+import typer
+from rich.console import Console
+
+from netstab import params, paths
+from netstab.data.manifest import Manifest
+from netstab.data.prepare import prepare
+from netstab.errors import NetstabError
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main() -> None:
+    """Prepare the images that params.yaml names: data/prepared and data/manifest.json."""
+    started = time.perf_counter()
+    try:
+        manifest = prepare(params.read(paths.PARAMS))
+    except NetstabError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(1) from None
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console.print(_summary(manifest, time.perf_counter() - started))
+
+
+def _summary(manifest: Manifest, seconds: float) -> str:
+    height, width, channels = manifest.image_shape
+    mean, std = (" ".join(f"{value:.4f}" for value in row) for row in (manifest.mean, manifest.std))
+    lines = [
+        f"{manifest.name}: {manifest.train.count:,} training, {manifest.test.count:,} test images",
+        f"{len(manifest.classes)} classes, {height} x {width} pixels, {channels} channels",
+        f"mean {mean}, standard deviation {std}",
+    ]
+    if manifest.origin.sha256:
+        lines.append(f"{manifest.origin.name}: SHA-256 {manifest.origin.sha256}")
+    return "\n".join([*lines, f"{seconds:.1f} s"])
+
+
+if __name__ == "__main__":
+    app()
