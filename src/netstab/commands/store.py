@@ -23,4 +23,5 @@ def table(ledger: Ledger, console: Console) -> None:
     if found:
         console.print(listing)
     total = sum(entry.record.size for entry in found)
-    console.print(f"{len(found)} states, {total / 1e6:,.1f} MB in {ledger.store.root}")
+    said = f"{len(found)} states, {total / 1e6:,.1f} MB in {ledger.store.root}"
+    console.print(said, markup=False, soft_wrap=True)

@@ -122,7 +122,9 @@ class Ledger:
                 break
         epoch = found.epoch if found else 0
         ends = plan.kept_epochs(self.params, self.tree, run.variant)
-        return Resume(kept, epoch, found, next(e for e in ends if e > kept and e >= epoch))
+        # None is ahead where another process has finished the run in the meantime.
+        end = next((e for e in ends if e > kept and e >= epoch), last)
+        return Resume(kept, epoch, found, end)
 
     def outstanding(self) -> dict[int, list[plan.Work]]:
         """By seed, what is still to be trained."""

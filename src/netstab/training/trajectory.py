@@ -58,6 +58,8 @@ def train(ledger: Ledger, run: Run, workshop: Workshop, epoch_done: EpochDone) -
     """
     while (record := ledger.finished(run)) is None or record.interim:
         resume = ledger.resume(run)
+        if resume.kept == ledger.schedule(run).epochs:
+            continue  # another process has finished it just now
         # Whoever starts from the same kept state under the same phase would train the same
         # epochs, whatever the plan says of the segment's end: that is what the lock names.
         with ledger.store.lock(ledger.key(run, resume.kept + 1)):
