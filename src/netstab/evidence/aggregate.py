@@ -1,0 +1,173 @@
+"""From the runs' histories to figures: one flat summary a variant, and the curves.
+
+Windows are stated in `params.yaml` at time scale 1. With E epochs in a run, W epochs in a window:
+
+* final X: mean of X over the last W epochs;
+* jitter of X: standard deviation (W - 2 degrees of freedom) of the W - 1 differences between
+  neighbouring epochs, over sqrt 2, so that independent noise of deviation s gives s. A trend is
+  no jitter: a constant slope gives 0.
+
+Both are taken in each seed, then averaged; `_sd` is the standard deviation over seeds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from netstab.evidence.runs import MEASURES, Collection
+from netstab.params import Params
+from netstab.study.experiments import COMPARED_WITH, REFERENCES, Variant, variants
+from netstab.study.schedule import Schedule
+
+Summary = Mapping[str, float | int | None]
+"""Figures of a variant: flat, with the same keys whatever the variant; None where there is none."""
+
+Floats = npt.NDArray[np.float64]
+
+SHORTEST_JITTER_WINDOW = 3
+"""Epochs; two differences are the fewest that have a deviation."""
+
+
+def final_window(params: Params) -> int:
+    """Number of last epochs that a final figure is the mean of."""
+    wanted = max(1, params.train.at_scale(params.report.final_epochs))
+    return min(wanted, params.train.run_epochs)
+
+
+def jitter_window(params: Params, plan: Schedule) -> int | None:
+    """Number of last epochs that jitter is taken over; None where too few are left.
+
+    Never earlier than `report.settle_epochs` after the last intervention of the schedule.
+    """
+    epochs = params.train.run_epochs
+    start = max(0, epochs - params.train.at_scale(params.report.jitter_epochs))
+    if plan.changes:
+        start = max(start, plan.changes[-1] + params.train.at_scale(params.report.settle_epochs))
+    window = epochs - start
+    return window if window >= SHORTEST_JITTER_WINDOW else None
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A measure of a variant over epochs: mean, smallest and largest over seeds, each (E,)."""
+
+    mean: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What the study came to so far: all that tables, charts and the page are made of.
+
+    Attributes:
+        params: what was asked for.
+        collection: what the runs left behind.
+        summaries: of every variant by its name, in the order of the study. One without a usable
+            run has `n_seeds` 0 and no figures.
+        bands: of each measure, for every variant with a usable run.
+    """
+
+    params: Params
+    collection: Collection
+    summaries: dict[str, Summary]
+    bands: dict[Variant, dict[str, Band]]
+
+
+def aggregate(params: Params, collection: Collection) -> Results:
+    """Sum up the runs by variant."""
+    summaries = {v.name: _summary(params, v, collection) for v in collection.schedules}
+    return Results(params, collection, summaries, _bands(collection))
+
+
+def _summary(params: Params, variant: Variant, collection: Collection) -> Summary:
+    histories = list(collection.of(variant).values())
+    final, jitter = final_window(params), jitter_window(params, collection.schedules[variant])
+    summary: dict[str, float | int | None] = {
+        "n_seeds": len(histories),
+        "epochs": params.train.run_epochs,
+        "jitter_window_epochs": jitter,
+    }
+    for measure in MEASURES:
+        curves = [history[measure].to_numpy() for history in histories]
+        finals = [float(curve[-final:].mean()) for curve in curves]
+        jitters = [] if jitter is None else [_jitter(curve[-jitter:]) for curve in curves]
+        for name, values in ((f"final_{measure}", finals), (f"jitter_{measure}", jitters)):
+            summary[name] = _rounded(np.mean(values)) if values else None
+            summary[f"{name}_sd"] = _rounded(np.std(values, ddof=1)) if len(values) > 1 else None
+    return summary
+
+
+def _jitter(curve: Floats) -> float:
+    return float(np.diff(curve).std(ddof=1)) / sqrt(2)
+
+
+def _rounded(value: np.floating) -> float:
+    return float(f"{value:.6g}")
+
+
+def _bands(collection: Collection) -> dict[Variant, dict[str, Band]]:
+    result = {}
+    for variant in collection.schedules:
+        histories = [history.to_numpy() for history in collection.of(variant).values()]
+        if histories:
+            stack = np.stack(histories)  # (seeds, E, measures)
+            mean, low, high = stack.mean(0).T, stack.min(0).T, stack.max(0).T
+            result[variant] = {m: Band(mean[i], low[i], high[i]) for i, m in enumerate(MEASURES)}
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A curve in a panel: a variant under the label that the panel gives it."""
+
+    label: str
+    variant: Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """An experiment with the references that the article draws it with, references first."""
+
+    experiment: str
+    lines: tuple[Line, ...]
+
+
+def panels(params: Params) -> list[Panel]:
+    """Every experiment that the parameters ask for, as the article draws it."""
+    members: dict[str, list[Line]] = {}
+    for variant in variants(params):
+        if variant.block is not None:
+            label = variant.name if variant.block in REFERENCES else variant.block
+            members.setdefault(variant.experiment, []).append(Line(label, variant))
+    return [
+        Panel(name, (*(Line(r, Variant(r)) for r in COMPARED_WITH[name]), *lines))
+        for name, lines in members.items()
+    ]
+
+
+def curves(results: Results) -> pd.DataFrame:
+    """Long form for `dvc plots`: a row for each panel, curve and epoch, means over seeds.
+
+    Columns: experiment, curve (a reference, a block, or the name of an own intervention), epoch,
+    and each of `MEASURES`. A reference comes once for each panel that draws it.
+    """
+    tables = [
+        pd.DataFrame(
+            {
+                "experiment": panel.experiment,
+                "curve": line.label,
+                "epoch": np.arange(results.params.train.run_epochs),
+                **{measure: results.bands[line.variant][measure].mean for measure in MEASURES},
+            }
+        )
+        for panel in panels(results.params)
+        for line in panel.lines
+        if line.variant in results.bands
+    ]
+    columns = ["experiment", "curve", "epoch", *MEASURES]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)

@@ -1,0 +1,35 @@
+"""Writing results so that a crash leaves the old ones or the new ones, never a part."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file whole: beside its place first, then moved there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def write_folder(folder: Path, texts: Mapping[str, str]) -> None:
+    """Replace a folder by one that holds exactly these files (name -> text).
+
+    The new folder is complete before the old one moves aside; what a crash in between left there
+    is moved back first.
+    """
+    new = folder.with_name(f".{folder.name}.new")
+    old = folder.with_name(f".{folder.name}.old")
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    new.mkdir(parents=True)
+    for name, text in texts.items():
+        (new / name).write_text(text, encoding="utf-8")
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

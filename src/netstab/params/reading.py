@@ -1,0 +1,218 @@
+"""Reading `params.yaml`: every fault found, each named by its key, before anything runs."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from netstab.errors import ParameterError
+from netstab.params.models import ARTICLE_EXPERIMENTS, PARTS, Own, Params, Timing
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+BLOCK_NAME = re.compile(r"[A-Za-z0-9_]+")
+EPOCH_NAME = re.compile(r"[0-9]{1,6}")
+
+
+def read(path: Path) -> Params:
+    """Read and check `params.yaml`.
+
+    Raises:
+        ParameterError: with every fault found, each named by its key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ParameterError(
+            str(path), ["is missing; restore it: git checkout -- params.yaml"]
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParameterError(
+            str(path), [f"cannot be read ({error}); restore it: git checkout -- params.yaml"]
+        ) from error
+    try:
+        # Pure Python on purpose: the C parser does not refuse duplicate keys.
+        content = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, MarkedYAMLError, ValueError, RecursionError) as error:
+        raise ParameterError(str(path), [f"is not valid YAML: {_one_line(error)}"]) from error
+    return check(content, str(path))
+
+
+def check(content: object, source: str = "params.yaml") -> Params:
+    """Check the parsed content of `params.yaml`; see `read`."""
+    if not isinstance(content, dict):
+        raise ParameterError(source, ["is not a mapping of sections; restore it from git"])
+    faults: list[str] = []
+    sections: dict[str, Any] = {}
+    try:
+        sections = dict(Params.model_validate(content))
+    except ValidationError:
+        faults += _unknown(content)
+        # Each section by itself, so that a fault in one hides none between the others.
+        for name, kind in get_type_hints(Params, include_extras=True).items():
+            if name == "model_config":
+                continue
+            if name not in content:
+                faults.append(f"{name}: is missing; add the section")
+                continue
+            try:
+                sections[name] = TypeAdapter(kind).validate_python(content[name])
+            except ValidationError as error:
+                faults += _readable(name, error, kind)
+    faults += _cross_checks(sections, _timing(content))
+    if faults:
+        raise ParameterError(source, faults)
+    return Params.model_construct(**sections)
+
+
+def _timing(content: dict[Any, Any]) -> Timing | None:
+    """What `train` says of time, whatever else it says: a fault there hides none elsewhere."""
+    train = content.get("train")
+    if not isinstance(train, dict):
+        return None
+    try:
+        return Timing.model_validate({k: v for k, v in train.items() if k in Timing.model_fields})
+    except ValidationError:
+        return None
+
+
+def _unknown(content: dict[Any, Any]) -> Iterator[str]:
+    for key in content:
+        if key not in Params.model_fields:
+            yield f"{key}: is not a section{_did_you_mean(str(key), Params.model_fields)}"
+
+
+def _did_you_mean(key: str, known: Any) -> str:
+    near = difflib.get_close_matches(key, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known) or 'none'}"
+
+
+def _readable(section: str, error: ValidationError, model: Any) -> Iterator[str]:
+    """One line a fault in place of pydantic's paragraphs."""
+    for fault in error.errors(include_url=False):
+        location = [str(step) for step in fault["loc"] if step != "[key]"]
+        key = ".".join([section, *location])
+        if fault["type"] == "extra_forbidden":
+            known = model.model_fields
+            yield f"{key}: is not a parameter{_did_you_mean(location[-1], known)}"
+        elif fault["type"] == "missing":
+            yield f"{key}: is missing; add it"
+        elif "[key]" in map(str, fault["loc"]) and fault["type"] == "string_type":
+            yield f"{key}: put the key in quotes: '{fault['input']}'"
+        else:
+            said = re.sub("^(Value error,|Input|String) ", "", fault["msg"])
+            said = said.replace("valid tuple", "list")
+            said = re.sub("valid dictionary( or instance of .*)?", "mapping", said)
+            yield f"{key}: {said[0].lower()}{said[1:]} (found {_short(fault['input'])})"
+
+
+def _short(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an int of thousands of digits
+        return "a number out of all bounds"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _cross_checks(sections: dict[str, Any], timing: Timing | None) -> Iterator[str]:
+    """What no section can tell by itself; skipped where a section needed has faults."""
+    seeds = sections.get("seeds", (0,))
+    if not seeds:
+        yield "seeds: name no seed; add one"
+    if len(set(seeds)) < len(seeds):
+        yield "seeds: name a seed twice; remove one"
+    experiments = sections.get("experiments", ())
+    if len(set(experiments)) < len(experiments):
+        yield "experiments: name an experiment twice; remove one"
+    if "blocks" in sections:
+        yield from _partition_faults(sections["blocks"])
+    data = sections.get("data")
+    if data and data.sha256 and not data.source:
+        yield "data.sha256: needs data.source; the official archive's hash is built in"
+    if timing:
+        yield from _time_faults(timing, sections)
+    if "own" in sections:
+        yield from _own_faults(sections["own"], sections.get("blocks"), timing)
+
+
+def _partition_faults(blocks: dict[str, tuple[str, ...]]) -> Iterator[str]:
+    claimed: dict[str, str] = {}
+    for block, parts in blocks.items():
+        if not BLOCK_NAME.fullmatch(block):
+            yield f"blocks.{block}: name blocks with letters, digits and _ only"
+        if not parts:
+            yield f"blocks.{block}: has no part; give it one or remove it"
+        for part in parts:
+            if part in claimed:
+                yield f"blocks.{block}: claims {part}, which block {claimed[part]} has; remove one"
+            claimed[part] = block
+    for part in PARTS:
+        if part not in claimed:
+            yield f"blocks: leave out {part}; put it into one block"
+
+
+def _time_faults(train: Timing, sections: dict[str, Any]) -> Iterator[str]:
+    if train.run_epochs < 1:
+        yield f"train.time_scale: leaves no epoch of {train.epochs}; raise it"
+        return
+    for name in ("outpost", *ARTICLE_EXPERIMENTS):
+        section = sections.get(name)
+        if section is None:
+            continue
+        decays: tuple[int, ...] = getattr(section, "decay_epochs", ())
+        for epoch in decays:
+            yield from _past_end(f"{name}.decay_epochs", epoch, train)
+        yield from _order_faults(f"{name}.decay_epochs", decays, train)
+        freeze = getattr(section, "freeze_epoch", None)
+        if freeze is not None:
+            yield from _past_end(f"{name}.freeze_epoch", freeze, train)
+
+
+def _past_end(key: str, epoch: int, train: Timing) -> Iterator[str]:
+    if train.at_scale(epoch) >= train.run_epochs:
+        yield f"{key}: {epoch} is past the end (train.epochs is {train.epochs}); lower it"
+
+
+def _order_faults(key: str, epochs: tuple[int, ...], train: Timing) -> Iterator[str]:
+    for earlier, later in pairwise(epochs):
+        if later <= earlier:
+            yield f"{key}: {later} comes after {earlier}; put them in rising order"
+        elif train.at_scale(later) == train.at_scale(earlier):
+            yield (
+                f"{key}: {earlier} and {later} fall on the same epoch at "
+                f"train.time_scale {train.time_scale:g}; raise the scale"
+            )
+
+
+def _own_faults(
+    own: Own, blocks: dict[str, tuple[str, ...]] | None, train: Timing | None
+) -> Iterator[str]:
+    for name, changes in own.items():
+        if not NAME.fullmatch(name):
+            yield f"own.{name}: start names with a letter; letters, digits and _ only"
+        for block, by_epoch in changes.items():
+            key = f"own.{name}.{block}"
+            if blocks is not None and block not in blocks:
+                yield f"{key}: is not a block; known are {', '.join(blocks)}"
+            epochs: list[int] = []
+            for text in by_epoch:
+                if EPOCH_NAME.fullmatch(text):
+                    epochs.append(int(text))
+                else:
+                    yield f"{key}.{text}: is not an epoch; write it like '60'"
+            if train is not None and train.run_epochs >= 1:
+                for epoch in epochs:
+                    yield from _past_end(key, epoch, train)
+                yield from _order_faults(key, tuple(sorted(epochs)), train)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split())

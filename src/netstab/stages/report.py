@@ -1,0 +1,31 @@
+"""Stage `report`: figures, curves and the page from the runs' files."""
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from netstab import paths
+from netstab.errors import NetstabError
+from netstab.evidence import report
+from netstab.evidence.terminal import summary_table
+from netstab.params import read
+
+
+def main() -> None:
+    """Sum up every run, draw the curves and write the page."""
+    errors = Console(stderr=True, soft_wrap=True)
+    try:
+        results = report.make(read(paths.PARAMS))
+    except NetstabError as error:
+        errors.print(f"[bold red]error:[/] {escape(str(error))}")
+        raise typer.Exit(1) from None
+    collection = results.collection
+    for fault in (*collection.faults, *collection.disagreements()):
+        errors.print(f"[yellow]warning:[/] {escape(str(fault))}")
+    console = Console()
+    console.print(summary_table(results.summaries))
+    console.print(f"The page: {escape(str(paths.REPORT))}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,357 @@
+"""Imports go down only, and DVC knows what every stage's results depend on."""
+
+import ast
+import copy
+import re
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grimp
+import pytest
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
+from dvc.utils.serialize import dumps_yaml
+from importlinter.cli import lint_imports
+from ruamel.yaml import YAML
+
+from netstab import paths
+from netstab.errors import ParameterError
+from netstab.params import ARTICLE_EXPERIMENTS, Params, check
+from netstab.study.experiments import Run, runs, schedule, variants
+from netstab.study.plan import identity, state_key
+from tests import small
+
+SRC = small.ROOT / "src"
+STAGES: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load(
+    (small.ROOT / "dvc.yaml").read_text(encoding="utf-8")
+)["stages"]
+
+NUMERICS = "src/netstab/training/numerics.json"
+GOLDEN = "netstab.training.numerics"
+"""The module whose golden values that file holds: what it imports cannot change unnoticed."""
+
+EXEMPT = {
+    "netstab.errors": "messages; no result depends on them",
+    "netstab.paths": "a file that moves is another out or dependency in dvc.yaml",
+}
+EXEMPT_OF = {
+    "netstab.stages.data": {
+        "netstab.stages.data": "a thin entry",
+        "netstab.params.models": "the section that it reads is tracked by its values",
+        "netstab.params.reading": "likewise",
+    },
+    "netstab.stages.train": {
+        "netstab.stages.train": "a thin entry",
+        "netstab.data.tensors": "what it loads is checked against the manifest's hashes",
+        "netstab.training.job": "brings tested pieces together",
+        "netstab.training.progress": "says how far a run is",
+        "netstab.training.runfiles": "writes down what the record says",
+    },
+    "netstab.stages.report": {},
+}
+
+
+@pytest.fixture(scope="module")
+def imports() -> grimp.ImportGraph:
+    return grimp.build_graph("netstab", cache_dir=None)
+
+
+# Layers
+
+
+def test_imports_go_down_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(small.ROOT)
+    assert lint_imports(no_cache=True, no_logo=True) == 0, capsys.readouterr().out
+    assert "0 broken" in capsys.readouterr().out
+
+
+def test_no_module_stands_outside_the_layers(imports: grimp.ImportGraph) -> None:
+    content = tomllib.loads((small.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = content["tool"]["importlinter"]["contracts"][0]["layers"]
+    named = {module.strip() for layer in layers for module in layer.split("|")}
+    assert named == imports.find_children("netstab")
+
+
+@pytest.mark.parametrize("path", sorted(SRC.rglob("__init__.py")), ids=lambda p: p.parent.name)
+def test_packages_hold_no_code(path: Path) -> None:
+    # Nothing but names from the modules below, which count as imported by who imports the package.
+    docstring, *rest = ast.parse(path.read_text(encoding="utf-8")).body
+    assert isinstance(docstring, ast.Expr)
+    own = [line for line in rest if not isinstance(line, ast.ImportFrom)]
+    assert [ast.unparse(line).split(" = ")[0] for line in own] in ([], ["__version__"], ["__all__"])
+
+
+# Dependencies of the stages
+
+
+def entry(stage: str) -> str:
+    """The module that a stage runs."""
+    found = re.search(r"python -m (netstab\.stages\.\w+)", STAGES[stage]["cmd"])
+    assert found, STAGES[stage]["cmd"]
+    return found.group(1)
+
+
+def exempt(stage: str) -> dict[str, str]:
+    return EXEMPT | EXEMPT_OF[entry(stage)]
+
+
+def file_of(module: str) -> Path:
+    path = SRC.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def run_by(stage: str, imports: grimp.ImportGraph) -> set[str]:
+    """Modules that a stage's entry imports, directly or not; packages hold no code."""
+    found = {entry(stage), *imports.find_upstream_modules(entry(stage))}
+    return {module for module in found if file_of(module).name != "__init__.py"}
+
+
+def uncovered(stage: str, imports: grimp.ImportGraph) -> set[str]:
+    """Modules that can change a stage's results without DVC noticing."""
+    deps = [Path(dep) for dep in STAGES[stage]["deps"]]
+    golden: set[str] = set()
+    if NUMERICS in STAGES[stage]["deps"]:
+        golden = {GOLDEN, *imports.find_upstream_modules(GOLDEN)}
+
+    def tracked(module: str) -> bool:
+        path = file_of(module).relative_to(small.ROOT)
+        return any(path == dep or dep in path.parents for dep in deps)
+
+    left = run_by(stage, imports) - golden - exempt(stage).keys()
+    return {module for module in left if not tracked(module)}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_all_the_code_that_its_results_depend_on(
+    stage: str, imports: grimp.ImportGraph
+) -> None:
+    assert uncovered(stage, imports) == set(), "add them to the stage's deps in dvc.yaml"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_exemption_is_needed(stage: str, imports: grimp.ImportGraph) -> None:
+    assert exempt(stage).keys() - EXEMPT.keys() <= run_by(stage, imports)
+    assert EXEMPT.keys() <= run_by(stage, imports)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_a_stage_depends_on_in_the_sources_is_there(stage: str) -> None:
+    sources = [dep for dep in STAGES[stage]["deps"] if dep.startswith("src/")]
+    assert sources
+    for dep in sources:
+        assert (small.ROOT / dep).exists(), dep
+
+
+@pytest.mark.parametrize(
+    ("stage", "importer", "imported"),
+    [
+        ("report", "netstab.evidence.report", "netstab.training.runfiles"),
+        ("report", "netstab.evidence.report", "netstab.newcomer"),
+        ("data", "netstab.data.prepare", "netstab.study.schedule"),
+        ("train", "netstab.training.job", "netstab.data.archives"),
+        ("own", "netstab.stages.train", "netstab.newcomer"),
+    ],
+)
+def test_a_new_import_that_no_dependency_covers_is_found(
+    stage: str, importer: str, imported: str, imports: grimp.ImportGraph
+) -> None:
+    changed = copy.deepcopy(imports)
+    changed.add_module(imported)
+    before = uncovered(stage, changed)
+    changed.add_import(importer=importer, imported=imported)
+    assert imported in uncovered(stage, changed) - before
+
+
+def test_training_rests_on_the_golden_values_and_on_no_source(imports: grimp.ImportGraph) -> None:
+    for stage in ("reference", "train", "own"):
+        assert STAGES[stage]["deps"] == ["data/manifest.json", NUMERICS]
+    golden = imports.find_upstream_modules(GOLDEN)
+    assert {
+        "netstab.data.batches",
+        "netstab.data.seeds",
+        "netstab.measure.evaluate",
+        "netstab.params",
+        "netstab.study.experiments",
+        "netstab.study.schedule",
+        "netstab.training.engine",
+        "netstab.training.model",
+        "netstab.training.optimizer",
+        "netstab.training.state",
+        "netstab.training.trajectory",
+    } <= golden
+
+
+# The stages, as DVC's own resolver sees them
+
+
+def resolved(folder: Path, **changes: Any) -> dict[str, PipelineStage]:
+    """Every stage by name, for params.yaml with these changes."""
+    shutil.copy(small.ROOT / "dvc.yaml", folder)
+    if changes:
+        (folder / "params.yaml").write_text(dumps_yaml(small.content(**changes)))
+    else:
+        shutil.copy(small.ROOT / "params.yaml", folder)
+    Repo.init(str(folder), no_scm=True, force=True).close()
+    with Repo(str(folder)) as repo:
+        return {stage.name: stage for stage in repo.index.stages}
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PipelineStage]:
+    return resolved(tmp_path_factory.mktemp("shipped"))
+
+
+def tracked_params(stage: PipelineStage) -> list[str]:
+    return [name for dep in stage.deps for name in getattr(dep, "params", None) or []]
+
+
+def stage_of(run: Run) -> str:
+    variant = run.variant
+    if variant.block is None:
+        return f"reference@{variant.experiment}-{run.seed}"
+    kind, name = ("own", "") if variant.experiment == "own" else ("train", f"{variant.experiment}-")
+    return f"{kind}@{name}{variant.block}-{run.seed}"
+
+
+def test_the_shipped_study_has_59_stages(shipped: dict[str, PipelineStage]) -> None:
+    # data, two references, four experiments of four blocks, one own, of three seeds each, report.
+    assert len(shipped) == 1 + 2 * 3 + 4 * 4 * 3 + 1 * 3 + 1 == 59
+    assert {"data", "reference@outpost-2", "train@expB-64-0", "own@warm_restart-1"} <= set(shipped)
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ({"seeds": [7]}, 1 + 2 + 16 + 1 + 1),
+        ({"own": {}}, 56),
+        ({"experiments": ["expB"]}, 59 - 36),
+        ({"experiments": [], "own": {}, "seeds": [0]}, 4),
+    ],
+)
+def test_a_smaller_study_has_fewer_stages(
+    changes: dict[str, Any], count: int, tmp_path: Path
+) -> None:
+    stages = resolved(tmp_path, **changes)
+    assert len(stages) == count
+    assert set(stages) - {"data", "report"} == {
+        stage_of(run) for run in runs(check(small.content(**changes)))
+    }
+
+
+def test_there_is_a_stage_for_every_run_and_it_makes_its_files(
+    shipped: dict[str, PipelineStage],
+) -> None:
+    params = check(small.content())
+    names = {stage_of(run): run for run in runs(params)}
+    assert set(shipped) - {"data", "report"} == set(names)
+    for name, run in names.items():
+        stage, folder = shipped[name], paths.run_dir(run.name).as_posix()
+        assert stage.cmd.endswith(f"netstab.stages.train {run.variant.name} {run.seed}")
+        assert {out.def_path for out in stage.outs} == {
+            f"{folder}/history.csv",
+            f"{folder}/provenance.json",
+        }
+
+
+def test_what_a_stage_leaves_is_carried_by_git_and_survives_a_refusal(
+    shipped: dict[str, PipelineStage],
+) -> None:
+    for name, stage in shipped.items():
+        for out in stage.outs:
+            if out.def_path != "data/prepared":
+                assert (out.use_cache, out.persist) == (False, True), (name, out.def_path)
+
+
+def test_no_stage_tracks_how_to_run_and_report_tracks_all_else(
+    shipped: dict[str, PipelineStage],
+) -> None:
+    assert not [name for name, stage in shipped.items() if "runtime" in tracked_params(stage)]
+    assert set(tracked_params(shipped["report"])) == set(Params.model_fields) - {"runtime"}
+
+
+def leaves(content: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(content, dict) and content:
+        for key, value in content.items():
+            yield from leaves(value, (*path, key))
+    else:
+        yield path
+
+
+def altered(path: tuple[str, ...]) -> Params | None:
+    """The shipped parameters with another value at a path; None where there is no other."""
+    place: Any = small.SHIPPED
+    for step in path:
+        place = place[step]
+    candidates: list[Any] = [*{"live": ["eval"], "bf16": ["fp32"]}.get(str(place), [])]
+    if isinstance(place, bool):
+        candidates = [not place]
+    elif isinstance(place, int | float):
+        candidates = [place + 1, place / 2, place / 2 + 5]
+    elif isinstance(place, list) and path[0] != "blocks":
+        candidates = [place[1:], place[:-1]]
+    for candidate in candidates:
+        changed = copy.deepcopy(small.SHIPPED)
+        inner = changed
+        for step in path[:-1]:
+            inner = inner[step]
+        inner[path[-1]] = candidate
+        try:
+            return check(changed)
+        except ParameterError:
+            continue
+    return None
+
+
+def end_keys(params: Params) -> dict[str, str]:
+    """By variant, the key of the last state; of block 64 alone, to be quick."""
+    who = identity(params, 0, data="d" * 64, numerics=1)
+    planned = {
+        variant.name: schedule(params, variant)
+        for variant in variants(params)
+        if variant.block in (None, "64") or variant.experiment == "own"
+    }
+    return {name: state_key(who, found, found.epochs) for name, found in planned.items()}
+
+
+def test_a_stage_tracks_every_parameter_that_changes_its_run(
+    shipped: dict[str, PipelineStage],
+) -> None:
+    before = end_keys(check(small.content()))
+    stages = {r.variant.name: stage_of(r) for r in runs(check(small.content())) if r.seed == 0}
+    matters: dict[str, set[str]] = {}
+    for path in leaves(small.SHIPPED):
+        params = altered(path)
+        after = end_keys(params) if params else {}
+        for name in after.keys() & before.keys():
+            if after[name] != before[name]:
+                tracked = {
+                    tuple(param.split(".")) for param in tracked_params(shipped[stages[name]])
+                }
+                assert any(path[: len(t)] == t for t in tracked), f"{name} depends on {path}"
+                matters.setdefault(".".join(path), set()).add(name)
+    # The search has found what there is to find.
+    everyone = set(before)
+    assert matters["train.momentum"] == matters["model.width"] == everyone
+    assert matters["expB.freeze_epoch"] == {"expB-64"}
+    assert matters["outpost.decay_factor"] == {"outpost"}
+    assert matters["freeze.batch_norm"] == {"expB-64", "expC-64", "expD-64"}
+    assert matters["own.warm_restart.64.60"] == {"own-warm_restart"}
+    assert not [name for name in matters if name.split(".")[0] in ("runtime", "report", "data")]
+
+
+def test_other_blocks_change_the_experiments_alone(
+    shipped: dict[str, PipelineStage],
+) -> None:
+    blocks = {"64": ["stem"], "128": ["layer1", "layer2"]}
+    content = small.content(blocks=blocks)
+    before, after = end_keys(check(small.content())), end_keys(check(content))
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {f"{experiment}-64" for experiment in ARTICLE_EXPERIMENTS}
+    for name, stage in shipped.items():
+        tracks = "blocks" in tracked_params(stage)
+        assert tracks == name.startswith(("train@", "own@", "report")), name

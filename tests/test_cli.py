@@ -1,0 +1,316 @@
+"""`netstab plan` and `netstab store`: what they say, and what they do to the store."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from dvc.utils.serialize import dumps_yaml
+from typer.testing import CliRunner
+
+from netstab.cli import app
+from netstab.data.manifest import Manifest, read_manifest
+from netstab.params import read
+from netstab.study.experiments import runs
+from netstab.study.plan import kept_epochs
+from netstab.training.ledger import Dataset, Ledger, numerics_version
+from netstab.training.store import Record, Store
+from tests import small
+
+CLASSES = ("cat", "dog")
+SPLIT = {
+    "count": 500,
+    "per_class": dict.fromkeys(CLASSES, 250),
+    "images_sha256": "1" * 64,
+    "labels_sha256": "2" * 64,
+}
+MANIFEST = Manifest.model_validate(
+    {
+        "name": "cats and dogs",
+        "official": False,
+        "dataset": "cifar10",
+        "origin": {"kind": "file", "name": "pets.zip", "sha256": "3" * 64},
+        "classes": CLASSES,
+        "image_shape": (32, 32, 3),
+        "train": SPLIT,
+        "test": SPLIT,
+        "mean": (0.5, 0.5, 0.5),
+        "std": (0.2, 0.2, 0.2),
+        "content_sha256": "4" * 64,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout as far as the commands need one, and the current folder."""
+
+    root: Path
+
+    def set(self, **changes: Any) -> None:
+        """Write params.yaml: one seed, no own, the CPU; and these changes."""
+        base = {"seeds": [0], "own": {}, "runtime": {"device": "cpu", "threads": 2}}
+        (self.root / "params.yaml").write_text(dumps_yaml(small.content(**{**base, **changes})))
+
+    def netstab(self, *arguments: str, code: int = 0, typed: str | None = None) -> Result:
+        result = CliRunner().invoke(app, arguments, input=typed)
+        assert result.exit_code == code, result.output
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        return result
+
+    @property
+    def store(self) -> Store:
+        return Store(self.root / ".netstab" / "store")
+
+    @property
+    def ledger(self) -> Ledger:
+        params, data = read(self.root / "params.yaml"), Dataset.prepared(read_manifest(self.root))
+        return Ledger(params, data, self.store, numerics_version())
+
+    def fill(self, *names: str) -> None:
+        """Put made-up states of these runs, or of all, into the store."""
+        ledger = self.ledger
+        for run in runs(ledger.params):
+            if names and run.name not in names:
+                continue
+            for epoch in kept_epochs(ledger.params, ledger.tree, run.variant):
+                key = ledger.key(run, epoch)
+                if key not in self.store:
+                    inputs = ledger.inputs(run, epoch)
+                    record = Record(key, run.name, epoch, inputs, [], [], interim=False)
+                    self.store.save(record, lambda path: path.write_bytes(bytes(100_000)) and None)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    for name in ("DVC_ROOT", "NETSTAB_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    root = tmp_path / "study"
+    (root / "data").mkdir(parents=True)
+    shutil.copy(small.ROOT / "dvc.yaml", root)
+    (root / "data" / "manifest.json").write_text(MANIFEST.to_json())
+    monkeypatch.chdir(root)
+    project = Project(root)
+    project.set()
+    return project
+
+
+def lines(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+# netstab plan
+
+
+def test_plan_draws_who_branches_from_whom_and_sums_up(project: Project) -> None:
+    said = project.netstab("plan").stdout
+    assert not project.store.root.exists()
+    drawn = said.splitlines()
+    assert drawn[0] == "one seed: 18 runs (seeds 0)"
+    assert drawn[1] == "└── baseline  0 → 60, shared by 18"
+    for line in (
+        "    ├── baseline  60 → 200",
+        "    ├── outpost  60 → 140, shared by 5  rate 0.01",
+        "    │   ├── outpost  140 → 200",
+        "    │   └── expD-512  140 → 200  trains layer4 head alone",
+        "    ├── expA-64  60 → 90, shared by 2  rate 0.01",
+        "    │   ├── expA-64  90 → 200",
+        "    │   └── expC-64  90 → 200  trains stem layer1 alone",
+        "    ├── expB-128  60 → 200  trains layer2 alone",
+    ):
+        assert line in drawn
+    sums = lines(said)
+    assert "epochs to train 2,140 (2,140 a seed; each run alone: 3,600)" in sums
+    assert "epochs shared 1,460 (41% of separate runs)" in sums
+    assert "already stored 0" in sums
+    assert "still to train 2,140" in sums
+    assert sums[-1].startswith("estimated time ")
+    assert sums[-1].endswith("(a rough guess for 2 CPU threads)")
+
+
+def test_plan_counts_every_seed_and_follows_the_time_scale(project: Project) -> None:
+    project.set(seeds=[0, 1, 2], train={"time_scale": 0.1})
+    said = project.netstab("plan").stdout
+    assert said.startswith("one seed: 18 runs (seeds 0, 1, 2)\n")
+    assert "    ├── outpost  6 → 14, shared by 5  rate 0.01" in said.splitlines()
+    assert "epochs to train 642 (214 a seed; each run alone: 1,080)" in lines(said)
+
+
+def test_plan_knows_what_is_stored(project: Project) -> None:
+    project.fill("baseline-0", "expA-64-0")
+    sums = lines(project.netstab("plan").stdout)
+    assert "already stored 340" in sums
+    assert "still to train 1,800" in sums
+    project.fill()
+    sums = lines(project.netstab("plan").stdout)
+    assert sums[-1] == "still to train 0"
+    # A moved freeze epoch: the baseline's state at 90 is there.
+    project.set(expB={"freeze_epoch": 90})
+    assert "still to train 440" in lines(project.netstab("plan").stdout)
+
+
+def test_plan_can_be_drawn_before_the_data_is_there(project: Project) -> None:
+    (project.root / "data" / "manifest.json").unlink()
+    assert "still to train 2,140" in lines(project.netstab("plan").stdout)
+
+
+def test_plan_works_from_a_folder_below_and_finds_the_named_store(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    project.fill()
+    monkeypatch.chdir(project.root / "data")
+    assert "still to train 0" in lines(project.netstab("plan").stdout)
+    monkeypatch.setenv("NETSTAB_STORE", str(tmp_path / "elsewhere"))
+    assert "still to train 2,140" in lines(project.netstab("plan").stdout)
+
+
+@pytest.mark.parametrize("command", [["plan"], ["store", "ls"], ["store", "verify"]])
+def test_commands_start_without_torch(command: list[str], project: Project) -> None:
+    code = (
+        "import sys\n"
+        "from netstab.cli import app\n"
+        f"app({command!r}, standalone_mode=False)\n"
+        "print('imported', {'torch', 'numpy', 'pandas', 'dvc'} & set(sys.modules))"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project.root,
+        env={**os.environ, "PYTHONPATH": str(small.ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert process.stdout.endswith("imported set()\n")
+
+
+# netstab store
+
+
+def test_store_ls_lists_states_with_what_they_are_for(project: Project) -> None:
+    assert project.netstab("store", "ls").stdout == f"0 states, 0.0 MB in {project.store.root}\n"
+    project.fill("expB-64-0")
+    project.set(expB={"freeze_epoch": 100})
+    said = lines(project.netstab("store", "ls").stdout)
+    run = next(run for run in runs(project.ledger.params) if run.name == "baseline-0")
+    key = project.ledger.key(run, 60)[:12]
+    assert said[0] == "key trained by epoch MB wanted for"
+    assert said[1] == f"{key} expB-64-0 60 0.1 baseline-0 at 60"
+    assert said[2].endswith("expB-64-0 200 0.1 nothing in the current params.yaml")
+    assert said[3] == f"2 states, 0.2 MB in {project.store.root}"
+
+
+def test_store_ls_names_a_folder_as_it_is(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Brackets are no markup, and a long path is not broken.
+    folder = tmp_path / "a [bold] folder" / ("x" * 200)
+    monkeypatch.setenv("NETSTAB_STORE", str(folder))
+    assert project.netstab("store", "ls").stdout == f"0 states, 0.0 MB in {folder}\n"
+
+
+def test_store_verify_fails_where_a_state_is_damaged(project: Project) -> None:
+    project.fill("expB-64-0")
+    assert project.netstab("store", "verify").stdout == "2 states are sound, 0 were set aside\n"
+    tensors = sorted(project.store.states.glob("*.safetensors"))[0]
+    tensors.write_bytes(b"damaged")
+    result = project.netstab("store", "verify", code=1)
+    assert result.stdout == "1 states are sound, 1 were set aside\n"
+    assert f"warning: state {tensors.stem[:12]} is set aside" in result.stderr
+    assert project.netstab("store", "verify").stdout == "1 states are sound, 0 were set aside\n"
+
+
+def test_store_gc_removes_only_what_the_parameters_have_no_use_for(project: Project) -> None:
+    project.fill()
+    before = project.store.listing()
+    assert project.netstab("store", "gc").stdout.startswith("0 files (0 states, 0.0 MB) are of no")
+    project.set(expB={"freeze_epoch": 100})
+    found = "8 files (4 states, 0.4 MB) are of no use to the current params.yaml."
+    assert project.netstab("store", "gc", "--dry-run").stdout.startswith(found)
+    assert project.store.listing() == before
+    refused = project.netstab("store", "gc", code=1, typed="n\n")
+    assert "Remove them? [y/N]" in refused.stdout
+    assert project.store.listing() == before
+    done = project.netstab("store", "gc", "--yes").stdout
+    assert done.startswith(found)
+    assert done.endswith("removed\n")
+    assert len(before) - len(project.store.listing()) == 4
+    assert project.store.listing() <= set(project.ledger.wanted())
+    assert (
+        project.netstab("store", "verify").stdout
+        == f"{len(before) - 4} states are sound, 0 were set aside\n"
+    )
+
+
+def test_store_gc_asks_first(project: Project) -> None:
+    project.fill("expB-64-0")
+    project.set(seeds=[5])
+    assert project.netstab("store", "gc", typed="y\n").stdout.endswith("removed\n")
+    assert project.store.listing() == set()
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    "command", [["plan"], ["store", "ls"], ["store", "gc"], ["store", "verify"], ["study", "demo"]]
+)
+def test_outside_a_project_commands_say_where_to_go(
+    command: list[str], project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = project.netstab(*command, code=1)
+    assert result.stderr == (
+        f"{tmp_path}: no params.yaml and dvc.yaml here or above. "
+        "Change into a checkout of netstab and try again.\n"
+    )
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("command", [["plan"], ["store", "ls"], ["store", "gc", "--yes"]])
+def test_all_faults_of_the_parameters_are_printed_and_nothing_is_done(
+    command: list[str], project: Project
+) -> None:
+    project.fill("expB-64-0")
+    stored = project.store.listing()
+    project.set(expB={"freeze_epoch": 500}, train={"learning_rate": -1, "epochs": 200}, foo=1)
+    result = project.netstab(*command, code=1)
+    assert result.stderr.splitlines() == [
+        f"{project.root / 'params.yaml'}: 3 faults",
+        "  foo: is not a section; known are seeds, experiments, blocks, data, model, train, "
+        "freeze, baseline, outpost, expA, expB, expC, expD, own, report, runtime",
+        "  train.learning_rate: should be greater than 0 (found -1)",
+        "  expB.freeze_epoch: 500 is past the end (train.epochs is 200); lower it",
+    ]
+    assert result.stdout == ""
+    assert project.store.listing() == stored
+
+
+def test_a_store_that_is_no_folder_is_named(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETSTAB_STORE", str(project.root / "params.yaml"))
+    for command in (["plan"], ["store", "ls"], ["store", "verify"]):
+        said = project.netstab(*command, code=1).stderr
+        assert f"{project.root / 'params.yaml'}" in said
+        assert "cannot be read" in said
+
+
+def test_a_size_that_is_not_there_is_refused_with_the_known_ones(project: Project) -> None:
+    shutil.copy(small.ROOT / "sizes.yaml", project.root)
+    said = project.netstab("study", "huge", code=1).stderr
+    assert said == "huge: is not a size; sizes.yaml has demo, mini, article\n"
+
+
+def test_help_names_every_command(project: Project) -> None:
+    said = project.netstab("--help").stdout
+    for command in ("plan", "study", "store"):
+        assert command in said
+    said = project.netstab("store", "--help").stdout
+    for command in ("ls", "verify", "gc"):
+        assert command in said

@@ -1,0 +1,227 @@
+"""Figures of variants: windows, means, spread, curves, files."""
+
+import itertools
+import json
+from math import sqrt
+from pathlib import Path
+from statistics import mean, stdev
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from netstab import paths
+from netstab.evidence import files, report
+from netstab.evidence.aggregate import aggregate, curves, final_window, jitter_window, panels
+from netstab.evidence.runs import MEASURES, collect
+from netstab.params import Params
+from netstab.study.experiments import find_variant, schedule
+from tests import synthetic_runs as synthetic
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def window(params: Params, name: str) -> int | None:
+    return jitter_window(params, schedule(params, find_variant(params, name)))
+
+
+def test_final_and_jitter_follow_their_definitions(root: Path) -> None:
+    params = synthetic.small()
+    synthetic.write(root, params)
+    summary = aggregate(params, collect(params)).summaries["expB-64"]
+    for measure in MEASURES:
+        seeds = [
+            pd.read_csv(paths.run_dir(f"expB-64-{seed}") / "history.csv")[measure].tolist()
+            for seed in (0, 1)
+        ]
+        finals = [mean(curve[190:]) for curve in seeds]
+        jitters = []
+        for curve in seeds:
+            last = curve[150:]
+            jitters.append(stdev(b - a for a, b in itertools.pairwise(last)) / sqrt(2))
+        assert summary[f"final_{measure}"] == pytest.approx(mean(finals), rel=1e-5)
+        assert summary[f"final_{measure}_sd"] == pytest.approx(stdev(finals), rel=1e-5)
+        assert summary[f"jitter_{measure}"] == pytest.approx(mean(jitters), rel=1e-5)
+        assert summary[f"jitter_{measure}_sd"] == pytest.approx(stdev(jitters), rel=1e-5)
+
+
+def test_jitter_of_independent_noise_is_its_deviation_and_of_a_trend_nothing(root: Path) -> None:
+    params = synthetic.small(seeds=[0], report={"jitter_epochs": 100})
+    synthetic.write(root, params)
+    noise = np.random.default_rng(7).normal(80.0, 2.5, 200)
+    synthetic.change(root, "baseline-0", val_top1_pct=noise, val_loss=np.linspace(3, 1, 200))
+    summary = aggregate(params, collect(params)).summaries["baseline"]
+    assert summary["jitter_val_top1_pct"] == pytest.approx(2.5, rel=0.15)
+    assert summary["jitter_val_loss"] == pytest.approx(0, abs=1e-12)
+
+
+def test_spread_is_over_seeds_and_none_for_one_seed(root: Path) -> None:
+    params = synthetic.small()
+    synthetic.write(root, params)
+    synthetic.change(root, "baseline-0", val_top1_pct=90.0)
+    synthetic.change(root, "baseline-1", val_top1_pct=92.0)
+    summary = aggregate(params, collect(params)).summaries["baseline"]
+    assert summary["n_seeds"] == 2
+    assert summary["final_val_top1_pct"] == 91
+    assert summary["final_val_top1_pct_sd"] == pytest.approx(sqrt(2), rel=1e-5)
+
+    alone = synthetic.small(seeds=[0])
+    summary = aggregate(alone, collect(alone)).summaries["baseline"]
+    assert summary["n_seeds"] == 1
+    assert summary["final_val_top1_pct"] == 90
+    assert summary["final_val_top1_pct_sd"] is None
+
+
+def test_windows_are_those_of_the_parameters_at_scale() -> None:
+    article = synthetic.small()
+    assert final_window(article) == 10
+    assert window(article, "baseline") == 50
+    mini = synthetic.small(train={"time_scale": 0.3})
+    assert final_window(mini) == 3
+    assert window(mini, "baseline") == 15
+    tiny = synthetic.small(train={"time_scale": 0.02, "epochs": 200}, experiments=[])
+    assert final_window(tiny) == 1
+
+
+@pytest.mark.parametrize(
+    ("freeze_epoch", "expected"), [(60, 50), (140, 50), (141, 49), (187, 3), (188, None)]
+)
+def test_jitter_window_keeps_clear_of_the_variants_own_last_intervention(
+    freeze_epoch: int, expected: int | None
+) -> None:
+    params = synthetic.small(expB={"freeze_epoch": freeze_epoch})
+    assert window(params, "expB-64") == expected
+    assert window(params, "baseline") == 50
+
+
+def test_variant_without_a_jitter_window_has_no_jitter_but_the_same_keys(root: Path) -> None:
+    params = synthetic.small(expB={"freeze_epoch": 195})
+    synthetic.write(root, params)
+    summaries = aggregate(params, collect(params)).summaries
+    late, baseline = summaries["expB-64"], summaries["baseline"]
+    assert late["jitter_window_epochs"] is None
+    assert late["jitter_val_loss"] is None
+    assert late["final_val_loss"] is not None
+    assert late.keys() == baseline.keys()
+
+
+def test_a_file_a_variant_all_flat_with_the_same_keys(root: Path) -> None:
+    params = synthetic.parameters(seeds=[0])
+    synthetic.write(root, params)
+    report.make(params)
+    written = {path.stem: json.loads(path.read_text()) for path in paths.VARIANTS.iterdir()}
+    assert len(written) == 19
+    assert {"baseline", "outpost", "expA-64", "expD-512", "own-warm_restart"} < written.keys()
+    keys = list(written["baseline"])
+    assert keys[:3] == ["n_seeds", "epochs", "jitter_window_epochs"]
+    assert {f"{k}_{m}{s}" for k in ("final", "jitter") for m in MEASURES for s in ("", "_sd")} == {
+        *keys[3:]
+    }
+    for summary in written.values():
+        assert list(summary) == keys
+        assert all(value is None or isinstance(value, int | float) for value in summary.values())
+
+
+def test_figures_are_rounded_to_six_digits(root: Path) -> None:
+    params = synthetic.small(seeds=[0])
+    synthetic.write(root, params)
+    synthetic.change(root, "baseline-0", val_loss=1 / 3)
+    assert aggregate(params, collect(params)).summaries["baseline"]["final_val_loss"] == 0.333333
+
+
+def test_file_of_a_variant_no_longer_asked_for_is_removed(root: Path) -> None:
+    params = synthetic.small()
+    synthetic.write(root, params)
+    report.make(params)
+    assert (paths.VARIANTS / "expB-64.json").exists()
+    report.make(synthetic.small(experiments=[]))
+    assert sorted(path.name for path in paths.VARIANTS.iterdir()) == [
+        "baseline.json",
+        "outpost.json",
+    ]
+    assert sorted(path.name for path in paths.METRICS.iterdir()) == [
+        "curves.csv",
+        "report.html",
+        "runs",
+        "variants",
+    ]
+
+
+def test_folder_is_whole_after_a_crash_at_any_step(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = root / "variants"
+    files.write_folder(folder, {"old.json": "old"})
+    renames = 0
+    rename = Path.rename
+
+    class Crash(BaseException):
+        pass
+
+    def crash_at(step: int) -> None:
+        def counted(path: Path, target: Path) -> Path:
+            nonlocal renames
+            renames += 1
+            if renames == step:
+                raise Crash
+            return rename(path, target)
+
+        monkeypatch.setattr(Path, "rename", counted)
+
+    for step in (1, 2):
+        renames = 0
+        crash_at(step)
+        with pytest.raises(Crash):
+            files.write_folder(folder, {"new.json": "new"})
+        monkeypatch.setattr(Path, "rename", rename)
+        left = folder if folder.exists() else folder.with_name(".variants.old")
+        assert [path.name for path in left.iterdir()] == ["old.json"]
+    files.write_folder(folder, {"new.json": "new"})
+    assert [path.name for path in root.iterdir()] == ["variants"]
+    assert [path.name for path in folder.iterdir()] == ["new.json"]
+
+
+def test_panels_draw_each_experiment_with_the_articles_references() -> None:
+    drawn = {p.experiment: [line.label for line in p.lines] for p in panels(synthetic.parameters())}
+    blocks = ["64", "128", "256", "512"]
+    assert drawn == {
+        "expA": ["outpost", *blocks],
+        "expB": ["baseline", *blocks],
+        "expC": ["baseline", "outpost", *blocks],
+        "expD": ["baseline", "outpost", *blocks],
+        "own": ["baseline", "outpost", "warm_restart"],
+    }
+
+
+def test_own_intervention_with_a_references_name_keeps_curves_apart() -> None:
+    params = synthetic.small(experiments=[], own={"outpost": {"64": {"60": 0.01}}})
+    (panel,) = panels(params)
+    assert [line.label for line in panel.lines] == ["baseline", "outpost", "own-outpost"]
+
+
+def test_curves_are_means_over_seeds_in_long_form(root: Path) -> None:
+    params = synthetic.small()
+    synthetic.write(root, params)
+    report.make(params)
+    table = pd.read_csv(paths.CURVES)
+    assert list(table) == ["experiment", "curve", "epoch", *MEASURES]
+    assert table["curve"].drop_duplicates().tolist() == ["baseline", "64", "128", "256", "512"]
+    assert len(table) == 5 * 200
+    seeds = [
+        pd.read_csv(paths.run_dir(f"expB-128-{seed}") / "history.csv")["val_loss"]
+        for seed in (0, 1)
+    ]
+    drawn = table[(table["experiment"] == "expB") & (table["curve"] == "128")]["val_loss"]
+    np.testing.assert_allclose(drawn, (seeds[0] + seeds[1]) / 2, rtol=1e-5)
+
+
+def test_curves_without_any_experiment_have_their_header(root: Path) -> None:
+    params = synthetic.small(experiments=[])
+    synthetic.write(root, params)
+    assert curves(aggregate(params, collect(params))).empty
+    report.make(params)
+    assert paths.CURVES.read_text().startswith("experiment,curve,epoch,train_loss")

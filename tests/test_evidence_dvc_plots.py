@@ -1,0 +1,106 @@
+"""`dvc plots` draws the article's curves with the templates in `.dvc/plots/`."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from netstab import paths
+from netstab.evidence import dvc_plots, report
+from netstab.evidence.runs import MEASURES
+from tests import synthetic_runs as synthetic
+
+ROOT = synthetic.ROOT
+PLOTS = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text()).get("plots", [])
+
+
+def test_templates_in_git_are_those_that_the_code_makes() -> None:
+    for name, scale in dvc_plots.SCALES.items():
+        kept = json.loads((ROOT / dvc_plots.TEMPLATES / f"{name}.json").read_text())
+        assert kept == dvc_plots.template(scale), "run: python -m netstab.evidence.dvc_plots"
+
+
+def test_pipeline_plots_every_measure_with_a_template_that_exists() -> None:
+    drawn = {}
+    for entry in PLOTS:
+        for plot in entry.values():
+            (measure,) = plot["y"].values()
+            drawn[measure] = plot["template"]
+            assert set(plot["y"]) == {paths.CURVES.as_posix()}
+    assert set(drawn) == set(MEASURES)
+    assert all((drawn[m] == "loss") == m.endswith("loss") for m in MEASURES)
+
+
+@pytest.fixture(autouse=True)
+def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DVC project with two revisions of curves: the second has another seed."""
+    root = tmp_path_factory.mktemp("project")
+
+    def run(*command: str) -> None:
+        subprocess.run(command, cwd=root, check=True, capture_output=True)
+
+    run("git", "init", "-q")
+    run("git", "config", "user.email", "test@localhost")
+    run("git", "config", "user.name", "test")
+    run(sys.executable, "-m", "dvc", "init", "-q")
+    for name in dvc_plots.SCALES:
+        (root / ".dvc/plots").mkdir(exist_ok=True)
+        shutil.copy(ROOT / dvc_plots.TEMPLATES / f"{name}.json", root / ".dvc/plots")
+    YAML().dump({"plots": PLOTS}, root / "dvc.yaml")
+    for seed in (0, 1):
+        params = synthetic.small(seeds=[seed], train={"time_scale": 0.1})
+        synthetic.write(root, params)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(root)
+            report.make(params)
+        if seed == 0:
+            run("git", "add", "-A")
+            run("git", "commit", "-q", "-m", "first")
+    return root
+
+
+@pytest.mark.slow
+def test_dvc_plots_diff_has_both_revisions_and_every_curve(project: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "plots", "diff", "HEAD", "-o", "drawn"],
+        cwd=project,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "index.html" in done.stdout
+    page = (project / "drawn" / "index.html").read_text()
+    specs: list[dict[str, Any]] = [
+        json.loads(found) for found in re.findall(r"var spec = (\{.*\});", page)
+    ]
+    assert len(specs) == len(MEASURES)
+    assert "<DVC_METRIC" not in page
+    for spec in specs:
+        rows = spec["data"]["values"]
+        assert {row["rev"] for row in rows} == {"workspace", "HEAD"}
+        assert {row["curve"] for row in rows} == {"baseline", "64", "128", "256", "512"}
+        assert len(rows) == 2 * 5 * 20
+
+
+@pytest.mark.slow
+def test_offline_page_needs_no_network(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    dvc_plots.main(offline=True)
+    dvc = [sys.executable, "-m", "dvc"]
+    template = str(dvc_plots.OFFLINE_PAGE.relative_to(".dvc"))
+    subprocess.run([*dvc, "config", "--local", "plots.html_template", template], check=True)
+    subprocess.run([*dvc, "plots", "show", "-o", "offline"], check=True, capture_output=True)
+    page = Path("offline/index.html").read_text()
+    assert page.count("var spec = ") == len(MEASURES)
+    assert not re.search(r"<(script|link)[^>]+(src|href)=", page)

@@ -1,0 +1,133 @@
+"""Runs' files: what is missing, damaged or stale is named, with what to do."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from netstab import paths
+from netstab.errors import NetstabError
+from netstab.evidence import report
+from netstab.evidence.runs import collect, stage_name
+from netstab.study.experiments import Variant, runs
+from tests import synthetic_runs as synthetic
+
+PARAMS = synthetic.small()
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    synthetic.write(tmp_path, PARAMS)
+    return tmp_path
+
+
+def faults() -> list[str]:
+    return [str(fault) for fault in collect(PARAMS).faults]
+
+
+def test_complete_runs_have_no_faults(root: Path) -> None:
+    collection = collect(PARAMS)
+    assert not collection.faults
+    assert not collection.disagreements()
+    assert list(collection.histories) == list(collection.provenance) == runs(PARAMS)
+
+
+def test_missing_run_is_named_with_its_stage_and_others_are_used(root: Path) -> None:
+    shutil.rmtree(paths.run_dir("expB-64-0"))
+    assert faults() == [
+        "expB-64-0: metrics/runs/expB-64-0/history.csv is missing; run: dvc repro train@expB-64-0"
+    ]
+    assert collect(PARAMS).of(Variant("expB", "64")).keys() == {1}
+    assert collect(PARAMS).of(Variant("expB", "128")).keys() == {0, 1}
+
+
+def test_stage_names_are_those_of_the_pipeline() -> None:
+    names = {run.name: stage_name(run) for run in runs(synthetic.parameters())}
+    assert names["baseline-0"] == "reference@baseline-0"
+    assert names["outpost-2"] == "reference@outpost-2"
+    assert names["expB-64-0"] == "train@expB-64-0"
+    assert names["own-warm_restart-0"] == "own@warm_restart-0"
+
+
+def cut(root: Path) -> None:
+    path = root / paths.run_dir("expB-64-0") / "history.csv"
+    path.write_text("\n".join(path.read_text().splitlines()[:-3]))
+
+
+def cut_in_a_line(root: Path) -> None:
+    path = root / paths.run_dir("expB-64-0") / "history.csv"
+    path.write_text(path.read_text()[:-40])
+
+
+def not_a_table(root: Path) -> None:
+    (root / paths.run_dir("expB-64-0") / "history.csv").write_bytes(b"\xff\xfe\x00 no table")
+
+
+def empty(root: Path) -> None:
+    (root / paths.run_dir("expB-64-0") / "history.csv").write_text("")
+
+
+def infinite(root: Path) -> None:
+    synthetic.change(root, "expB-64-0", val_loss=np.inf)
+
+
+def words(root: Path) -> None:
+    synthetic.change(root, "expB-64-0", val_loss="low")
+
+
+def epochs_twice(root: Path) -> None:
+    synthetic.change(root, "expB-64-0", epoch=[0, *range(199)])
+
+
+def no_column(root: Path) -> None:
+    (root / paths.run_dir("expB-64-0") / "history.csv").write_text("epoch,val_loss\n0,1.0\n")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [cut, cut_in_a_line, not_a_table, empty, infinite, words, epochs_twice, no_column],
+)
+def test_damaged_history_is_named_with_what_to_do(root: Path, harm: Callable[[Path], None]) -> None:
+    harm(root)
+    (fault,) = faults()
+    assert fault.startswith("expB-64-0: metrics/runs/expB-64-0/history.csv is damaged")
+    assert fault.endswith("; run: dvc repro train@expB-64-0")
+    assert len(collect(PARAMS).of(Variant("expB", "64"))) == 1
+
+
+def test_history_of_another_schedule_is_stale(root: Path) -> None:
+    moved = synthetic.small(expB={"freeze_epoch": 90})
+    stale = [str(fault) for fault in collect(moved).faults]
+    assert len(stale) == 8
+    assert stale[0] == (
+        "expB-64-0: metrics/runs/expB-64-0/history.csv is stale: from epoch 60 on, layer2 was not "
+        "trained as params.yaml says; run: dvc repro train@expB-64-0"
+    )
+
+
+def test_damaged_provenance_is_named_and_the_history_used(root: Path) -> None:
+    (paths.run_dir("expB-64-0") / "provenance.json").write_text("{")
+    (fault,) = faults()
+    assert fault.startswith("expB-64-0: metrics/runs/expB-64-0/provenance.json is damaged")
+    assert collect(PARAMS).of(Variant("expB", "64")).keys() == {0, 1}
+
+
+def test_no_run_at_all_is_refused_and_leaves_old_results_alone(root: Path) -> None:
+    report.make(PARAMS)
+    before = paths.REPORT.read_bytes()
+    shutil.rmtree(paths.RUNS)
+    with pytest.raises(NetstabError, match=r"none of the 12 runs.*dvc repro"):
+        report.make(PARAMS)
+    assert paths.REPORT.read_bytes() == before
+
+
+def test_runs_of_other_numerics_or_data_are_pointed_out(root: Path) -> None:
+    synthetic.retell(root, "expB-64-0", numerics_version=2)
+    synthetic.retell(root, "expB-64-1", data=synthetic.DIGITS)
+    numerics, data = collect(PARAMS).disagreements()
+    assert "numerics version" in numerics
+    assert "expB-64-0: 2" in numerics
+    assert "expB-64-1: scikit-learn digits (d1d1d1d1d1d1)" in data

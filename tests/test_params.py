@@ -1,0 +1,339 @@
+"""What params.yaml may say, and how every fault is answered."""
+
+import copy
+import random
+from collections.abc import Iterator
+from difflib import unified_diff
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
+from pydantic import ValidationError
+
+from netstab.errors import ParameterError
+from netstab.params import Params, check, read
+from netstab.params.models import Section
+from netstab.study.plan import tree
+from tests import small
+
+TEXT = (small.ROOT / "params.yaml").read_text(encoding="utf-8")
+ABSENT = object()
+Keys = tuple[Any, ...]
+
+
+def changed(*changes: tuple[Keys, Any]) -> dict[str, Any]:
+    content = copy.deepcopy(small.SHIPPED)
+    for path, value in changes:
+        place = content
+        for step in path[:-1]:
+            place = place[step]
+        if value is ABSENT:
+            del place[path[-1]]
+        else:
+            place[path[-1]] = value
+    return content
+
+
+def faults(content: object) -> list[str]:
+    with pytest.raises(ParameterError) as refused:
+        check(content)
+    return refused.value.faults
+
+
+def faults_of_text(text: str, tmp_path: Path) -> list[str]:
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ParameterError) as refused:
+        read(path)
+    return refused.value.faults
+
+
+def test_the_shipped_file_is_valid_and_is_the_articles_study() -> None:
+    params = read(small.ROOT / "params.yaml")
+    assert (params.train.epochs, params.train.batch_size, params.model.width) == (200, 128, 64)
+    assert params.outpost.decay_epochs == (60, 120)
+    assert params.blocks["512"] == ("layer4", "head")
+    assert params.own["warm_restart"]["64"] == {"60": 0.01, "120": 0.1}
+
+
+def test_the_shipped_file_is_in_the_form_that_dvc_writes() -> None:
+    assert dumps_yaml(parse_yaml_for_update(TEXT, "params.yaml")) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("override", "old", "new"),
+    [
+        ("expB.freeze_epoch=90", "  freeze_epoch: 60", "  freeze_epoch: 90"),
+        ("train.learning_rate=0.05", "  learning_rate: 0.1", "  learning_rate: 0.05"),
+        ("data.source=/images/cifar.zip", "  source:", "  source: /images/cifar.zip"),
+        ("train.horizontal_flip=false", "  horizontal_flip: true", "  horizontal_flip: false"),
+        ("own.warm_restart.64.120=0.05", "      '120': 0.1", "      '120': 0.05"),
+    ],
+)
+def test_an_override_changes_one_line_and_no_comment(
+    override: str, old: str, new: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT, encoding="utf-8")
+    apply_overrides(str(path), [override])
+    diff = unified_diff(TEXT.splitlines(), path.read_text().splitlines(), n=0, lineterm="")
+    assert [line for line in diff if line[:3] not in ("---", "+++") and line[0] in "+-"] == [
+        f"-{old}",
+        f"+{new}",
+    ]
+    read(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fault"),
+    [
+        (("epochs",), 200, "epochs: is not a section; known are seeds, experiments, blocks"),
+        (("trian",), {}, "trian: is not a section; did you mean train?"),
+        ((7,), {}, "7: is not a section"),
+        (("model",), ABSENT, "model: is missing; add the section"),
+        (("model",), 64, "model: should be a mapping (found 64)"),
+        (("baseline",), None, "baseline: should be a mapping (found None)"),
+        (("train", "momentun"), 0.9, "train.momentun: is not a parameter; did you mean momentum?"),
+        (("train", "momentum"), ABSENT, "train.momentum: is missing; add it"),
+        (("baseline", "decay"), 1, "baseline.decay: is not a parameter; known are none"),
+        (("train", "epochs"), "200", "train.epochs: is not a whole number; write it without quo"),
+        (("train", "epochs"), 200.5, "train.epochs: is not a whole number (found 200.5)"),
+        (("train", "epochs"), True, "train.epochs: is not a whole number (found True)"),
+        (("train", "epochs"), 0, "train.epochs: should be greater than or equal to 1 (found 0)"),
+        (("train", "epochs"), float("inf"), "train.epochs: is not a whole number (found inf)"),
+        (("train", "epochs"), 10**9, "train.epochs: should be less than or equal to 100000"),
+        (("train", "epochs"), 10**400, "train.epochs: is not a whole number (found 1000"),
+        (("model", "width"), None, "model.width: is not a whole number (found None)"),
+        (("train", "learning_rate"), -0.1, "train.learning_rate: should be greater than 0 (fou"),
+        (("train", "learning_rate"), "0.1", "train.learning_rate: is not a finite number; write"),
+        (("train", "learning_rate"), True, "train.learning_rate: is not a finite number (found"),
+        (("train", "learning_rate"), float("nan"), "train.learning_rate: is not a finite number"),
+        (("train", "weight_decay"), float("inf"), "train.weight_decay: is not a finite number"),
+        (("train", "time_scale"), 10**400, "train.time_scale: is not a finite number"),
+        (("train", "time_scale"), 0.001, "train.time_scale: leaves no epoch of 200; raise it"),
+        (("train", "momentum"), 1, "train.momentum: should be less than 1 (found 1)"),
+        (("train", "precision"), "fp16", "train.precision: should be 'fp32' or 'bf16' (found 'f"),
+        (("train", "horizontal_flip"), "yes", "train.horizontal_flip: should be a valid boolean"),
+        (("train", "tf32"), 1, "train.tf32: should be a valid boolean (found 1)"),
+        (("runtime", "device"), "tpu", "runtime.device: should match pattern"),
+        (("runtime", "save_interval_s"), 0, "runtime.save_interval_s: should be greater than 0"),
+        (("seeds",), [], "seeds: name no seed; add one"),
+        (("seeds",), 0, "seeds: should be a list (found 0)"),
+        (("seeds",), [1, 1], "seeds: name a seed twice; remove one"),
+        (("seeds",), [-1], "seeds.0: should be greater than or equal to 0 (found -1)"),
+        (("experiments",), ["expB", "expE"], "experiments.1: should be 'expA', 'expB', 'expC' or"),
+        (("experiments",), ["expB", "expB"], "experiments: name an experiment twice; remove one"),
+        (("data", "dataset"), "mnist", "data.dataset: should be 'cifar10', 'cifar100' or 'digits"),
+        (("data", "sha256"), "a" * 64, "data.sha256: needs data.source"),
+        (("data", "sha256"), "abc", "data.sha256: should match pattern"),
+        (("data", "image_size"), 4, "data.image_size: should be greater than or equal to 8 (foun"),
+        (("blocks",), None, "blocks: should be a mapping (found None)"),
+        (("blocks", "64"), ["stem"], "blocks: leave out layer1; put it into one block"),
+        (("blocks", "128"), ["layer2", "stem"], "blocks.128: claims stem, which block 64 has; rem"),
+        (("blocks", "64"), ["stem", "layer0", "layer1"], "blocks.64.1: should be 'stem', 'layer1"),
+        (("blocks", "1024"), [], "blocks.1024: has no part; give it one or remove it"),
+        (("blocks", 64), ["stem"], "blocks.64: put the key in quotes: '64'"),
+        (("blocks", "a@b"), [], "blocks.a@b: name blocks with letters, digits and _ only"),
+        (("expB", "freeze_epoch"), 200, "expB.freeze_epoch: 200 is past the end (train.epochs is "),
+        (("expB", "freeze_epoch"), -1, "expB.freeze_epoch: should be greater than or equal to 0"),
+        (("expC", "decay_epochs"), [60, 250], "expC.decay_epochs: 250 is past the end"),
+        (("outpost", "decay_epochs"), [120, 60], "outpost.decay_epochs: 60 comes after 120; put"),
+        (("outpost", "decay_epochs"), 60, "outpost.decay_epochs: should be a list (found 60)"),
+        (("outpost", "decay_factor"), 0, "outpost.decay_factor: should be greater than 0 (found"),
+        (("own",), None, "own: should be a mapping (found None)"),
+        (("own", "a.b"), {}, "own.a.b: start names with a letter; letters, digits and _ only"),
+        (("own", "2nd"), {}, "own.2nd: start names with a letter; letters, digits and _ only"),
+        (("own", "x"), {"65": {}}, "own.x.65: is not a block; known are 64, 128, 256, 512"),
+        (("own", "x"), {64: {}}, "own.x.64: put the key in quotes: '64'"),
+        (("own", "x"), {"64": {60: 0.1}}, "own.x.64.60: put the key in quotes: '60'"),
+        (("own", "x"), {"64": {"sixty": 0.1}}, "own.x.64.sixty: is not an epoch; write it like"),
+        (("own", "x"), {"64": {"6\u00b2": 0.1}}, "own.x.64.6\u00b2: is not an epoch; write it li"),
+        (("own", "x"), {"64": {"9" * 5000: 0.1}}, "own.x.64.999"),
+        (("own", "x"), {"64": {"250": 0.1}}, "own.x.64: 250 is past the end"),
+        (("own", "x"), {"64": {"60": "thaw"}}, "own.x.64.60: is neither `frozen` nor a learning"),
+        (("own", "x"), {"64": {"60": -0.1}}, "own.x.64.60: is neither `frozen` nor a learning ra"),
+        (("own", "x"), {"64": {"60": True}}, "own.x.64.60: is neither `frozen` nor a learning ra"),
+        (("own", "x"), {"64": {"60": float("nan")}}, "own.x.64.60: is neither `frozen` nor a lea"),
+        (("own", "x"), {"64": {"60": 0.1, "060": 0.2}}, "own.x.64: 60 comes after 60; put them i"),
+    ],
+)
+def test_a_fault_is_named_by_its_key(path: Keys, value: Any, fault: str) -> None:
+    found = faults(changed((path, value)))
+    assert any(line.startswith(fault) for line in found), found
+
+
+def test_two_epochs_that_a_time_scale_lets_coincide_are_refused() -> None:
+    one = {"x": {"64": {"60": 0.01, "62": 0.1}}}
+    content = changed((("train", "time_scale"), 0.1), (("own",), one))
+    assert faults(content) == [
+        "own.x.64: 60 and 62 fall on the same epoch at train.time_scale 0.1; raise the scale"
+    ]
+
+
+def test_a_change_that_a_time_scale_pushes_past_the_end_is_refused() -> None:
+    # 200 -> 2, 199 -> 1.99, which rounds to the end.
+    content = changed((("train", "time_scale"), 0.01), (("own",), {}))
+    content |= {name: {"decay_epochs": [60], "decay_factor": 0.1} for name in ("outpost", "expA")}
+    content["expB"] = {"freeze_epoch": 199}
+    content["expC"] = content["expD"] = {**content["outpost"], "freeze_epoch": 60}
+    assert faults(content) == [
+        "expB.freeze_epoch: 199 is past the end (train.epochs is 200); lower it"
+    ]
+
+
+def test_all_faults_are_listed_at_once() -> None:
+    content = changed(
+        (("trian",), {}),
+        (("model", "width"), 0),
+        (("train", "momentun"), 0.9),
+        (("expB", "freeze_epoch"), "60"),
+        (("expD", "freeze_epoch"), 500),
+        (("blocks", "64"), ["stem"]),
+        (("data", "sha256"), "b" * 64),
+        (("own", "a.b"), {"65": {"sixty": 0.1}}),
+        (("report",), ABSENT),
+    )
+    with pytest.raises(ParameterError) as refused:
+        check(content, "params.yaml")
+    keys = [line.split(":")[0] for line in refused.value.faults]
+    assert keys == [
+        "trian",
+        "model.width",
+        "train.momentun",
+        "expB.freeze_epoch",
+        "report",
+        "blocks",
+        "data.sha256",
+        "expD.freeze_epoch",
+        "own.a.b",
+        "own.a.b.65",
+        "own.a.b.65.sixty",
+    ]
+    said = str(refused.value)
+    assert said.startswith("params.yaml: 11 faults\n")
+    assert all(line in said for line in refused.value.faults)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "is not a mapping of sections; restore it from git"),
+        ("- seeds\n", "is not a mapping of sections; restore it from git"),
+        ("seeds: [0\n", "is not valid YAML: line 2, column 1: "),
+        ("seeds:\n\t- 0\n", "is not valid YAML: line 2, column 1: found character '\\t'"),
+        ("seeds: 1\n---\nseeds: 2\n", "is not valid YAML: line 2, column 1: but found another"),
+        ("seeds: !!python/object:os.system {}\n", "is not valid YAML: line 1, column 8: could not"),
+        ("seeds: *missing\n", "is not valid YAML: line 1, column 8: found undefined alias"),
+        ("seeds: 2020-13-13\n", "is not valid YAML: month must be in 1..12"),
+        ("[" * 500, "is not valid YAML: maximum recursion depth exceeded"),
+    ],
+)
+def test_a_file_that_is_no_parameters_is_refused(text: str, fault: str, tmp_path: Path) -> None:
+    assert faults_of_text(text, tmp_path)[0].startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("line", "doubled"),
+    [("  epochs: 200\n", "epochs"), ("expB:\n  freeze_epoch: 60\n", "expB")],
+)
+def test_a_key_stated_twice_is_refused(line: str, doubled: str, tmp_path: Path) -> None:
+    assert line in TEXT
+    (fault,) = faults_of_text(TEXT.replace(line, line * 2), tmp_path)
+    assert f'found duplicate key "{doubled}"' in fault
+
+
+def test_integer_keys_say_that_they_need_quotes(tmp_path: Path) -> None:
+    # A DVC matrix over a mapping with integer keys silently makes no stage.
+    found = faults_of_text(TEXT.replace("'64':", "64:"), tmp_path)
+    assert "blocks.64: put the key in quotes: '64'" in found
+    assert "own.warm_restart.64: put the key in quotes: '64'" in found
+
+
+def test_a_file_that_cannot_be_read_is_named_with_a_remedy(tmp_path: Path) -> None:
+    missing = tmp_path / "params.yaml"
+    for path in (missing, tmp_path, missing):
+        with pytest.raises(ParameterError) as refused:
+            read(path)
+        assert str(refused.value).startswith(f"{path}: 1 fault\n")
+        assert "git checkout -- params.yaml" in str(refused.value)
+        missing.write_bytes(b"seeds: \xff\xfe")
+
+
+def test_parameters_cannot_be_changed() -> None:
+    params = check(small.content())
+    places = [params, *(v for v in dict(params).values() if isinstance(v, Section))]
+    assert len(places) == 13
+    for place in places:
+        name = next(iter(type(place).model_fields), "new")
+        with pytest.raises(ValidationError, match=r"frozen|no field"):
+            setattr(place, name, 1)
+
+
+@pytest.mark.parametrize(
+    ("scale", "epochs"),
+    [
+        (1.0, [60, 90, 120, 140, 200]),
+        (0.1, [6, 9, 12, 14, 20]),
+        (0.3, [18, 27, 36, 42, 60]),
+        (0.05, [3, 5, 6, 7, 10]),
+    ],
+)
+def test_time_scale_multiplies_every_epoch(scale: float, epochs: list[int]) -> None:
+    train = check(small.content(train={"time_scale": scale})).train
+    assert [train.at_scale(epoch) for epoch in (60, 90, 120, 140, 200)] == epochs
+    assert train.run_epochs == epochs[-1]
+
+
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    params = check(small.content(model={"width": 16.0}))
+    assert repr(params.model.width) == "16"
+
+
+def places(content: Any, path: Keys = ()) -> Iterator[Keys]:
+    if path:
+        yield path
+    inner = content if isinstance(content, dict) else {}
+    inner = dict(enumerate(content)) if isinstance(content, list) else inner
+    for key, value in inner.items():
+        yield from places(value, (*path, key))
+
+
+VALUES: list[Any] = [
+    *(None, True, False, "", "frozen", "64", "expA", "stem", "cpu", "\x00", "\ud800"),
+    *(0, 1, -1, 60, 10**6, 10**400, 0.5, -0.0, 1e308, 5e-324, float("nan"), float("-inf")),
+    *([], [0], [[]], ["stem"], {}, {"64": []}, {64: 1}, {"60": "frozen"}, {None: None}),
+]
+
+
+def mutate(content: dict[str, Any], draw: random.Random) -> None:
+    *above, last = draw.choice(list(places(content)))
+    place: Any = content
+    for step in above:
+        place = place[step]
+    kind = draw.randrange(4)
+    if kind == 0:
+        del place[last]
+    elif kind == 1 and isinstance(place, dict):
+        place[draw.choice(["x", "a.b", 64, 1.5, None, "64", "decay_epochs", ("t",)])] = place[last]
+    else:
+        place[last] = copy.deepcopy(draw.choice(VALUES))
+
+
+def test_whatever_the_file_says_the_answer_is_parameters_or_faults() -> None:
+    draw = random.Random(20)
+    accepted = 0
+    for _ in range(400):
+        content = copy.deepcopy(small.SHIPPED)
+        for _ in range(draw.randint(1, 3)):
+            mutate(content, draw)
+        try:
+            params = check(content)
+        except ParameterError as error:
+            assert error.faults
+            continue
+        assert isinstance(params, Params)
+        tree(params)
+        accepted += 1
+    assert 20 < accepted < 380
