@@ -17,19 +17,16 @@ def write_file(path: Path, text: str) -> None:
 def write_folder(folder: Path, texts: Mapping[str, str]) -> None:
     """Replace a folder by one that holds exactly these files (name -> text).
 
-    The new folder is complete before the old one moves aside; what a crash in between left there
-    is moved back first.
+    The new folder is complete before the old one moves aside, and in place before that one goes.
     """
     new = folder.with_name(f".{folder.name}.new")
     old = folder.with_name(f".{folder.name}.old")
-    if old.exists() and not folder.exists():
-        old.rename(folder)
-    for leftover in (new, old):
-        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     for name, text in texts.items():
         (new / name).write_text(text, encoding="utf-8")
     if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
         folder.rename(old)
     new.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
