@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 
 from netstab import paths
 from netstab.data import batches
+from netstab.data.batches import Images
 from netstab.study import experiments
-from netstab.study.schedule import Frozen, Schedule, Setting, build
+from netstab.study.schedule import Frozen, Phase, Schedule, Setting, build
 from netstab.training import engine, model, numerics, optimizer
 from netstab.training.ledger import numerics_version
 
@@ -42,7 +44,7 @@ def moved_by_mutation(variant: str, mode: str) -> list[str]:
     torch.set_num_threads(1)
     params = numerics.study(0.0167, mode)
     chosen = experiments.find_variant(params, variant)
-    found = numerics.trajectory(params, experiments.schedule(params, chosen))
+    found = numerics.trajectory(params, chosen)
     golden = GOLDEN["golden"]["trajectories"][f"{variant} {mode}"]
     return numerics.differences(golden, json.loads(json.dumps(found)))
 
@@ -146,6 +148,43 @@ def _momentum_kept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(engine, "apply_rates", mutated)
 
 
+def _epoch(**changes: Callable[[int], int]) -> Callable[[pytest.MonkeyPatch], None]:
+    """The trajectory hands another seed or epoch to the engine."""
+
+    def mutate(patch: pytest.MonkeyPatch) -> None:
+        original = engine.Engine.epoch
+
+        def mutated(
+            self: engine.Engine, phase: Phase, t: Images, v: Images, seed: int, epoch: int
+        ) -> dict[str, int | float]:
+            seed = changes.get("seed", int)(seed)
+            row = original(self, phase, t, v, seed, changes.get("epoch", int)(epoch))
+            return {**row, "epoch": epoch}
+
+        patch.setattr(engine.Engine, "epoch", mutated)
+
+    return mutate
+
+
+def _late_phase(patch: pytest.MonkeyPatch) -> None:
+    original, phases = engine.Engine.epoch, []
+
+    def mutated(self: engine.Engine, phase: Phase, *args: Any) -> dict[str, int | float]:
+        phases.append(phase)
+        return original(self, phases[max(0, len(phases) - 2)], *args)
+
+    patch.setattr(engine.Engine, "epoch", mutated)
+
+
+def _wider_border(patch: pytest.MonkeyPatch) -> None:
+    original = batches.to_device
+
+    def mutated(*args: Tensor, padding: int, **kwargs: Any) -> Images:
+        return original(*args, padding=padding and padding + 1, **kwargs)
+
+    patch.setattr(batches, "to_device", mutated)
+
+
 MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "momentum": _sgd(momentum=0.9001),
     "nesterov": _sgd(nesterov=True),
@@ -161,6 +200,10 @@ MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "frozen mode": _frozen_mode,
     "branch epoch off by one": _branch_epoch,
     "initialisation": _initialisation,
+    "seed of a trajectory": _epoch(seed=lambda seed: seed + 1),
+    "epoch of a trajectory": _epoch(epoch=lambda epoch: epoch + 1),
+    "phase of a trajectory": _late_phase,
+    "border of the images": _wider_border,
 }
 
 

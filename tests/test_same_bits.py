@@ -135,7 +135,7 @@ sys.path[:0] = [{root!r}, {src!r}]
 from netstab.training import engine, trajectory
 from tests import small, test_same_bits
 
-study = test_same_bits.study(runtime={{"save_interval_s": 1e-9}})
+study = test_same_bits.study({mode!r}, runtime={{"save_interval_s": 1e-9}})
 ledger = small.ledger(study, Path({store!r}))
 batches, seen = engine.training_batches, 0
 
@@ -155,16 +155,21 @@ trajectory.train(ledger, run, small.workshop(study), small.silent)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["baseline", "expC-256"])
-def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_bits(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["live", "eval"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_bits(
+    kind: str, mode: str, tmp_path: Path
+) -> None:
     root = small.ROOT
-    killed = small.ledger(study(runtime={"save_interval_s": 1e-9}), tmp_path / "killed")
+    killed = small.ledger(study(mode, runtime={"save_interval_s": 1e-9}), tmp_path / "killed")
     run = small.run(killed.params, kind)
-    # In epochs 0, 4 and 8 of 10: before the first save, behind a branch, near the end.
-    for steps, resumed in ((3, 0), (4 * 6 + 3, 4), (4 * 6 + 3, 8)):
+    # Batches until the kill, and the epoch to go on from: in mid-run; for one kind also before
+    # the first save, and once more near the end.
+    kills = [(3, 0), (27, 4), (27, 8)] if (kind, mode) == ("expC-256", "live") else [(33, 5)]
+    for steps, resumed in kills:
         script = KILLED.format(
             root=str(root), src=str(root / "src"), store=str(killed.store.root), steps=steps,
-            kind=kind,
+            kind=kind, mode=mode,
         )  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-c", script], env={**os.environ, "PYTHONWARNINGS": "ignore"}
@@ -172,7 +177,7 @@ def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_bits(kind: str, tmp_path:
         assert done.returncode == -signal.SIGKILL
         assert killed.resume(run).epoch == resumed
     record = train(killed, run)
-    whole = small.ledger(study(), tmp_path / "whole")
+    whole = small.ledger(study(mode), tmp_path / "whole")
     assert_same(killed, record, whole, train(whole, run))
     interim = [r for k in killed.store.listing() if (r := killed.store.record(k)) and r.interim]
     assert interim == []

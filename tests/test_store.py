@@ -558,19 +558,31 @@ def test_gc_keeps_what_the_plan_wants_and_drops_the_rest(tmp_path: Path) -> None
     assert garbage(ledger) == []
     elsewhere = small.ledger(small.params(expB={"freeze_epoch": 140}), tmp_path)
     moved = put(elsewhere, "expB-64", 10)
-    under_way = put(elsewhere, "expB-128", 9, interim=True)
+    abandoned = put(elsewhere, "expB-128", 9, interim=True)
+    under_way = put(ledger, "expB-128", 9, interim=True)
     newer = small.ledger(small.params(), tmp_path, numerics=2)
     outdated = put(newer, "baseline", 3)
     found = garbage(ledger)
-    assert {path.stem for path in found} == {moved, outdated}
-    assert len(found) == 4
+    assert {path.stem for path in found} == {moved, outdated, abandoned}
+    assert len(found) == 6
     remove(found)
     assert ledger.store.listing() == wanted | {under_way}
     assert len(files(ledger.store)) == 2 * len(wanted) + 2
     # To the other plan nothing is lost but what it alone wanted.
     assert {p.stem for p in garbage(elsewhere)} == {
-        ledger.key(small.run(ledger.params, f"expB-{b}"), 10) for b in (64, 128, 256, 512)
+        under_way,
+        *(ledger.key(small.run(ledger.params, f"expB-{b}"), 10) for b in (64, 128, 256, 512)),
     }
+
+
+def test_gc_waits_for_whoever_trains_perhaps_by_other_parameters(tmp_path: Path) -> None:
+    ledger = small.ledger(small.params(), tmp_path)
+    with (
+        small.ledger(small.params(), tmp_path).store.lock("a" * 64),
+        pytest.raises(StoreError, match="a process is training and needs its states; wait"),
+    ):
+        garbage(ledger)
+    assert garbage(ledger) == []
 
 
 def test_gc_clears_what_killed_processes_left_but_not_what_is_being_written(
@@ -609,12 +621,14 @@ def test_states_are_listed_with_what_they_are_wanted_for(ledger: Ledger) -> None
     other_study = small.ledger(study(train={"momentum": 0.5}), ledger.store.root)
     put(other_study, "outpost", 10)
     put(other_study, "outpost", 5, interim=True)
+    put(ledger, "outpost", 4, interim=True)
     listed = [(e.record.run, e.record.epoch, e.wanted_for) for e in entries(ledger)]
     assert listed[:3] == [
         ("baseline-0", 3, "baseline-0 at 3"),
         ("baseline-0", 10, "baseline-0 at 10"),
-        ("outpost-0", 5, "a run under way"),
+        ("outpost-0", 4, "a run under way"),
     ]
+    assert ("outpost-0", 5, None) in listed
     assert {row[2] for row in listed[3:]} == {None, "outpost-0 at 10"}
 
 

@@ -79,7 +79,13 @@ def store_gc(
     with _refusals():
         from netstab.training.housekeeping import garbage, remove
 
-        found = garbage(_ledger())
+        ledger = _ledger()
+        if ledger.dataset.identity is None:
+            raise NetstabError(
+                f"{paths.MANIFEST}: is missing or damaged, so that no state can be told to be of "
+                "use. Prepare the images first: dvc repro data"
+            )
+        found = garbage(ledger)
         size = sum(path.stat().st_size for path in found)
         states = sum(path.suffix == ".json" for path in found)
         _console().print(

@@ -57,7 +57,7 @@ def downloads() -> Path:
 def run_dir(run: str) -> Path:
     """Folder of one run's small files, e.g. `metrics/runs/expB-64-0`.
 
-    It holds `history.csv` (a row an epoch), `metrics.json` (final figures) and
-    `provenance.json` (what trained it, where, how long).
+    It holds `history.csv` (a row an epoch) and `provenance.json` (what trained it, where, how
+    long).
     """
     return RUNS / run

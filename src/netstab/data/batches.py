@@ -4,13 +4,16 @@ Order and augmentation of an epoch are drawn on the CPU from (seed, epoch) alone
 every device, and nothing to save.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from netstab.data.seeds import generator
+from netstab.data.tensors import Tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,34 @@ def to_device(
         padding,
         torch.tensor(mean, dtype=dtype, device=device),
         torch.tensor(std, dtype=dtype, device=device),
+    )
+
+
+def splits(
+    tensors: Tensors,
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    padding: int,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple[Images, Images]:
+    """Training images (with a border for crops) and validation images (without) on the device."""
+
+    def split(pixels: NDArray[np.uint8], labels: NDArray[np.int64], border: int) -> Images:
+        return to_device(
+            torch.from_numpy(pixels),
+            torch.from_numpy(labels),
+            mean=list(mean),
+            std=list(std),
+            padding=border,
+            device=device,
+            dtype=dtype,
+        )
+
+    return (
+        split(tensors.train_images, tensors.train_labels, padding),
+        split(tensors.test_images, tensors.test_labels, 0),
     )
 
 

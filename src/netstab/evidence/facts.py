@@ -1,5 +1,6 @@
 """The page's tables and facts as plain data, from parameters, summaries and provenance."""
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -130,12 +131,14 @@ def last_finished(collection: Collection) -> str:
 
 
 def settings(params: Params) -> list[tuple[str, str]]:
-    """What determines the runs' numbers, bar the interventions: key and value."""
-    return [
-        (f"{section}.{key}", "null" if value is None else str(value))
-        for section in ("data", "model", "train", "freeze", "report")
-        for key, value in getattr(params, section).model_dump().items()
-    ]
+    """Everything in `params.yaml` that results depend on: key and value, as JSON."""
+    content = params.model_dump(mode="json", exclude={"runtime"})
+    flat = {
+        f"{section}.{key}" if isinstance(value, dict) else section: inner
+        for section, value in content.items()
+        for key, inner in (value.items() if isinstance(value, dict) else [("", value)])
+    }
+    return [(name, json.dumps(value, ensure_ascii=False)) for name, value in flat.items()]
 
 
 def duration(seconds: float) -> str:

@@ -47,7 +47,7 @@ def render(results: Results) -> str:
         runs=facts.run_rows(collection),
         finished=facts.last_finished(collection),
         settings=facts.settings(params),
-        example=stage_name(collection.expected[-1]),
+        example=stage_name(max(collection.expected, key=lambda run: run.variant.block is not None)),
         css=_asset("page.css"),
         js=_asset("page.js"),
         vega=Markup(charts.vega_bundle()),

@@ -22,14 +22,16 @@ class Entry:
 
 def entries(ledger: Ledger) -> list[Entry]:
     """Every readable state, by run and epoch."""
-    wanted = ledger.wanted()
+    wanted, passed = ledger.wanted(), ledger.passed()
     records = (ledger.store.record(key) for key in ledger.store.listing())
-    found = [Entry(r, _purpose(r, wanted)) for r in records if r is not None]
+    found = [Entry(r, _purpose(r, wanted, passed)) for r in records if r is not None]
     return sorted(found, key=lambda e: (e.record.run, e.record.epoch))
 
 
-def _purpose(record: Record, wanted: dict[str, str]) -> str | None:
-    return "a run under way" if record.interim else wanted.get(record.key)
+def _purpose(record: Record, wanted: dict[str, str], passed: set[str]) -> str | None:
+    if record.interim:
+        return "a run under way" if record.key in passed else None
+    return wanted.get(record.key)
 
 
 def verify(store: Store) -> tuple[int, int]:
@@ -38,22 +40,34 @@ def verify(store: Store) -> tuple[int, int]:
     Returns:
         How many are sound, and how many were set aside.
     """
-    sound = 0
-    keys = store.listing()
-    for key in sorted(keys):
+    sound = aside = 0
+    for key in sorted(store.listing()):
+        if key not in store:
+            continue  # an interim state that its run has left behind in the meantime
         record = store.record(key)
         if record is not None and store.tensors_file(record) is not None:
             sound += 1
-    return sound, len(keys) - sound
+        elif (store.damaged / f"{key}.json").exists():
+            aside += 1
+    return sound, aside
 
 
 def garbage(ledger: Ledger) -> list[Path]:
     """Files that the current parameters have no use for; removing them costs time, not results.
 
-    States that no run of the plan keeps, states that were set aside, and, from an hour of age on,
-    what killed processes left behind: tensors without a record, and half-written files.
+    States that no run of the plan keeps or can go on from, states that were set aside, and, from
+    an hour of age on, what killed processes left behind: tensors without a record, and
+    half-written files.
+
+    Raises:
+        StoreError: a process trains just now, perhaps by other parameters than these.
     """
     store = ledger.store
+    if store.in_use():
+        raise StoreError(
+            f"{store.root}: a process is training and needs its states; "
+            "wait until it is done, then run this again"
+        )
     # Files before records, so that what another process saves in between is never garbage.
     files = {*store.states.glob("*"), *store.states.glob(".*.part")}
     useful = {e.record.key: e.wanted_for is not None for e in entries(ledger)}

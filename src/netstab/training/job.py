@@ -1,9 +1,8 @@
 """One run as a job: refuse what would take days, load the data, train, report."""
 
 import torch
-from numpy import ndarray
 
-from netstab.data.batches import Images, to_device
+from netstab.data.batches import Images, splits
 from netstab.data.manifest import Manifest
 from netstab.data.tensors import load
 from netstab.errors import TrainingError
@@ -18,7 +17,9 @@ from netstab.training.progress import Reporter
 from netstab.training.store import Record
 
 PATIENCE_S = 6 * 3600.0
-"""A run that would take longer than this on a CPU is refused unless the CPU was asked for."""
+STUDY_PATIENCE_S = 24 * 3600.0
+"""A run, or what is left of its study, that would take longer than this on a CPU is refused
+unless the CPU was asked for."""
 
 
 def train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
@@ -58,34 +59,37 @@ def refuse_days(ledger: Ledger, run: Run, device: torch.device, threads: int) ->
     found = ledger.resume(run).epoch
     rest = [Work(run.variant, p, p.end - max(p.start, found)) for p in phases if p.end > found]
     seconds, measured = ledger.seconds(rest, gpu=False, threads=threads)
-    if seconds <= PATIENCE_S:
-        return
     study = [w for of_seed in ledger.outstanding().values() for w in of_seed]
     study_seconds, _ = ledger.seconds(study, gpu=False, threads=threads)
+    if seconds <= PATIENCE_S and study_seconds <= STUDY_PATIENCE_S:
+        return
     raise TrainingError(
         f"{run.name}: no CUDA device is there, and on this CPU ({threads} threads) the run would "
         f"take {'about' if measured else 'roughly'} {spoken(seconds)}, the study "
         f"{spoken(study_seconds)}. Ways out: a smaller size (make demo, make mini ARCHIVE=...), "
-        "a machine with a CUDA device, or the CPU on purpose: -S runtime.device=cpu"
+        "a machine with a CUDA device, or the CPU on purpose: device: cpu under runtime in "
+        "params.yaml (dvc exp run -S runtime.device=cpu)"
     )
 
 
 def load_images(ledger: Ledger, manifest: Manifest, device: torch.device) -> tuple[Images, Images]:
-    """Training and validation images on the device, checked against the manifest."""
-    arrays = load(manifest)
+    """Training and validation images on the device, checked against the manifest.
 
-    def split(pixels: ndarray, labels: ndarray, padding: int) -> Images:
-        return to_device(
-            torch.from_numpy(pixels),
-            torch.from_numpy(labels),
-            mean=list(manifest.mean),
-            std=list(manifest.std),
-            padding=padding,
-            device=device,
-            dtype=torch.float32,
+    Raises:
+        DataError: they are not what the manifest says.
+        TrainingError: a batch needs more images than there are.
+    """
+    batch_size = ledger.params.train.batch_size
+    if batch_size > manifest.train.count:
+        raise TrainingError(
+            f"train.batch_size: {batch_size} is more than the {manifest.train.count} training "
+            "images; lower it"
         )
-
-    return (
-        split(arrays.train_images, arrays.train_labels, ledger.params.train.crop_padding),
-        split(arrays.test_images, arrays.test_labels, 0),
+    return splits(
+        load(manifest),
+        mean=manifest.mean,
+        std=manifest.std,
+        padding=ledger.params.train.crop_padding,
+        device=device,
+        dtype=torch.float32,
     )

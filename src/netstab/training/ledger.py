@@ -146,6 +146,14 @@ class Ledger:
             for epoch in plan.kept_epochs(self.params, self.tree, run.variant)
         }
 
+    def passed(self) -> set[str]:
+        """Keys of every state on the way of any run of the plan."""
+        return {
+            self.key(run, epoch)
+            for run in runs(self.params)
+            for epoch in range(1, self.schedule(run).epochs + 1)
+        }
+
     @cached_property
     def _forward(self) -> dict[str, float]:
         return cost.forward_flop(

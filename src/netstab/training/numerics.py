@@ -6,22 +6,28 @@ the version (`python -m netstab.training.numerics --raise`), and everything is t
 """
 
 import json
+import tempfile
 from math import isclose
+from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 import typer
 from torch import Tensor
 
 from netstab import paths
-from netstab.data.batches import Images, to_device
+from netstab.data.batches import Images, splits
+from netstab.data.tensors import Tensors
 from netstab.params import Params, check
-from netstab.study.experiments import schedule, variants
-from netstab.study.schedule import Schedule
+from netstab.study.experiments import Run, Variant, schedule, variants
 from netstab.training import state
+from netstab.training.device import Hardware, hardware
 from netstab.training.engine import Engine
+from netstab.training.ledger import Dataset, Ledger
 from netstab.training.model import ResNet18
-from netstab.training.trajectory import start
+from netstab.training.store import Store
+from netstab.training.trajectory import Workshop, train
 
 TOLERANCE = 1e-8
 """Relative, and absolute near zero. In float64 another order of summation moves the values by
@@ -31,6 +37,7 @@ SEED = 7
 STEPS = 10
 BATCH = 8
 SIZE = 16
+CLASSES = 4
 
 
 def study(time_scale: float, batch_norm: str) -> Params:
@@ -100,7 +107,7 @@ def _schedules() -> dict[str, Any]:
 
 
 def _trajectories() -> dict[str, Any]:
-    """Runs of 20 steps behind a common start, for each freeze pattern and batch-norm mode."""
+    """Runs of 10 common steps and 20 of their own, for each freeze pattern and batch-norm mode."""
     found: dict[str, Any] = {}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -111,42 +118,51 @@ def _trajectories() -> dict[str, Any]:
             for variant in variants(params):
                 if variant.experiment in ("baseline", "outpost", "expA") and mode == "eval":
                     continue
-                found[f"{variant.name} {mode}"] = trajectory(params, schedule(params, variant))
+                found[f"{variant.name} {mode}"] = trajectory(params, variant)
     finally:
         torch.set_num_threads(threads)
     return found
 
 
-def trajectory(params: Params, planned: Schedule) -> dict[str, Any]:
-    """Train a schedule on the fixed images; its history, and the sums of its last state."""
-    engine = Engine(ResNet18(params.model.width, 3, 4).double(), params.train, torch.device("cpu"))
-    training, validation = images(params.train.crop_padding), images(0)
-    start(engine, SEED)
-    history = [
-        engine.epoch(planned.at(epoch), training, validation, SEED, epoch)
-        for epoch in range(planned.epochs)
-    ]
-    return {
-        "history": [list(row.values()) for row in history],
-        "state": _sums(state.capture(engine)),
-    }
+def trajectory(params: Params, variant: Variant) -> dict[str, Any]:
+    """Train a run on the fixed images, the way that every run is trained, through a store.
+
+    Returns:
+        Its history, and the sums of its last state.
+    """
+
+    def build() -> tuple[Engine, Images, Images, Hardware]:
+        model = ResNet18(params.model.width, 3, CLASSES).double()
+        made = Engine(model, params.train, torch.device("cpu"))
+        return (made, *images(params.train.crop_padding), hardware(torch.device("cpu"), 1))
+
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = Dataset("golden", STEPS * BATCH, 3, CLASSES)
+        ledger = Ledger(params, dataset, Store(Path(folder)), numerics=0)
+        run = Run(variant, SEED)
+        record = train(ledger, run, Workshop(build), lambda *_: None)
+        path = ledger.store.tensors_file(record)
+        assert path is not None
+        return {
+            "history": [list(row.values()) for row in record.history],
+            "state": _sums(state.read(path)),
+        }
 
 
-def images(padding: int) -> Images:
+def images(padding: int) -> tuple[Images, Images]:
     """Eighty images of 16x16 pixels in four classes, made without random numbers.
 
     Not smaller: where layer4 has a single pixel and the batch few images, batch norm divides by
     almost nothing, and rounding grows to the size of the values within a hundred steps.
     """
     count = STEPS * BATCH
-    index = torch.arange(count * SIZE * SIZE * 3, dtype=torch.int64)
-    labels = torch.arange(count) % 4
-    pixels = ((index * 7919) % 251).reshape(count, SIZE, SIZE, 3) // 2
+    labels = np.arange(count, dtype=np.int64) % CLASSES
+    pixels = ((np.arange(count * SIZE * SIZE * 3) * 7919) % 251).reshape(count, SIZE, SIZE, 3) // 2
     pixels[:, :, :, 0] += 40 * labels[:, None, None]
-    pixels[:, :, :, 1] += 4 * torch.arange(SIZE)[None, None, :]
-    return to_device(
-        pixels.clamp(max=255).to(torch.uint8),
-        labels,
+    pixels[:, :, :, 1] += 4 * np.arange(SIZE)[None, None, :]
+    made = np.clip(pixels, 0, 255).astype(np.uint8)
+    return splits(
+        Tensors(made, labels, made, labels),
         mean=[0.5, 0.5, 0.4],
         std=[0.25, 0.25, 0.3],
         padding=padding,
@@ -158,7 +174,7 @@ def images(padding: int) -> Images:
 def _sums(tensors: dict[str, Tensor]) -> dict[str, list[float]]:
     """Norm and a fixed projection of weights, momentum and running statistics of each part."""
     groups: dict[str, list[Tensor]] = {}
-    for name, tensor in tensors.items():
+    for name, tensor in sorted(tensors.items()):
         kind, part, *rest = name.split(".")
         kind = "running" if "running" in rest[-1] or "tracked" in rest[-1] else kind
         groups.setdefault(f"{kind} {part}", []).append(tensor.double().reshape(-1))

@@ -109,6 +109,8 @@ class Store:
             digest = "missing"
         except OSError as error:
             raise _cannot_read(path, error) from error
+        if digest == "missing" and record.key not in self:
+            return None  # removed just now, by whoever trained past it
         if digest != record.sha256:
             self.set_aside(record.key, "its tensors are missing or damaged")
             return None
@@ -206,6 +208,17 @@ class Store:
             yield
         finally:
             lock.release()
+
+    def in_use(self) -> bool:
+        """Whether any process holds the lock of a segment."""
+        for path in self.locks.glob("*.lock"):
+            lock = FileLock(path)
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                return True
+            lock.release()
+        return False
 
     def _record_file(self, key: str) -> Path:
         return self.states / f"{key}.json"

@@ -1,0 +1,114 @@
+"""What the report says on the terminal."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from netstab import paths
+from netstab.errors import NetstabError
+from netstab.evidence import report
+from netstab.evidence.terminal import read_summaries, summary_table
+from tests import synthetic_runs as synthetic
+
+ROOT = synthetic.ROOT
+
+
+def shown(width: int = 80) -> list[str]:
+    console = Console(width=width, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(summary_table(read_summaries()))
+    return captured.get().splitlines()
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_table_shows_figures_with_their_spread_within_80_columns(root: Path) -> None:
+    params = synthetic.small(train={"time_scale": 0.5})
+    synthetic.write(root, params)
+    synthetic.change(root, "outpost-0", val_top1_pct=94.0, val_loss=0.21)
+    synthetic.change(root, "outpost-1", val_top1_pct=95.0, val_loss=0.22)
+    report.make(params)
+    (row,) = (line for line in shown() if "outpost" in line)
+    assert row.split()[:2] == ["outpost", "2"]
+    assert "94.50 ± 0.71" in row
+    assert "0.00 ± 0.00" in row
+    assert "0.2150 ± 0.0071" in row
+
+
+def test_rows_are_in_the_order_of_the_study(root: Path) -> None:
+    params = synthetic.parameters(seeds=[0], train={"time_scale": 0.1})
+    synthetic.write(root, params)
+    report.make(params)
+    assert list(read_summaries()) == [
+        *("baseline", "outpost"),
+        *(f"exp{x}-{block}" for x in "ABCD" for block in (64, 128, 256, 512)),
+        "own-warm_restart",
+    ]
+
+
+def test_variant_without_figures_has_dashes(root: Path) -> None:
+    params = synthetic.small(seeds=[0], train={"time_scale": 0.1})
+    synthetic.write(root, params)
+    shutil.rmtree(paths.run_dir("expB-64-0"))
+    report.make(params)
+    (row,) = (line for line in shown() if "expB-64" in line)
+    assert row.split() == ["expB-64", "0", *"\N{EN DASH}" * 4]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00"])
+def test_damaged_figures_are_named_with_what_to_do(root: Path, text: str) -> None:
+    paths.VARIANTS.mkdir(parents=True)
+    (paths.VARIANTS / "baseline.json").write_text(text)
+    with pytest.raises(NetstabError, match=r"baseline\.json: .*dvc repro report"):
+        read_summaries()
+
+
+def test_no_figures_are_refused_with_what_to_do(root: Path) -> None:
+    with pytest.raises(NetstabError, match="dvc repro report"):
+        read_summaries()
+
+
+def stage(root: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "netstab.stages.report"],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_stage_prints_the_table_and_names_missing_runs_on_stderr(root: Path) -> None:
+    shutil.copy(ROOT / paths.PARAMS, root)
+    synthetic.write(root, synthetic.parameters())
+    shutil.rmtree(paths.run_dir("expB-64-0"))
+    done = stage(root)
+    assert done.returncode == 0
+    assert "expB-64" in done.stdout
+    assert "metrics/report.html" in done.stdout
+    assert done.stderr == (
+        "warning: expB-64-0: metrics/runs/expB-64-0/history.csv is missing; "
+        "run: dvc repro train@expB-64-0\n"
+    )
+
+
+@pytest.mark.slow
+def test_stage_without_any_run_fails_in_one_line(root: Path) -> None:
+    shutil.copy(ROOT / paths.PARAMS, root)
+    done = stage(root)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: metrics/runs: holds none of the 57 runs")
+    assert done.stderr.count("\n") == 1
+    assert not paths.METRICS.exists()
