@@ -254,6 +254,16 @@ def test_store_gc_asks_first(project: Project) -> None:
     assert project.store.listing() == set()
 
 
+def test_store_gc_without_the_images_manifest_removes_nothing(project: Project) -> None:
+    project.fill("expB-64-0")
+    stored = project.store.listing()
+    (project.root / "data" / "manifest.json").unlink()
+    said = project.netstab("store", "gc", "--yes", code=1).stderr
+    assert "data/manifest.json: is missing or damaged" in said
+    assert "dvc repro data" in said
+    assert project.store.listing() == stored
+
+
 # Refusals
 
 

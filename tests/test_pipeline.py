@@ -1,0 +1,166 @@
+"""Which change reruns what, and what of it is trained: the promises of `dvc.yaml`."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import small
+from tests.pipeline_helpers import BLOCKS, MOVED, RUNS, Clone, lent_clone
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
+
+EXP_B = [f"train@expB-{block}-0" for block in BLOCKS]
+TRAINING = [
+    "reference@baseline-0",
+    "reference@outpost-0",
+    *(f"train@expA-{block}-0" for block in BLOCKS),
+    *EXP_B,
+    "own@warm_restart-0",
+]
+HISTORY, PROVENANCE = "outpost-0/history.csv", "expA-64-0/provenance.json"
+
+
+@pytest.fixture
+def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    yield from lent_clone(tmp_path_factory, tmp_path)
+
+
+def test_every_run_has_its_stage(clone: Clone) -> None:
+    assert clone.dvc("stage", "list", "--name-only").said.split() == ["data", *TRAINING, "report"]
+    assert clone.dvc("repro").stages == []
+    assert sorted(path.name for path in (clone.root / "metrics/runs").iterdir()) == sorted(RUNS)
+
+
+def test_freeze_epoch_change_reruns_only_expB(clone: Clone) -> None:
+    before = clone.files("metrics/runs")
+    ran = clone.dvc("exp", "run", "-S", *MOVED).stages
+    assert (sorted(ran[:-1]), ran[-1]) == (sorted(EXP_B), "report")
+    after = clone.files("metrics/runs")
+    changed = {Path(name).parts[0] for name in after if after[name] != before[name]}
+    assert changed == {f"expB-{block}-0" for block in BLOCKS}
+    assert not clone.trained(), "the store had it all"
+
+
+def test_an_override_changes_one_line_of_the_shipped_parameters(clone: Clone) -> None:
+    (clone.root / "params.yaml").write_text((small.ROOT / "params.yaml").read_text())
+    clone.git("add", "params.yaml")
+    # What `-S` does to the file, without the runs that follow.
+    clone.python(
+        "-c",
+        "from dvc.utils.serialize import modify_yaml\n"
+        "with modify_yaml('params.yaml') as content:\n"
+        "    content['expB']['freeze_epoch'] = 90",
+    )
+    assert clone.git("diff", "--numstat", "params.yaml").split() == ["1", "1", "params.yaml"]
+
+
+def test_a_temporary_experiment_leaves_the_workspace_alone(clone: Clone) -> None:
+    states = clone.states()
+    ran = clone.dvc("exp", "run", "--temp", "--name", "moved", "-S", *MOVED).stages
+    assert (sorted(ran[:-1]), ran[-1]) == (sorted(EXP_B), "report")
+    assert clone.git("status", "--short") == ""
+    assert clone.states() == states and not clone.trained(), "the main checkout's store had it all"
+    changed = clone.git("diff", "--name-only", "main", _ref(clone, "moved"), "metrics/variants")
+    assert changed.split() == sorted(f"metrics/variants/expB-{block}.json" for block in BLOCKS)
+
+
+def _ref(clone: Clone, experiment: str) -> str:
+    refs = clone.git("for-each-ref", "--format=%(refname)", "refs/exps").split()
+    return next(ref for ref in refs if ref.endswith(f"/{experiment}"))
+
+
+def test_a_changed_outpost_trains_the_outpost_from_where_it_parts(clone: Clone) -> None:
+    clone.change(outpost={"decay_factor": 0.2})
+    assert clone.dvc("repro").stages == ["reference@outpost-0", "report"]
+    assert [row["epoch"] for row in clone.trained()] == list(range(3, 10))
+
+
+def test_a_change_of_the_reports_code_reruns_the_report_alone(clone: Clone) -> None:
+    clone.append("src/netstab/evidence/charts.py", "# another word\n")
+    assert clone.dvc("repro").stages == ["report"]
+
+
+def test_a_refactored_trainer_reruns_nothing(clone: Clone) -> None:
+    for source in ("training/engine.py", "training/model.py", "measure/evaluate.py", "cli.py"):
+        clone.append(f"src/netstab/{source}", "# another word\n")
+    assert clone.dvc("repro").stages == []
+
+
+def test_how_to_run_reruns_nothing(clone: Clone) -> None:
+    clone.change(runtime={"device": "auto", "threads": 2, "keep_every": 7, "compile": True})
+    assert clone.dvc("repro").stages == []
+
+
+def test_raised_numerics_make_every_run_stale_and_train_it_anew(clone: Clone) -> None:
+    path = clone.root / "src/netstab/training/numerics.json"
+    text = path.read_text()
+    version = json.loads(text)["version"]
+    path.write_text(text.replace(f'"version": {version}', f'"version": {version + 1}', 1))
+    assert json.loads(path.read_text())["version"] == version + 1
+    old = clone.states()
+    assert clone.dvc("repro", "--dry").stages == TRAINING
+    clone.dvc("repro", "train@expB-64-0")
+    assert [row["epoch"] for row in clone.trained()] == list(range(10)), "nothing was reused"
+    assert len(clone.states()) > len(old) and clone.states().items() > old.items()
+    told = json.loads(clone.read("metrics/runs/expB-64-0/provenance.json"))
+    assert told["numerics_version"] == version + 1
+
+
+def test_another_seed_trains_that_seed_alone(clone: Clone) -> None:
+    before = clone.files("metrics/runs")
+    clone.change(seeds=[0, 1])
+    ran = clone.dvc("repro").stages
+    assert sorted(ran) == sorted([*(name[:-1] + "1" for name in TRAINING), "report"])
+    # The base's store has all of seed 1 but what the own run shares with none.
+    assert {row["seed"] for row in clone.trained()} == {1}
+    assert [row["epoch"] for row in clone.trained()] == list(range(6, 10))
+    after = clone.files("metrics/runs")
+    assert before.items() < after.items(), "what seed 0 left is untouched"
+    assert json.loads(clone.read("metrics/variants/expB-64.json"))["n_seeds"] == 2
+
+    clone.change(seeds=[0])
+    assert clone.dvc("repro").stages == ["report"]
+    assert json.loads(clone.read("metrics/variants/expB-64.json"))["n_seeds"] == 1
+
+
+def test_an_intervention_of_ones_own_runs_its_stage_alone(clone: Clone) -> None:
+    # A third rate in the last block from epoch 7 (140) on: a past shared with the baseline.
+    shipped = small.SHIPPED["own"]
+    clone.change(own={**shipped, "late": {"512": {"140": 0.3}}})
+    assert clone.dvc("repro").stages == ["own@late-0", "report"]
+    assert clone.trained(), "it trained"
+    assert min(row["epoch"] for row in clone.trained()) >= 6, "from the baseline's state at 6"
+    assert (clone.root / "metrics/variants/own-late.json").exists()
+
+
+def test_a_smaller_study_leaves_no_variant_behind(clone: Clone) -> None:
+    clone.change(experiments=[], own={})
+    assert clone.dvc("repro").stages == ["report"]
+    names = sorted(path.name for path in (clone.root / "metrics/variants").iterdir())
+    assert names == ["baseline.json", "outpost.json"]
+    clone.change(experiments=["expB"])
+    assert clone.dvc("repro").stages == ["report"], "what was trained before counts again"
+    assert len(clone.files("metrics/variants")) == 2 + len(BLOCKS)
+
+
+def test_damaged_files_of_runs_are_collected_again(clone: Clone) -> None:
+    sound = clone.files("metrics")
+    cut, gone = (clone.root / "metrics/runs" / name for name in (HISTORY, PROVENANCE))
+    cut.write_bytes(cut.read_bytes()[:100])
+    gone.unlink()
+    assert clone.dvc("repro").stages == ["reference@outpost-0", "train@expA-64-0"]
+    assert clone.files("metrics") == sound
+    assert not clone.trained()
+
+
+def test_a_stage_whose_run_is_in_the_store_imports_no_torch(clone: Clone) -> None:
+    history = clone.root / "metrics/runs/expB-64-0/history.csv"
+    sound = history.read_bytes()
+    history.unlink()
+    said = clone.python("-X", "importtime", "-m", "netstab.stages.train", "expB-64", "0").said
+    imported = {line.rsplit("|", 1)[-1].strip() for line in said.splitlines()}
+    assert "netstab.training.ledger" in imported
+    assert not {"torch", "torchvision", "numpy", "pandas"} & imported
+    assert history.read_bytes() == sound

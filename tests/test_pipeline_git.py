@@ -1,0 +1,158 @@
+"""Results in git: clones that have them, branches that are compared, studies on the side."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline_helpers import BLOCKS, MOVED, RUNS, Clone, lent_clone
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline-git")]
+
+NETSTAB = ("-c", "from netstab.cli import app; app()")
+
+
+@pytest.fixture
+def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    yield from lent_clone(tmp_path_factory, tmp_path)
+
+
+# Branches
+
+
+def test_branches_are_compared_by_their_metrics_and_curves(clone: Clone) -> None:
+    clone.git("checkout", "--quiet", "-b", "moved")
+    clone.change(expB={"freeze_epoch": 90})
+    clone.dvc("repro")
+    clone.commit("freeze later")
+
+    table = clone.dvc("metrics", "diff", "main", "moved").said.splitlines()
+    assert table[0].split() == ["Path", "Metric", "main", "moved", "Change"]
+    rows = [line.split() for line in table[1:] if line.strip()]
+    assert {row[0] for row in rows} == {f"metrics/variants/expB-{b}.json" for b in BLOCKS}
+    losses = [row for row in rows if row[1] == "final_val_loss"]
+    assert len(losses) == len(BLOCKS)
+    for path, _, before, after, change in losses:
+        assert float(before) + float(change) == pytest.approx(float(after), abs=1e-4)
+        told = json.loads(clone.read(path))["final_val_loss"]
+        assert float(after) == pytest.approx(told, abs=1e-4)
+    assert max(map(len, table)) <= 120, "it fits a terminal"
+
+    said = clone.dvc("plots", "diff", "main", "moved").said.strip()
+    page = Path(said.removeprefix("file://")).read_text()
+    assert page.count("vegaEmbed(") >= 2
+    for expected in ("val_top1_pct", '"main"', '"moved"', '"expB"', '"512"'):
+        assert expected in page, expected
+    assert clone.git("status", "--short") == "", "the page is ignored"
+
+
+def test_the_curves_can_be_seen_at_once(clone: Clone) -> None:
+    said = clone.dvc("plots", "show").said.strip()
+    page = Path(said.removeprefix("file://")).read_text()
+    curves = {row.split(",")[1] for row in clone.read("metrics/curves.csv").splitlines()[1:]}
+    assert {"baseline", "outpost", *BLOCKS, "warm_restart"} == curves
+    assert all(f'"{curve}"' in page for curve in curves)
+
+
+# A fresh clone
+
+
+@pytest.fixture
+def fresh(clone: Clone, tmp_path: Path) -> Clone:
+    """What `git clone` makes of it: no store, no cache, no images."""
+    clone.git("clone", "--quiet", ".", str(tmp_path / "fresh"))
+    made = Clone(tmp_path / "fresh")
+    made.log.touch()
+    return made
+
+
+def test_a_fresh_clone_has_the_evidence_and_lacks_the_images_alone(fresh: Clone) -> None:
+    status = json.loads(fresh.dvc("status", "--json").said)
+    assert status == {"data": [{"changed outs": {"data/prepared": "not in cache"}}]}
+    shown = json.loads(fresh.dvc("metrics", "show", "--json").said)
+    files = shown[""]["data"]
+    assert len(files) == len(RUNS) and "metrics/variants/expB-512.json" in files
+    assert fresh.dvc("repro", "--allow-missing").stages == []
+
+
+def test_a_fresh_clone_makes_its_images_and_trains_what_is_new(fresh: Clone) -> None:
+    assert fresh.dvc("repro").stages == ["data"]
+    assert not fresh.trained()
+    assert fresh.git("status", "--short") == "", "the same images, to the byte"
+    # States stay where they were trained: a new run trains its past here, once.
+    fresh.change(own={"late": {"512": {"180": 0.3}}})
+    assert fresh.dvc("repro").stages == ["own@late-0", "report"]
+    assert [row["epoch"] for row in fresh.trained()] == list(range(10))
+
+
+# netstab study
+
+
+def study(clone: Clone, *words: str, code: int = 0, **env: str) -> str:
+    return clone.python(*NETSTAB, "study", *words, code=code, **env).said
+
+
+SMALLER = [
+    *("-S", "data.image_size=8", "-S", "model.width=2", "-S", "train.time_scale=0.05"),
+    *("-S", "train.batch_size=512", "-S", "train.crop_padding=1"),
+    *("-S", "train.horizontal_flip=true"),
+]
+"""Overrides that make of the demo the study that the base's store has."""
+
+
+def test_a_study_leaves_the_checkout_as_it_is(clone: Clone) -> None:
+    # Something is changed and not committed, and nobody has told git who they are.
+    clone.append("params.yaml", "# a word of mine\n")
+    (clone.root / "notes.txt").write_text("mine\n")
+    before = checkout(clone)
+
+    said = study(clone, "demo", *SMALLER, "-S", *MOVED)
+
+    assert checkout(clone) == before
+    table = said.split("Ran experiment(s): demo")[1]
+    assert "own-warm_restart" in table and f"report: {clone.root}/demo/report.html" in table
+    assert "</html>" in clone.read("demo/report.html")
+    assert len(clone.files("demo/variants")) == len(RUNS)
+    ours, theirs = clone.files("metrics/variants"), clone.files("demo/variants")
+    assert {name for name in ours if ours[name] != theirs[name]} == {
+        f"expB-{block}.json" for block in BLOCKS
+    }
+
+    # Again, after a commit: the results are the new ones.
+    clone.commit("mine")
+    study(clone, "demo", *SMALLER)
+    assert clone.files("demo/variants") == ours
+    assert not clone.trained()
+
+
+def checkout(clone: Clone) -> list[str]:
+    """What git knows of the working tree, the branches and the stash, and params.yaml."""
+    asked = ("status --short", "log --branches --format=%H", "branch", "stash list")
+    return [*(clone.git(*words.split()) for words in asked), clone.read("params.yaml")]
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (["demo", "--source", "x.zip"], "demo takes no images"),
+        (["mini", "--source", "nowhere.zip"], "nowhere.zip: is not there; name an archive"),
+    ],
+)
+def test_a_study_that_cannot_be_is_refused_before_anything_runs(
+    clone: Clone, words: list[str], remedy: str
+) -> None:
+    said = study(clone, *words, code=1)
+    assert remedy in said
+    assert "Running stage" not in said and "Traceback" not in said
+    assert clone.git("status", "--short") == "" and not clone.git("for-each-ref", "refs/exps")
+
+
+def test_a_study_that_stops_leaves_the_results_of_the_one_before(clone: Clone) -> None:
+    (clone.root / "demo").mkdir()
+    (clone.root / "demo/report.html").write_text("of the one before")
+    said = study(clone, "demo", *SMALLER, "-S", "train.momentum=2", code=1)
+    assert "train.momentum: should be less than 1 (found 2)" in said
+    assert "the study stopped (dvc exit code 255)" in said and "Traceback" not in said
+    assert clone.read("demo/report.html") == "of the one before"
+    assert clone.git("status", "--short") == ""

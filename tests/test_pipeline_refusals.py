@@ -1,0 +1,130 @@
+"""What is refused leaves the committed results in place, and says what to do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from netstab.errors import TrainingError
+from netstab.study.experiments import Run, Variant
+from netstab.training.device import choose
+from netstab.training.job import refuse_days
+from netstab.training.ledger import OFFICIAL, Ledger
+from netstab.training.store import Store
+from tests import small
+from tests.pipeline_helpers import Clone, lent_clone
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline-refusals")]
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    yield from lent_clone(tmp_path_factory, tmp_path)
+
+
+def assert_only_params_changed(clone: Clone) -> None:
+    assert clone.git("status", "--short").split() in ([], ["M", "params.yaml"])
+    assert not clone.trained()
+
+
+def test_every_fault_of_the_parameters_is_named_and_nothing_is_lost(clone: Clone) -> None:
+    clone.change(
+        train={"momentum": 1.5, "learning_rate": -1},
+        expB={"freeze_epoch": 200},
+        model={"width": "wide"},
+        runtime={"thread": 1},
+    )
+    said = clone.dvc("repro", code=255).said
+    assert "params.yaml: 5 faults" in said
+    for key in ("train.momentum", "train.learning_rate", "expB.freeze_epoch", "model.width"):
+        assert f"\n  {key}: " in said
+    assert "runtime.thread: is not a parameter; did you mean threads?" in said
+    assert "Traceback" not in said
+    assert_only_params_changed(clone)
+
+
+def test_a_misspelt_override_is_refused_by_dvc(clone: Clone) -> None:
+    said = clone.dvc("exp", "run", "-S", "expB.freeze_epok=90", code=255).said
+    assert "expB.freeze_epok" in said
+    assert clone.git("status", "--short") == ""
+    assert not clone.trained()
+
+
+def test_a_stage_without_its_images_names_the_command_that_makes_them(clone: Clone) -> None:
+    for path in (clone.root / "data/prepared").iterdir():
+        path.unlink()
+    clone.change(outpost={"decay_factor": 0.2})
+    said = clone.dvc("repro", "--single-item", "reference@outpost-0", code=255).text
+    assert "data/prepared/train_images.npy: is missing" in said
+    assert "dvc repro data" in said and "Traceback" not in said
+    assert_only_params_changed(clone)
+    clone.dvc("repro", "data")
+    assert len(clone.files("data/prepared")) == 4
+
+
+def test_changed_images_are_refused_and_made_again(clone: Clone) -> None:
+    path = clone.root / "data/prepared/train_images.npy"
+    sound = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
+    clone.change(outpost={"decay_factor": 0.2})
+    said = clone.dvc("repro", "--single-item", "reference@outpost-0", code=255).text
+    assert "train_images.npy: is not what data/manifest.json says" in said
+    assert "dvc repro data" in said and "Traceback" not in said
+    assert_only_params_changed(clone)
+    assert clone.dvc("repro", "data").stages == ["data"]
+    assert path.read_bytes() == sound
+
+
+def test_the_article_on_a_cpu_is_refused_with_an_estimate_and_the_ways_out(clone: Clone) -> None:
+    # The digits as large as the article's images, and twice as many epochs.
+    clone.change(
+        data={"image_size": 32},
+        model={"width": 64},
+        train={"epochs": 400, "time_scale": 1.0, "batch_size": 128},
+        runtime={"device": "auto"},
+    )
+    before = clone.files("metrics")
+    run = clone.dvc("repro", "reference@baseline-0", code=255)
+    assert run.stages == ["data", "reference@baseline-0"]
+    assert "baseline-0: no CUDA device is there" in run.text
+    assert "(1 threads) the run would take roughly" in run.text and " h, the study " in run.text
+    assert "make demo" in run.text and "-S runtime.device=cpu" in run.text
+    assert "Traceback" not in run.said
+    assert clone.files("metrics") == before
+    assert not clone.trained()
+
+
+def article(store: Path, device: str) -> Ledger:
+    params = small.check(small.content(runtime={"device": device}))
+    return Ledger(params, OFFICIAL["cifar10"], Store(store), numerics=1)
+
+
+def test_days_on_a_cpu_are_accepted_where_the_cpu_is_asked_for(tmp_path: Path) -> None:
+    run = Run(Variant("baseline"), 0)
+    with pytest.raises(TrainingError, match=r"would take roughly \d+ \w+, the study \d+ days"):
+        refuse_days(article(tmp_path, "auto"), run, CPU, threads=2)
+    refuse_days(article(tmp_path, "cpu"), run, CPU, threads=2)
+
+
+def test_a_cuda_device_that_is_not_there_is_refused(clone: Clone) -> None:
+    clone.change(runtime={"device": "cuda"}, outpost={"decay_factor": 0.2})
+    said = clone.dvc("repro", "reference@outpost-0", code=255).text
+    assert "runtime.device: cuda is not there; set it to auto or cpu" in said
+    assert "Traceback" not in said
+    assert_only_params_changed(clone)
+
+
+def test_a_device_beyond_the_last_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for device, there in (("cuda", True), ("cuda:1", True), ("cuda:2", False)):
+        runtime = small.params(runtime={"device": device}).runtime
+        if there:
+            assert choose(runtime) == torch.device(device)
+        else:
+            with pytest.raises(TrainingError, match="cuda:2 is not there"):
+                choose(runtime)
