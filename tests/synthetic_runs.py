@@ -1,6 +1,5 @@
 """Synthetic runs' files: plausible curves that follow the schedules and share their pasts."""
 
-import hashlib
 import json
 import zlib
 from collections.abc import Iterable
@@ -14,6 +13,7 @@ from ruamel.yaml import YAML
 from netstab import paths
 from netstab.params import PARTS, Params, check
 from netstab.study.experiments import Run, Variant, runs, schedule, variants
+from netstab.study.plan import identity, state_key
 from netstab.study.schedule import Frozen, Phase, Schedule
 
 ROOT = Path(__file__).parents[1]
@@ -102,7 +102,7 @@ def provenance(
         "run": run.name,
         "variant": run.variant.name,
         "seed": run.seed,
-        "key": hashlib.sha256(run.name.encode()).hexdigest(),
+        "key": "",
         "numerics_version": 1,
         "epochs": epochs,
         "data": CIFAR10,
@@ -132,7 +132,16 @@ def write(root: Path, params: Params, data: dict[str, Any] = CIFAR10) -> None:
         plan = schedules[run.variant]
         history(run, plan).to_csv(folder / "history.csv", index=False)
         told = provenance(run, pasts(schedules, run), plan.epochs, data=data)
+        told["key"] = key(params, run, told)
         (folder / "provenance.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+def key(params: Params, run: Run, told: dict[str, Any]) -> str:
+    """The key that a run with this provenance is stored under."""
+    content = told["data"]["content_sha256"]
+    who = identity(params, run.seed, data=content, numerics=told["numerics_version"])
+    plan = schedule(params, run.variant)
+    return state_key(who, plan, plan.epochs)
 
 
 def change(root: Path, run: str, **columns: Any) -> None:

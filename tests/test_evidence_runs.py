@@ -1,5 +1,6 @@
 """Runs' files: what is missing, damaged or stale is named, with what to do."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from netstab import paths
 from netstab.errors import NetstabError
 from netstab.evidence import report
 from netstab.evidence.runs import collect, stage_name
-from netstab.study.experiments import Variant, runs
+from netstab.study.experiments import Run, Variant, runs
 from tests import synthetic_runs as synthetic
 
 PARAMS = synthetic.small()
@@ -108,11 +109,23 @@ def test_history_of_another_schedule_is_stale(root: Path) -> None:
     )
 
 
-def test_damaged_provenance_is_named_and_the_history_used(root: Path) -> None:
+def test_a_history_without_sound_provenance_is_named_and_left_out(root: Path) -> None:
     (paths.run_dir("expB-64-0") / "provenance.json").write_text("{")
     (fault,) = faults()
     assert fault.startswith("expB-64-0: metrics/runs/expB-64-0/provenance.json is damaged")
-    assert collect(PARAMS).of(Variant("expB", "64")).keys() == {0, 1}
+    assert collect(PARAMS).of(Variant("expB", "64")).keys() == {1}
+
+
+def test_a_run_trained_with_other_settings_is_named_as_stale(root: Path) -> None:
+    # A different weight decay leaves the same schedule and columns: only the key can tell.
+    other = synthetic.small(train={"weight_decay": 0.25})
+    told = json.loads((paths.run_dir("expB-64-0") / "provenance.json").read_text())
+    run = Run(Variant("expB", "64"), 0)
+    synthetic.retell(root, run.name, key=synthetic.key(other, run, told))
+    (fault,) = faults()
+    assert fault.startswith("expB-64-0: metrics/runs/expB-64-0/provenance.json is stale")
+    assert "dvc repro train@expB-64-0" in fault
+    assert collect(PARAMS).of(run.variant).keys() == {1}
 
 
 def test_no_run_at_all_is_refused_and_leaves_old_results_alone(root: Path) -> None:
@@ -125,8 +138,11 @@ def test_no_run_at_all_is_refused_and_leaves_old_results_alone(root: Path) -> No
 
 
 def test_runs_of_other_numerics_or_data_are_pointed_out(root: Path) -> None:
-    synthetic.retell(root, "expB-64-0", numerics_version=2)
-    synthetic.retell(root, "expB-64-1", data=synthetic.DIGITS)
+    for seed, change in enumerate(({"numerics_version": 2}, {"data": synthetic.DIGITS})):
+        run = Run(Variant("expB", "64"), seed)
+        told = json.loads((paths.run_dir(run.name) / "provenance.json").read_text())
+        key = synthetic.key(PARAMS, run, {**told, **change})
+        synthetic.retell(root, run.name, key=key, **change)
     numerics, data = collect(PARAMS).disagreements()
     assert "numerics version" in numerics
     assert "expB-64-0: 2" in numerics

@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +35,19 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
     root = paths.project_root()
     overrides = [*_overrides(root / SIZES, size), *_source(size, source), *extra]
     started = time.monotonic()
-    _dvc(root, ["exp", "remove", "--quiet", size], check=False)
+    name = f"{size}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     arguments = [word for override in overrides for word in ("-S", override)]
-    code = _dvc(root, ["exp", "run", "--temp", "--name", size, *arguments], check=False)
+    code = _dvc(root, ["exp", "run", "--temp", "--name", name, *arguments])
     if code:
         raise NetstabError(
             f"the study stopped (dvc exit code {code}); see above. Nothing trained is lost: "
             "the same command goes on from the last saved state"
         )
-    target = _copy_results(root, size)
+    target = root / size
+    _copy_results(root, name, target)
     console.print(summary_table(read_summaries(target / paths.VARIANTS.name)))
     console.print(f"took {spoken(time.monotonic() - started)}")
+    console.print(f"experiment: {name} (dvc exp show)")
     console.print(f"report: {target / paths.REPORT.name}", soft_wrap=True)
 
 
@@ -76,14 +80,14 @@ def _source(size: str, source: str | None) -> list[str]:
     return [f"data.source='{quoted}'"]
 
 
-def _dvc(root: Path, arguments: list[str], *, check: bool) -> int:
+def _dvc(root: Path, arguments: list[str]) -> int:
     # Stage commands run the PATH's python: it has to be the one of this environment.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     return subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=root,
         env={**_identity(root), **os.environ, "PATH": path},
-        check=check,
+        check=False,
     ).returncode
 
 
@@ -100,21 +104,18 @@ def _identity(root: Path) -> dict[str, str]:
     return {f"GIT_{who}_{k}": v for who in ("AUTHOR", "COMMITTER") for k, v in author.items()}
 
 
-def _copy_results(root: Path, size: str) -> Path:
-    """Copy the experiment's committed metrics to `SIZE/`; returns that folder."""
+def _copy_results(root: Path, name: str, target: Path) -> None:
+    """Put an experiment's committed metrics in place of what `target` held."""
     listing = _git(root, "for-each-ref", "--format=%(refname)", "refs/exps").decode()
-    found = [line for line in listing.splitlines() if line.rsplit("/", 1)[-1] == size]
+    found = [line for line in listing.splitlines() if line.rsplit("/", 1)[-1] == name]
     if not found:
-        raise NetstabError(f"dvc made no experiment named {size}; see its messages above")
+        raise NetstabError(f"dvc made no experiment named {name}; see its messages above")
     archive = _git(root, "archive", "--format=tar", found[0], str(paths.METRICS))
-    target = root / size
-    shutil.rmtree(target, ignore_errors=True)
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(target, filter="data")
-    for path in (target / paths.METRICS).iterdir():
-        path.rename(target / path.name)
-    (target / paths.METRICS).rmdir()
-    return target
+    with tempfile.TemporaryDirectory(dir=root / ".dvc" / "tmp") as folder:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            tar.extractall(folder, filter="data")
+        shutil.rmtree(target, ignore_errors=True)
+        (Path(folder) / paths.METRICS).rename(target)
 
 
 def _git(root: Path, *arguments: str) -> bytes:

@@ -12,6 +12,7 @@ from netstab import paths
 from netstab.errors import NetstabError
 from netstab.params import PARTS, Params
 from netstab.study.experiments import REFERENCES, Run, Variant, runs, schedule, variants
+from netstab.study.plan import identity, state_key
 from netstab.study.schedule import Frozen, Schedule
 
 MEASURES = ("train_loss", "train_top1_pct", "val_loss", "val_top1_pct", "val_top5_pct")
@@ -132,8 +133,11 @@ def collect(params: Params) -> Collection:
     for run in expected:
         folder = paths.run_dir(run.name)
         try:
-            histories[run] = _read_history(folder / "history.csv", schedules[run.variant])
-            provenance[run] = _read_provenance(folder / "provenance.json")
+            expected_schedule = schedules[run.variant]
+            history = _read_history(folder / "history.csv", expected_schedule)
+            told = _read_provenance(folder / "provenance.json")
+            _check_key(folder / "provenance.json", told, params, run.seed, expected_schedule)
+            histories[run], provenance[run] = history, told
         except _UnusableFileError as problem:
             faults.append(Fault(run, str(problem)))
     if not histories:
@@ -193,6 +197,20 @@ def _read_provenance(path: Path) -> Provenance:
         raise _UnusableFileError(f"{path} is missing") from None
     except (OSError, ValidationError) as error:
         raise _UnusableFileError(f"{path} is damaged: {_one_line(error)}") from error
+
+
+def _check_key(path: Path, told: Provenance, params: Params, seed: int, expected: Schedule) -> None:
+    """Hold the key that a run was stored under against the parameters of today.
+
+    Raises:
+        _UnusableFileError: the run was trained with other settings.
+    """
+    data, numerics = told.data.content_sha256, told.numerics_version
+    who = identity(params, seed, data=data, numerics=numerics)
+    if told.key != state_key(who, expected, expected.epochs):
+        raise _UnusableFileError(
+            f"{path} is stale: the run was trained with other settings than params.yaml has now"
+        )
 
 
 def _few(names: list[str]) -> str:

@@ -19,6 +19,10 @@ def main() -> None:
     except NetstabError as error:
         errors.print(f"[bold red]error:[/] {escape(str(error))}")
         raise typer.Exit(1) from None
+    except OSError as error:
+        said = f"{error.filename}: cannot be written ({error.strerror}). Make room or make it "
+        errors.print(f"[bold red]error:[/] {escape(said)}writable, then: dvc repro report")
+        raise typer.Exit(1) from None
     collection = results.collection
     for fault in (*collection.faults, *collection.disagreements()):
         errors.print(f"[yellow]warning:[/] {escape(str(fault))}")

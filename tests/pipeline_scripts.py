@@ -1,0 +1,52 @@
+"""Code that runs inside the clones of `pipeline_helpers`."""
+
+FILL = """
+import json, sys
+from pathlib import Path
+from netstab import params, paths
+from netstab.data.manifest import read_manifest
+from netstab.data.prepare import prepare
+from netstab.study.experiments import Run, variants
+from netstab.training.job import train
+from netstab.training.ledger import Dataset, Ledger, numerics_version
+from netstab.training.store import Store
+content = params.read(paths.PARAMS)
+manifest = prepare(content)
+moved = content.model_copy(
+    update={"expB": content.expB.model_copy(update={"freeze_epoch": 90})}
+)
+shorter = content.model_copy(update={"own": {}})
+store = Store(paths.store_root())
+for study, seed in ((content, 0), (moved, 0), (shorter, 1)):
+    ledger = Ledger(study, Dataset.prepared(manifest), store, numerics_version())
+    for variant in variants(study):
+        train(ledger, Run(variant, seed), manifest)
+"""
+"""Fills the store in one process: the study, `pipeline_helpers.MOVED`, and of seed 1 all but the own run."""
+
+SPY = """
+
+# --- added by tests/pipeline_helpers.py: a log of every epoch trained, and a gate before one ---
+def _spied(epoch_of):
+    import hashlib, json, os, pathlib, time
+
+    log, gate = os.environ.get("SPY_LOG"), os.environ.get("SPY_GATE")
+
+    def epoch(self, phase, training, validation, seed, number):
+        if log:
+            start = hashlib.sha256()
+            for tensor in self.model.state_dict().values():
+                start.update(tensor.cpu().numpy().tobytes())
+            row = {"pid": os.getpid(), "seed": seed, "epoch": number}
+            row |= {"start": start.hexdigest(), "settings": phase.settings}
+            with open(log, "a") as file:
+                file.write(json.dumps(row) + "\\n")
+        while gate and pathlib.Path(f"{gate}-{number}").exists():
+            time.sleep(0.02)
+        return epoch_of(self, phase, training, validation, seed, number)
+
+    return epoch
+
+
+Engine.epoch = _spied(Engine.epoch)
+"""
