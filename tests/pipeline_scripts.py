@@ -1,10 +1,7 @@
 """Code that runs inside the clones of `pipeline_helpers`."""
 
 FILL = """
-import json, sys
-from pathlib import Path
 from netstab import params, paths
-from netstab.data.manifest import read_manifest
 from netstab.data.prepare import prepare
 from netstab.study.experiments import Run, variants
 from netstab.training.job import train
@@ -22,7 +19,7 @@ for study, seed in ((content, 0), (moved, 0), (shorter, 1)):
     for variant in variants(study):
         train(ledger, Run(variant, seed), manifest)
 """
-"""Fills the store in one process: the study, `pipeline_helpers.MOVED`, and of seed 1 all but the own run."""
+"""Fills the store: the study, with `MOVED` as well, and of seed 1 all but the own run."""
 
 SPY = """
 
@@ -41,7 +38,9 @@ def _spied(epoch_of):
             row |= {"start": start.hexdigest(), "settings": phase.settings}
             with open(log, "a") as file:
                 file.write(json.dumps(row) + "\\n")
-        while gate and pathlib.Path(f"{gate}-{number}").exists():
+        for _ in range(30_000):  # ten minutes: a test that was killed leaves no trainer behind
+            if not gate or not pathlib.Path(f"{gate}-{number}").exists():
+                break
             time.sleep(0.02)
         return epoch_of(self, phase, training, validation, seed, number)
 
