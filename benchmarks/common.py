@@ -182,7 +182,8 @@ def report(
     content = {
         "benchmark": name,
         "measured_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "command": ["python", "-m", f"benchmarks.{name}", *sys.argv[1:]],
+        # Results are committed: what they were called on, not where it lay on some machine.
+        "command": ["python", "-m", f"benchmarks.{name}", *(Path(a).name for a in sys.argv[1:])],
         "commit": _commit(),
         "machine": dict(on),
         "settings": dict(settings),
