@@ -128,7 +128,7 @@ def machine(device: str = "cpu") -> dict[str, Any]:
         "threads": usable_cores(),
         "torch": version("torch"),
         "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
         "load_before": round(os.getloadavg()[0], 2),
         "niceness": os.nice(0),
     }
