@@ -8,6 +8,7 @@ import torch
 
 from netstab.errors import TrainingError
 from netstab.study.experiments import Run, Variant
+from netstab.study.plan import Work
 from netstab.training.device import choose
 from netstab.training.job import refuse_days
 from netstab.training.ledger import OFFICIAL, Ledger
@@ -108,6 +109,33 @@ def test_days_on_a_cpu_are_accepted_where_the_cpu_is_asked_for(tmp_path: Path) -
     with pytest.raises(TrainingError, match=r"would take roughly \d+ \w+, the study \d+ days"):
         refuse_days(article(tmp_path, "auto"), run, CPU, threads=2)
     refuse_days(article(tmp_path, "cpu"), run, CPU, threads=2)
+
+
+def test_a_study_of_days_is_refused_though_each_run_would_be_done_in_hours(tmp_path: Path) -> None:
+    ledger, run = article(tmp_path, "auto"), Run(Variant("baseline"), 0)
+    phases = ledger.schedule(run).phases
+    whole = [Work(run.variant, p, p.end - p.start) for p in phases]
+    assert ledger.seconds(whole, gpu=False, threads=128)[0] < 6 * 3600
+    with pytest.raises(TrainingError, match=r"\(128 threads\).* the study \d+ "):
+        refuse_days(ledger, run, CPU, threads=128)
+
+
+def test_a_batch_of_more_images_than_there_are_is_refused(clone: Clone) -> None:
+    clone.change(train={"batch_size": 2000})
+    said = clone.dvc("repro", "reference@baseline-0", code=255).text
+    assert "train.batch_size: 2000 is more than the 1442 training images; lower it" in said
+    assert "Traceback" not in said
+    assert_only_params_changed(clone)
+
+
+def test_images_that_cannot_be_had_leave_the_prepared_ones_in_place(clone: Clone) -> None:
+    before = clone.files("data/prepared")
+    assert before
+    clone.change(data={"source": "nowhere.zip"})
+    said = clone.dvc("repro", "data", code=255).text
+    assert "data.source: there is no file or folder" in said and "nowhere.zip" in said
+    assert clone.files("data/prepared") == before
+    assert_only_params_changed(clone)
 
 
 def test_a_cuda_device_that_is_not_there_is_refused(clone: Clone) -> None:
