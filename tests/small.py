@@ -10,9 +10,10 @@ from ruamel.yaml import YAML
 from netstab.data.batches import Images, to_device
 from netstab.params import Params, check
 from netstab.study.experiments import Run, find_variant
+from netstab.training.dataset import Dataset
 from netstab.training.device import hardware
 from netstab.training.engine import Engine
-from netstab.training.ledger import Dataset, Ledger
+from netstab.training.ledger import Ledger
 from netstab.training.model import ResNet18
 from netstab.training.store import Store
 from netstab.training.trajectory import Workshop
@@ -27,7 +28,11 @@ def content(**changes: Any) -> dict[str, Any]:
     """The shipped parameters with changes: `section={"key": value}`, or a whole value."""
     made = copy.deepcopy(SHIPPED)
     for section, change in changes.items():
-        if isinstance(change, dict) and isinstance(made.get(section), dict) and section != "own":
+        if (
+            isinstance(change, dict)
+            and isinstance(made.get(section), dict)
+            and section not in ("own", "expE")
+        ):
             made[section].update(change)
         else:
             made[section] = change
@@ -42,11 +47,12 @@ def params(**changes: Any) -> Params:
         "data": {"image_size": SIZE},
         "model": {"width": 2},
         "runtime": {"threads": 1, "device": "cpu", "save_interval_s": 1e6},
+        "expE": {**SHIPPED["expE"], "batch": {**SHIPPED["expE"]["batch"], "largest_batch": 24}},
     }
     for section, change in changes.items():
         if section == "train":
             train |= change
-        elif isinstance(change, dict) and section in base:
+        elif isinstance(change, dict) and section in base and section != "expE":
             base[section] |= change
         else:
             base[section] = change

@@ -18,6 +18,7 @@ from netstab.study.plan import (
     identity,
     kept_epochs,
     outstanding,
+    seen_as,
     state_key,
     tree,
 )
@@ -30,7 +31,8 @@ BLOCKS = ("64", "128", "256", "512")
 
 def article(**changes: Any) -> Params:
     """The article's 18 variants."""
-    return check(small.content(**{"own": {}, **changes}))
+    article = {"own": {}, "expE": {}, "experiments": ["expA", "expB", "expC", "expD"]}
+    return check(small.content(**{**article, **changes}))
 
 
 def key(params: Params, name: str, epoch: int, *, seed: int = 0, **other: Any) -> str:
@@ -84,11 +86,29 @@ def test_who_branches_from_whom_and_when() -> None:
 
 
 def test_a_warm_restart_of_ones_own_follows_the_outpost_to_120() -> None:
-    found = edges(tree(check(small.content())))
+    params = article(own=small.SHIPPED["own"])
+    found = edges(tree(params))
     assert ("outpost", 60, 120, 6, "baseline") in found
     assert ("outpost", 120, 140, 5, "outpost") in found
     assert ("own-warm_restart", 120, 200, 1, "outpost") in found
-    assert tree(check(small.content())).epochs == 2140 + 80
+    assert tree(params).epochs == 2140 + 80
+
+
+def test_views_cost_no_epoch_and_rivals_leave_the_baseline_at_60() -> None:
+    params = check(small.content(own={}))
+    whole = tree(params)
+    assert {v.name: start for v, start in whole.views.items()} == {
+        "expE-ema": 60,
+        "expE-bnrecal": 60,
+    }
+    # batch, head and strict on four blocks, from 60 to 200 each.
+    assert whole.epochs == 2140 + 6 * 140
+    assert whole.epochs_apart == (18 + 6) * 200
+    assert not [s for s in whole.segments() if set(s.variants) & whole.views.keys()]
+    ema = find_variant(params, "expE-ema")
+    assert kept_epochs(params, whole, ema) == [200]
+    assert seen_as(params, ema, 60) == {} != seen_as(params, ema, 61)
+    assert seen_as(params, find_variant(params, "baseline"), 61) == {}
 
 
 def test_variants_that_are_the_same_are_trained_once() -> None:
@@ -110,7 +130,7 @@ def test_segments_come_parents_first_and_cover_every_run() -> None:
     whole = tree(check(small.content()))
     segments = list(whole.segments())
     assert sum(s.end - s.start for s in segments) == whole.epochs
-    for variant in whole.schedules:
+    for variant in whole.schedules.keys() - whole.views.keys():
         way = [(s.start, s.end) for s in segments if variant in s.variants]
         assert [start for start, _ in way] == [0, *(end for _, end in way[:-1])]
         assert way[-1][1] == 200
@@ -188,6 +208,8 @@ def test_runs_have_one_key_as_long_as_they_share_their_past() -> None:
     for epoch in (1, 59, 60, 61, 90, 91, 120, 121, 140, 141, 200):
         keys: dict[str, set[Variant]] = {}
         for variant, planned in whole.schedules.items():
+            if variant in whole.views:
+                continue
             keys.setdefault(state_key(who, planned, epoch), set()).add(variant)
         segments = [s for s in whole.segments() if s.start < epoch <= s.end]
         assert {frozenset(v) for v in keys.values()} == {frozenset(s.variants) for s in segments}

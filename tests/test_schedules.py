@@ -15,6 +15,7 @@ from netstab.study.experiments import (
     runs,
     schedule,
     variants,
+    view,
 )
 from netstab.study.schedule import Frozen, Phase, Schedule, Setting, build
 from tests import small
@@ -146,7 +147,7 @@ def test_blocks_can_be_cut_otherwise() -> None:
     params = check({**small.content(own={}), "blocks": blocks})
     assert planned(params, "expB-out").at(60).trained == ("head",)
     assert planned(params, "expA-high").at(60).settings == (0.1, 0.1, 0.1, 0.01, 0.01, 0.1)
-    assert len(variants(params)) == 2 + 4 * 3
+    assert len(variants(params)) == 2 + 5 * 3 + 4
 
 
 def test_a_warm_restart_is_an_intervention_of_ones_own() -> None:
@@ -268,7 +269,8 @@ def test_every_schedule_has_no_gap_and_no_empty_change(scale: float, mode: str) 
         assert found.epochs == round(200 * scale), variant
         for before, after in pairwise(found.phases):
             assert before.start < before.end == after.start < after.end, variant
-            assert before.settings != after.settings, variant
+            different = (before.settings, before.batch_size) != (after.settings, after.batch_size)
+            assert different, variant
         for phase in found.phases:
             assert len(phase.settings) == len(PARTS)
             for setting in phase.settings:
@@ -277,9 +279,11 @@ def test_every_schedule_has_no_gap_and_no_empty_change(scale: float, mode: str) 
 
 
 def test_equal_neighbours_are_one_phase() -> None:
-    found = build(6, 8, lambda part, epoch: 0.1 if epoch != 3 else 0.2)
+    found = build(6, lambda epoch: 8, lambda part, epoch: 0.1 if epoch != 3 else 0.2)
     assert [(p.start, p.end) for p in found.phases] == [(0, 3), (3, 4), (4, 6)]
-    assert build(6, 8, lambda part, epoch: 0.1).phases == (Phase(0, 6, (0.1,) * 6, 8),)
+    assert build(6, lambda epoch: 8, lambda part, epoch: 0.1).phases == (
+        Phase(0, 6, (0.1,) * 6, 8),
+    )
 
 
 def test_names_of_variants_and_runs() -> None:
@@ -290,11 +294,60 @@ def test_names_of_variants_and_runs() -> None:
         *("baseline", "outpost"),
         *("expB-64", "expB-128", "expB-256", "expB-512"),
         *("expD-64", "expD-128", "expD-256", "expD-512"),
+        *("expE-ema", "expE-bnrecal", "expE-batch", "expE-head"),
         "own-warm_restart",
     ]
-    assert len({run.name for run in runs(params)}) == 22
+    assert len({run.name for run in runs(params)}) == 30
     assert Run(find_variant(params, "expB-64"), 7).name == "expB-64-7"
     assert {v.experiment for v in variants(params)} <= {"baseline", "outpost", *COMPARED_WITH}
+
+
+# Rival explanations
+
+
+def test_the_batch_grows_where_the_rate_would_fall_and_the_rate_falls_beyond_the_largest() -> None:
+    found = planned(shipped(), "expE-batch")
+    # A tenth of 50,000 images is 39 batches of 128; 10,000 / 39 of the way is left to the rate.
+    assert [(p.start, p.batch_size, p.settings[0]) for p in found.phases] == [
+        (0, 128, 0.1),
+        (60, 1280, 0.1),
+        (120, 4992, 0.039),
+    ]
+    outpost = planned(shipped(), "outpost")
+    for epoch in (0, 60, 120):
+        mine, theirs = found.at(epoch), outpost.at(epoch)
+        assert mine.settings[0] / mine.batch_size == pytest.approx(
+            theirs.settings[0] / theirs.batch_size
+        )
+
+
+def test_a_batch_that_may_not_grow_leaves_all_to_the_rate() -> None:
+    params = shipped(expE={"batch": {**small.SHIPPED["expE"]["batch"], "largest_batch": 128}})
+    outpost = planned(params, "outpost")
+    assert planned(params, "expE-batch") == outpost
+
+
+def test_the_head_alone_learns_from_the_freeze_on() -> None:
+    found = planned(shipped(freeze={"batch_norm": "eval"}), "expE-head")
+    assert [(p.start, p.trained) for p in found.phases] == [(0, PARTS), (60, ("head",))]
+    assert found.at(60).setting("stem") is EVAL
+
+
+@pytest.mark.parametrize("mode", ["live", "eval"])
+def test_strict_is_expB_with_still_batch_norm_whatever_the_mode(mode: str) -> None:
+    params = shipped(freeze={"batch_norm": mode})
+    still = shipped(freeze={"batch_norm": "eval"})
+    for block in BLOCKS:
+        assert planned(params, f"strict-{block}") == planned(still, f"expB-{block}")
+
+
+def test_views_have_the_baselines_schedule() -> None:
+    params = shipped()
+    for name in ("expE-ema", "expE-bnrecal"):
+        assert planned(params, name) == planned(params, "baseline")
+        found = view(params, find_variant(params, name))
+        assert found is not None and found.start_epoch == 60
+    assert view(params, find_variant(params, "expE-head")) is None
 
 
 def test_an_unknown_variant_is_refused_with_the_known_ones() -> None:

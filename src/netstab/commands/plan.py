@@ -3,8 +3,10 @@
 from rich.console import Console
 from rich.tree import Tree as Drawing
 
+from netstab.study.experiments import Run
 from netstab.study.plan import Segment, Tree, Work
-from netstab.training.ledger import Ledger, looks_like_gpu, spoken, usable_cores
+from netstab.training.estimate import looks_like_gpu, spoken, usable_cores
+from netstab.training.ledger import Ledger
 
 
 def draw(ledger: Ledger, console: Console) -> None:
@@ -17,6 +19,11 @@ def draw(ledger: Ledger, console: Console) -> None:
     )
     for root in ledger.tree.roots:
         _hang(drawing, root, None, ledger.tree)
+    for variant, start in ledger.tree.views.items():
+        end = ledger.tree.schedules[variant].epochs
+        drawing.add(
+            f"[bold]{variant.name}[/bold]  [dim]baseline, seen otherwise {start} → {end}[/dim]"
+        )
     console.print(drawing)
     console.print()
     console.print(_sums(ledger, [w for of_seed in work.values() for w in of_seed]))
@@ -61,11 +68,12 @@ def _sums(ledger: Ledger, work: list[Work]) -> str:
         f"epochs shared     {apart - total:>7,}  ({(apart - total) / apart:.0%} of separate runs)",
         f"already stored    {total - left:>7,}",
         f"still to train    {left:>7,}",
+        _measuring(ledger),
     ]
     if left:
         gpu = looks_like_gpu() and ledger.params.runtime.device != "cpu"
         threads = ledger.params.runtime.threads or usable_cores()
-        seconds, measured = ledger.seconds(work, gpu=gpu, threads=threads)
+        seconds, measured = ledger.estimate.seconds(work, gpu=gpu, threads=threads)
         how = (
             "from what is measured in the store"
             if measured
@@ -73,3 +81,25 @@ def _sums(ledger: Ledger, work: list[Work]) -> str:
         )
         lines.append(f"estimated time    {spoken(seconds):>7}  ({how})")
     return "\n".join(lines)
+
+
+def _measuring(ledger: Ledger) -> str:
+    """What measuring adds to training, by operations; what runs share is measured once."""
+    seed = ledger.params.seeds[0]
+    every = [Run(variant, seed) for variant in ledger.tree.schedules]
+    drifts = {key for run in every for key in ledger.stability_keys(run).values()}
+    curvatures = {key for run in every for key in ledger.sharpness_keys(run).values()}
+    training = ledger.estimate.flop(
+        [
+            Work(s.variants[0], phase, min(s.end, phase.end) - max(s.start, phase.start))
+            for s in ledger.tree.segments()
+            for phase in ledger.tree.schedules[s.variants[0]].phases
+            if phase.start < s.end and phase.end > s.start
+        ]
+    )
+    parts = ledger.estimate.measuring_flop(len(drifts), len(curvatures))
+    stability, sharpness = (part / training for part in parts)
+    return (
+        f"measuring         {stability + sharpness:>+7.0%}  "
+        f"(at most, by operations: stability {stability:.0%}, sharpness {sharpness:.0%})"
+    )

@@ -1,30 +1,38 @@
 """`params.yaml` as validated, frozen models. The only reader of that file."""
 
-from netstab.params.models import (
-    ARTICLE_EXPERIMENTS,
+from netstab.params.interventions import (
+    BLOCK_EXPERIMENTS,
     FROZEN,
-    PARTS,
+    Batch,
+    BnRecal,
     Change,
-    Data,
     Decay,
-    Model,
-    Params,
-    Runtime,
-    Train,
+    Ema,
+    View,
 )
+from netstab.params.measuring import Claims, Measure, Sharpness, Stability
+from netstab.params.models import PARTS, Data, Model, Params, Runtime, Train
 from netstab.params.reading import check, read
 
 __all__ = [
-    "ARTICLE_EXPERIMENTS",
+    "BLOCK_EXPERIMENTS",
     "FROZEN",
     "PARTS",
+    "Batch",
+    "BnRecal",
     "Change",
+    "Claims",
     "Data",
     "Decay",
+    "Ema",
+    "Measure",
     "Model",
     "Params",
     "Runtime",
+    "Sharpness",
+    "Stability",
     "Train",
+    "View",
     "check",
     "read",
 ]

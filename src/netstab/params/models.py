@@ -4,78 +4,27 @@ Epochs in `params.yaml` count from 0 and are stated at time scale 1; `Train.at_s
 into epochs of the run. A change at epoch 60 is in force when epoch 60 starts.
 """
 
-from math import isfinite
-from typing import Annotated, Literal, TypeGuard
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from netstab.params.fields import Number, Positive, Rate, Section, Seed, Whole
+from netstab.params.interventions import (
+    Baseline,
+    ExpA,
+    ExpB,
+    ExpC,
+    ExpD,
+    ExpE,
+    Freeze,
+    Outpost,
+    Own,
+    Strict,
 )
+from netstab.params.measuring import Ceiling, Claims, Measure, Report
 
 PARTS = ("stem", "layer1", "layer2", "layer3", "layer4", "head")
 """The network's parts from input to output; every parameter belongs to exactly one."""
-
-ARTICLE_EXPERIMENTS = ("expA", "expB", "expC", "expD")
-
-
-def _whole(value: object) -> object:
-    # 60.0 is what a careless override writes.
-    if not _finite(value) or value != int(value):
-        raise ValueError(f"is not a whole number{_quoted(value)}")
-    return value
-
-
-def _number(value: object) -> object:
-    if not _finite(value):
-        raise ValueError(f"is not a finite number{_quoted(value)}")
-    return value
-
-
-def _finite(value: object) -> TypeGuard[int | float]:
-    # YAML's true is an int to Python.
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return isfinite(value)
-    except OverflowError:  # an int beyond the range of floats
-        return False
-
-
-def _quoted(value: object) -> str:
-    return "; write it without quotes" if isinstance(value, str) else ""
-
-
-Whole = Annotated[int, BeforeValidator(_whole)]
-# Far above any use, and low enough that a slip of the keyboard is refused, not computed with.
-_MOST = 100_000
-Epoch = Annotated[Whole, Field(ge=0, le=_MOST)]
-Positive = Annotated[Whole, Field(ge=1, le=_MOST)]
-Seed = Annotated[Whole, Field(ge=0)]
-Number = Annotated[float, BeforeValidator(_number)]
-Rate = Annotated[Number, Field(ge=0)]
-FROZEN: Literal["frozen"] = "frozen"
-
-
-def _change(value: object) -> object:
-    if value == FROZEN:
-        return value
-    if not _finite(value) or value < 0:
-        raise ValueError(
-            f"is neither `frozen` nor a learning rate, finite and not negative{_quoted(value)}"
-        )
-    return float(value)
-
-
-Change = Annotated[float | Literal["frozen"], BeforeValidator(_change)]
-
-
-class Section(BaseModel):
-    """A section of `params.yaml`: frozen, and with no keys but the ones it declares."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 
 
 class Data(Section):
@@ -135,62 +84,6 @@ class Train(Timing):
     """Same bits on every CUDA run; the CPU gives the same bits always."""
 
 
-class Freeze(Section):
-    """`freeze`: what frozen batch norm does."""
-
-    batch_norm: Literal["live", "eval"]
-    """`live`: batch statistics used, running statistics updated, affine parameters frozen.
-    `eval`: running statistics used and unchanged."""
-
-
-class Baseline(Section):
-    """`baseline`: the constant rate; nothing to set."""
-
-
-class Decay(Section):
-    """A step decay: at each epoch of `decay_epochs` the rate is multiplied by the factor."""
-
-    decay_epochs: tuple[Epoch, ...]
-    decay_factor: Annotated[Number, Field(gt=0, le=10)]
-
-
-class Outpost(Decay):
-    """`outpost`: the decay in every block."""
-
-
-class ExpA(Decay):
-    """`expA`: the decay in block k alone."""
-
-
-class ExpB(Section):
-    """`expB`: constant rate; all blocks but k frozen from `freeze_epoch` on."""
-
-    freeze_epoch: Epoch
-
-
-class ExpC(Decay):
-    """`expC`: the decay in block k alone; all others frozen from `freeze_epoch` on."""
-
-    freeze_epoch: Epoch
-
-
-class ExpD(Decay):
-    """`expD`: the decay in every block; all but k frozen from `freeze_epoch` on."""
-
-    freeze_epoch: Epoch
-
-
-class Report(Section):
-    """`report`: windows over which curves are summed up, in epochs at time scale 1."""
-
-    final_epochs: Positive
-    """A final figure is the mean over this many last epochs."""
-    jitter_epochs: Positive
-    """Jitter is taken over this many last epochs, or fewer after a late intervention."""
-    settle_epochs: Epoch
-    """Epochs after an intervention that no jitter is taken over."""
-
-
 class Runtime(Section):
     """`runtime`: how to run, never what; no stage tracks it."""
 
@@ -206,9 +99,8 @@ class Runtime(Section):
 
 
 Blocks = dict[str, tuple[Literal["stem", "layer1", "layer2", "layer3", "layer4", "head"], ...]]
-Own = dict[str, dict[str, dict[str, Change]]]
 Seeds = tuple[Seed, ...]
-Experiments = tuple[Literal["expA", "expB", "expC", "expD"], ...]
+Experiments = tuple[Literal["expA", "expB", "expC", "expD", "strict"], ...]
 
 
 class Params(BaseModel):
@@ -229,6 +121,11 @@ class Params(BaseModel):
     expB: ExpB
     expC: ExpC
     expD: ExpD
+    strict: Strict
+    expE: ExpE
     own: Own
+    measure: Measure
+    ceiling: Ceiling
     report: Report
+    claims: Claims
     runtime: Runtime

@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from netstab.errors import ParameterError
-from netstab.params.models import ARTICLE_EXPERIMENTS, PARTS, Own, Params, Timing
+from netstab.params.interventions import BLOCK_EXPERIMENTS, ExpE, Own
+from netstab.params.models import PARTS, Params, Timing
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 BLOCK_NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -131,6 +132,9 @@ def _cross_checks(sections: dict[str, Any], timing: Timing | None) -> Iterator[s
         yield "experiments: name an experiment twice; remove one"
     if "blocks" in sections:
         yield from _partition_faults(sections["blocks"])
+    ceiling = sections.get("ceiling")
+    if ceiling and (len(ceiling.seeds) not in (0, 2) or len(set(ceiling.seeds)) == 1):
+        yield "ceiling.seeds: name two different seeds, or none ([])"
     data = sections.get("data")
     if data and data.sha256 and not data.source:
         yield "data.sha256: needs data.source; the official archive's hash is built in"
@@ -160,17 +164,17 @@ def _time_faults(train: Timing, sections: dict[str, Any]) -> Iterator[str]:
     if train.run_epochs < 1:
         yield f"train.time_scale: leaves no epoch of {train.epochs}; raise it"
         return
-    for name in ("outpost", *ARTICLE_EXPERIMENTS):
-        section = sections.get(name)
-        if section is None:
-            continue
+    rivals = sections.get("expE", ExpE()).rivals
+    timed = {name: sections.get(name) for name in ("outpost", *BLOCK_EXPERIMENTS)}
+    for name, section in {**timed, **{f"expE.{n}": s for n, s in rivals.items()}}.items():
         decays: tuple[int, ...] = getattr(section, "decay_epochs", ())
         for epoch in decays:
             yield from _past_end(f"{name}.decay_epochs", epoch, train)
         yield from _order_faults(f"{name}.decay_epochs", decays, train)
-        freeze = getattr(section, "freeze_epoch", None)
-        if freeze is not None:
-            yield from _past_end(f"{name}.freeze_epoch", freeze, train)
+        for key in ("freeze_epoch", "start_epoch"):
+            start: int | None = getattr(section, key, None)
+            if start is not None:
+                yield from _past_end(f"{name}.{key}", start, train)
 
 
 def _past_end(key: str, epoch: int, train: Timing) -> Iterator[str]:

@@ -42,6 +42,27 @@ def training_flop(phase: Phase, forward: dict[str, float]) -> float:
     return total
 
 
+LOOKS = 3
+"""Passes of the probe batch for a measurement of stability: before, after a step, at the end."""
+PRODUCTS = 20
+"""Hessian-vector products that an eigenvalue takes, typically."""
+
+
+def stability_flop(images: int, forward: dict[str, float]) -> float:
+    """Operations of a measurement of stability: forward, and back to the signals alone."""
+    return LOOKS * images * 2 * sum(forward.values())
+
+
+def sharpness_flop(images: int, trace_samples: int, forward: dict[str, float]) -> float:
+    """Operations of a measurement of sharpness, at most: a block alone takes less.
+
+    A gradient is three forward passes; a product goes back through it, for another four. Two
+    eigenvalues, plain and adaptive, and the samples of the trace.
+    """
+    products = 2 * PRODUCTS + trace_samples
+    return images * (3 + 4 * products) * sum(forward.values())
+
+
 # Orders of magnitude for a first estimate, before anything was measured: operations a second of
 # one core of a current processor and of a current data-centre GPU, and the seconds that a step
 # takes however small its work. Estimates made with them are called rough.

@@ -1,14 +1,14 @@
-"""The interventions: baseline, outpost, experiments A to D of the article, and the user's own.
+"""The interventions: references, the article's experiments A to D, our rivals, the user's own.
 
-Each is one short function from parameters (and a block) to a schedule. Source: "Proposing a new
-effect of learning rate decay - Network Stability" (2020).
+Each is one short function from parameters (and a block or a name) to a schedule. Source: "Proposing
+a new effect of learning rate decay - Network Stability" (2020); for the rivals see `params`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from netstab.errors import NetstabError
-from netstab.params import ARTICLE_EXPERIMENTS, FROZEN, Change, Decay, Params
+from netstab.params import BLOCK_EXPERIMENTS, FROZEN, Batch, BnRecal, Change, Decay, Ema, Params
 from netstab.study.schedule import Frozen, Schedule, Setting, build
 
 REFERENCES = ("baseline", "outpost")
@@ -17,21 +17,25 @@ COMPARED_WITH: dict[str, tuple[str, ...]] = {
     "expB": ("baseline",),
     "expC": ("baseline", "outpost"),
     "expD": ("baseline", "outpost"),
+    "expE": ("baseline", "outpost"),
     "own": ("baseline", "outpost"),
 }
-"""The references that the article draws each experiment with."""
+"""The references that each experiment is drawn with (A to D: as the article does)."""
+
+PANEL = {"strict": "expE"}
+"""Experiments that are drawn with another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One intervention: an experiment, and the block (or, for `own`, the name) it is tried on."""
+    """One intervention: an experiment, and the block it is tried on (expE and own: its name)."""
 
     experiment: str
     block: str | None = None
 
     @property
     def name(self) -> str:
-        """`baseline`, `expB-64`, `own-warm_restart`: in stage, file and curve names."""
+        """`baseline`, `expB-64`, `expE-ema`, `own-warm_restart`: in stage, file and curve names."""
         return self.experiment if self.block is None else f"{self.experiment}-{self.block}"
 
 
@@ -49,17 +53,23 @@ class Run:
 
 
 def variants(params: Params) -> list[Variant]:
-    """Every variant that the parameters ask for: references, experiments, own."""
+    """Every variant that the parameters ask for: references, experiments, rivals, own."""
     return [
         *(Variant(name) for name in REFERENCES),
         *(
             Variant(experiment, block)
-            for experiment in ARTICLE_EXPERIMENTS
+            for experiment in BLOCK_EXPERIMENTS
             if experiment in params.experiments
             for block in params.blocks
         ),
+        *(Variant("expE", name) for name in params.expE.rivals),
         *(Variant("own", name) for name in params.own),
     ]
+
+
+def view(params: Params, variant: Variant) -> Ema | BnRecal | None:
+    """How a variant sees the baseline, if it is a view of it and no training of its own."""
+    return params.expE.views.get(variant.block or "") if variant.experiment == "expE" else None
 
 
 def runs(params: Params) -> list[Run]:
@@ -80,9 +90,14 @@ def find_variant(params: Params, name: str) -> Variant:
 
 
 def schedule(params: Params, variant: Variant) -> Schedule:
-    """The schedule of a variant, with every epoch at scale."""
+    """The schedule of a variant, with every epoch at scale; a view has the baseline's."""
     setting = _SETTINGS[variant.experiment](params, variant.block or "")
-    return build(params.train.run_epochs, params.train.batch_size, setting)
+    enlarged = params.expE.batch if variant == Variant("expE", "batch") else None
+
+    def batch_size(epoch: int) -> int:
+        return _grown(params, enlarged, epoch)[0] if enlarged else params.train.batch_size
+
+    return build(params.train.run_epochs, batch_size, setting)
 
 
 _Settings = Callable[[str, int], Setting]
@@ -139,6 +154,43 @@ def exp_d(params: Params, block: str) -> _Settings:
     )
 
 
+def strict(params: Params, block: str) -> _Settings:
+    """expB with still batch norm: nothing in the frozen blocks moves."""
+    freeze = params.train.at_scale(params.strict.freeze_epoch)
+    return lambda part, epoch: (
+        Frozen.EVAL
+        if part not in params.blocks[block] and epoch >= freeze
+        else params.train.learning_rate
+    )
+
+
+def exp_e(params: Params, name: str) -> _Settings:
+    """Rival explanations: a larger batch, a head alone, or the baseline seen otherwise."""
+    rivals = params.expE
+    if name == "batch" and (batch := rivals.batch):
+        return lambda part, epoch: _grown(params, batch, epoch)[1]
+    if name == "head" and (head := rivals.head):
+        freeze = params.train.at_scale(head.freeze_epoch)
+        return lambda part, epoch: (
+            _frozen(params) if part != "head" and epoch >= freeze else params.train.learning_rate
+        )
+    return baseline(params, name)
+
+
+def _grown(params: Params, batch: Batch, epoch: int) -> tuple[int, float]:
+    """Batch size and rate of `expE.batch`: their quotient falls as the outpost's rate does.
+
+    The batch is a whole number of `train.batch_size`, so that batch norm sees the same number
+    of images as ever; what it falls short of its aim, the rate makes up for.
+    """
+    train = params.train
+    aim = train.batch_size * train.learning_rate / _decayed(params, batch, epoch)
+    # A hair more, since 64 * 0.1 / (0.1 * 0.1) falls short of 640.
+    times = int(min(aim, batch.largest_batch) * (1 + 1e-9)) // train.batch_size
+    size = max(1, times) * train.batch_size
+    return size, train.learning_rate * size / aim
+
+
 def own(params: Params, name: str) -> _Settings:
     """The user's own changes: block -> epoch -> rate or `frozen`, each until the next."""
     changes: dict[str, list[tuple[int, Change]]] = {
@@ -164,6 +216,8 @@ _SETTINGS: dict[str, Callable[[Params, str], _Settings]] = {
     "expB": exp_b,
     "expC": exp_c,
     "expD": exp_d,
+    "strict": strict,
+    "expE": exp_e,
     "own": own,
 }
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netstab.params import Params
-from netstab.study.experiments import REFERENCES, Variant, schedule, variants
+from netstab.study.experiments import REFERENCES, Variant, schedule, variants, view
 from netstab.study.schedule import Phase, Schedule
 
 
@@ -45,10 +45,17 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The runs of one seed: schedules by variant, and the segments they share."""
+    """The runs of one seed: schedules by variant, and the segments they share.
+
+    Attributes:
+        schedules: of every variant.
+        roots: segments from epoch 0 on; views of the baseline are in none.
+        views: epoch from which on each view sees the baseline otherwise.
+    """
 
     schedules: dict[Variant, Schedule]
     roots: tuple[Segment, ...]
+    views: dict[Variant, int]
 
     @property
     def epochs(self) -> int:
@@ -58,7 +65,7 @@ class Tree:
     @property
     def epochs_apart(self) -> int:
         """Epochs that separate runs would train."""
-        return sum(schedule.epochs for schedule in self.schedules.values())
+        return sum(s.epochs for variant, s in self.schedules.items() if variant not in self.views)
 
     def segments(self) -> Iterator[Segment]:
         """Every segment, parents first."""
@@ -69,7 +76,10 @@ class Tree:
 def tree(params: Params) -> Tree:
     """The tree of one seed (all seeds have the same one)."""
     schedules = {variant: schedule(params, variant) for variant in variants(params)}
-    return Tree(schedules, _grow(tuple(schedules), 0, schedules))
+    seen = ((variant, view(params, variant)) for variant in schedules)
+    views = {v: params.train.at_scale(how.start_epoch) for v, how in seen if how is not None}
+    trained = tuple(variant for variant in schedules if variant not in views)
+    return Tree(schedules, _grow(trained, 0, schedules), views)
 
 
 def _grow(
@@ -93,8 +103,11 @@ def kept_epochs(params: Params, whole: Tree, variant: Variant) -> list[int]:
     """Epochs at which the state of a run is kept, in rising order; the last is its end.
 
     Branch points of the tree on the run's way, its end, and for the references one every
-    `runtime.keep_every` epochs, so that a moved intervention finds a state near by.
+    `runtime.keep_every` epochs, so that a moved intervention finds a state near by. Of a view the
+    end alone: it takes its past from the baseline.
     """
+    if variant in whole.views:
+        return [whole.schedules[variant].epochs]
     kept = {segment.end for segment in whole.segments() if variant in segment.variants}
     if variant.experiment in REFERENCES:
         every = max(1, params.train.at_scale(params.runtime.keep_every))
@@ -122,6 +135,22 @@ def identity(params: Params, seed: int, *, data: str, numerics: int) -> dict[str
         "train": params.train.model_dump(exclude=in_schedule),
         "seed": seed,
     }
+
+
+def seen_as(params: Params, variant: Variant, epoch: int) -> dict[str, Any]:
+    """What a view adds to the identity of the baseline's states; nothing before its start.
+
+    Args:
+        params: the parameters.
+        variant: any; only views add something.
+        epoch: of the state.
+    """
+    how = view(params, variant)
+    start = params.train.at_scale(how.start_epoch) if how else 0
+    if how is None or epoch <= start:
+        return {}
+    settings = how.model_dump(exclude={"start_epoch"})
+    return {"view": {"name": variant.block, "start": start, **settings}}
 
 
 def state_key(who: dict[str, Any], schedule: Schedule, epoch: int) -> str:

@@ -30,7 +30,7 @@ class Phase:
         start: first epoch in which it is in force.
         end: first epoch in which it no longer is.
         settings: one a part, in the order of `PARTS`.
-        batch_size: images a step.
+        batch_size: images a step; gradients are accumulated over batches of `train.batch_size`.
     """
 
     start: int
@@ -102,19 +102,22 @@ class Schedule:
         return shared
 
 
-def build(epochs: int, batch_size: int, setting: Callable[[str, int], Setting]) -> Schedule:
-    """The schedule in which part p in epoch e has `setting(p, e)`.
+def build(
+    epochs: int, batch_size: Callable[[int], int], setting: Callable[[str, int], Setting]
+) -> Schedule:
+    """The schedule in which part p in epoch e has `setting(p, e)`, in batches of `batch_size(e)`.
 
     Rates are rounded to 12 digits, so that 0.1 * 0.1 and 0.01 are the same rate, and runs that
     state it either way share their past.
     """
 
-    def settings(epoch: int) -> tuple[Setting, ...]:
+    def settings(epoch: int) -> tuple[tuple[Setting, ...], int]:
         found = (setting(part, epoch) for part in PARTS)
-        return tuple(s if isinstance(s, Frozen) else float(f"{s:.12g}") for s in found)
+        rounded = (s if isinstance(s, Frozen) else float(f"{s:.12g}") for s in found)
+        return tuple(rounded), batch_size(epoch)
 
     phases = []
-    for values, group in groupby(range(epochs), key=settings):
+    for (values, size), group in groupby(range(epochs), key=settings):
         members = list(group)
-        phases.append(Phase(members[0], members[-1] + 1, values, batch_size))
+        phases.append(Phase(members[0], members[-1] + 1, values, size))
     return Schedule(tuple(phases))

@@ -1,0 +1,128 @@
+"""The sections of `params.yaml` that say what is decayed, frozen, averaged or enlarged, and when.
+
+Each experiment's section is complete by itself: changing `outpost` changes the outpost alone.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from netstab.params.fields import Epoch, Number, Positive, Section, Share, is_finite, unquote_hint
+
+BLOCK_EXPERIMENTS = ("expA", "expB", "expC", "expD", "strict")
+"""Experiments that are tried on each filter block: the article's, and expB held strictly still."""
+
+FROZEN: Literal["frozen"] = "frozen"
+
+
+def _change(value: object) -> object:
+    if value == FROZEN:
+        return value
+    if not is_finite(value) or value < 0:
+        raise ValueError(
+            f"is neither `frozen` nor a learning rate, finite and not negative{unquote_hint(value)}"
+        )
+    return float(value)
+
+
+Change = Annotated[float | Literal["frozen"], BeforeValidator(_change)]
+Own = dict[str, dict[str, dict[str, Change]]]
+
+
+class Freeze(Section):
+    """`freeze`: what frozen batch norm does."""
+
+    batch_norm: Literal["live", "eval"]
+    """`live`: batch statistics used, running statistics updated, affine parameters frozen.
+    `eval`: running statistics used and unchanged."""
+
+
+class Baseline(Section):
+    """`baseline`: the constant rate; nothing to set."""
+
+
+class Decay(Section):
+    """A step decay: at each epoch of `decay_epochs` the rate is multiplied by the factor."""
+
+    decay_epochs: tuple[Epoch, ...]
+    decay_factor: Annotated[Number, Field(gt=0, le=10)]
+
+
+class Outpost(Decay):
+    """`outpost`: the decay in every block."""
+
+
+class ExpA(Decay):
+    """`expA`: the decay in block k alone."""
+
+
+class ExpB(Section):
+    """`expB`: constant rate; all blocks but k frozen from `freeze_epoch` on."""
+
+    freeze_epoch: Epoch
+
+
+class ExpC(Decay):
+    """`expC`: the decay in block k alone; all others frozen from `freeze_epoch` on."""
+
+    freeze_epoch: Epoch
+
+
+class ExpD(Decay):
+    """`expD`: the decay in every block; all but k frozen from `freeze_epoch` on."""
+
+    freeze_epoch: Epoch
+
+
+class Strict(ExpB):
+    """`strict`: as expB, with frozen batch norm in mode `eval`: nothing frozen moves by a bit."""
+
+
+class View(Section):
+    """The baseline seen otherwise: its training is as it was, its evaluation is not."""
+
+    start_epoch: Epoch
+    batch_norm_images: Positive
+    """Training images (not augmented) that batch-norm statistics are recomputed on."""
+
+
+class Ema(View):
+    """`expE.ema`: weights averaged exponentially after each step from `start_epoch` on."""
+
+    decay: Share
+    """Share of the average that a step keeps; 1 / (1 - decay) steps are about its memory."""
+
+
+class BnRecal(View):
+    """`expE.bnrecal`: the baseline's own weights, with recomputed batch-norm statistics."""
+
+
+class Batch(Decay):
+    """`expE.batch`: the batch grows by the inverse of the factor where the rate would decay."""
+
+    largest_batch: Positive
+    """Images a step at most (a tenth of the training set, 1711.00489); beyond, the rate falls."""
+
+
+class Head(ExpB):
+    """`expE.head`: everything but the linear head is frozen from `freeze_epoch` on."""
+
+
+class ExpE(Section):
+    """`expE`: rival explanations, ours; leave one out by removing its key."""
+
+    ema: Ema | None = None
+    bnrecal: BnRecal | None = None
+    batch: Batch | None = None
+    head: Head | None = None
+
+    @property
+    def rivals(self) -> dict[str, Section]:
+        """Those that are asked for, by name."""
+        found = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return {name: section for name, section in found if section is not None}
+
+    @property
+    def views(self) -> dict[str, Ema | BnRecal]:
+        """Those that only look at the baseline otherwise."""
+        return {n: s for n, s in self.rivals.items() if isinstance(s, Ema | BnRecal)}

@@ -1,0 +1,83 @@
+"""When a run is measured, and the keys under which measurements are stored.
+
+A measurement is named by the state that it was taken on and by its own settings: another setting
+measures anew and leaves every state as it is.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from netstab.params import PARTS, Params
+from netstab.study.schedule import Schedule
+
+NETWORK = "network"
+"""Name of the whole network beside those of the blocks."""
+
+
+def stability_epochs(params: Params, schedule: Schedule) -> list[int]:
+    """Epochs over which the drift of signals is measured, from the state at their start."""
+    every = max(1, params.train.at_scale(params.measure.stability.every_epochs))
+    return list(range(0, schedule.epochs, every))
+
+
+def sharpness_scopes(params: Params, schedule: Schedule) -> dict[int, tuple[str, ...]]:
+    """Epoch of a state -> what of it is measured: the network, or each block alone as well."""
+    settings, at_scale = params.measure.sharpness, params.train.at_scale
+    last = schedule.epochs
+    epochs = {last}
+    for change in schedule.changes:
+        epochs |= {change, min(last, change + at_scale(settings.settle_epochs))}
+    if settings.every_epochs is not None:
+        epochs |= set(range(0, last, max(1, at_scale(settings.every_epochs))))
+    return {
+        epoch: (NETWORK, *params.blocks)
+        if settings.blocks == "always" or epoch == last
+        else (NETWORK,)
+        for epoch in sorted(epochs)
+    }
+
+
+def parts_of(params: Params, scope: str) -> tuple[str, ...]:
+    """The parts that the network or a block consists of, from input to output."""
+    members = PARTS if scope == NETWORK else params.blocks[scope]
+    return tuple(part for part in PARTS if part in members)
+
+
+def stability_inputs(params: Params, state_key: str) -> dict[str, Any]:
+    """What determines a measurement of stability.
+
+    Args:
+        params: the parameters.
+        state_key: of the state at the end of the epoch, which says all of its past.
+    """
+    return {
+        "measure": "stability",
+        "state": state_key,
+        "images": params.measure.stability.images,
+        "blocks": {name: parts_of(params, name) for name in params.blocks},
+    }
+
+
+def sharpness_inputs(params: Params, state_key: str, scope: str) -> dict[str, Any]:
+    """What determines a measurement of sharpness."""
+    when = {"every_epochs", "settle_epochs", "blocks"}
+    return {
+        "measure": "sharpness",
+        "state": state_key,
+        "parts": parts_of(params, scope),
+        **params.measure.sharpness.model_dump(exclude=when),
+    }
+
+
+def measurement_key(version: int, inputs: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) that names a measurement; `version` is of the numbers that measures compute."""
+    text = json.dumps({"version": version, **inputs}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def boundaries(params: Params) -> dict[str, tuple[str, str]]:
+    """Block -> its first and its last part: where signals come in and go out."""
+    members: Mapping[str, Sequence[str]] = {name: parts_of(params, name) for name in params.blocks}
+    return {name: (parts[0], parts[-1]) for name, parts in members.items()}
