@@ -10,7 +10,8 @@ from netstab.params import PARTS
 from netstab.study.experiments import Run, runs
 from netstab.study.plan import kept_epochs
 from netstab.study.schedule import Frozen, Schedule
-from netstab.training.ledger import Dataset, Ledger, numerics_version
+from netstab.training.dataset import Dataset
+from netstab.training.ledger import Ledger, versions
 from netstab.training.store import Record, Row, Store
 
 TENSORS = b"no tensors: nothing in a benchmark restores this state"
@@ -21,7 +22,7 @@ def fill(checkout: Path) -> int:
     study = params.read(checkout / paths.PARAMS)
     dataset = Dataset.prepared(read_manifest(checkout))
     store = Store(checkout / ".netstab" / "store")
-    ledger = Ledger(study, dataset, store, numerics_version())
+    ledger = Ledger(study, dataset, store, *versions())
     for run in runs(study):
         for epoch in kept_epochs(study, ledger.tree, run.variant):
             if ledger.key(run, epoch) not in store:

@@ -18,9 +18,10 @@ from netstab.params import Params
 from netstab.study.experiments import Variant, schedule
 from netstab.study.schedule import Phase
 from netstab.training import device as devices
+from netstab.training.dataset import Dataset
 from netstab.training.engine import Engine
 from netstab.training.job import load_images
-from netstab.training.ledger import Dataset, Ledger, numerics_version
+from netstab.training.ledger import Ledger, versions
 from netstab.training.model import ResNet18
 from netstab.training.store import Store
 from netstab.training.trajectory import start
@@ -53,7 +54,7 @@ def splits(
 ) -> tuple[Images, Images]:
     """Prepared training and validation images below `folder`, loaded as a stage loads them."""
     store = Store(folder / "store")
-    ledger = Ledger(study, Dataset.prepared(manifest), store, numerics_version())
+    ledger = Ledger(study, Dataset.prepared(manifest), store, *versions())
     with chdir(folder):
         return load_images(ledger, manifest, device)
 

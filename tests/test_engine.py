@@ -67,6 +67,41 @@ def test_engine_matches_the_naive_trainer_over_100_steps(pattern: str, mode: Fro
     assert len(steps) * len(phases) >= 100
 
 
+def test_a_large_batch_is_the_mean_of_its_pieces_gradients() -> None:
+    study = small.params(train={"momentum": 0.0})
+    engine = fresh(study)
+    naive = ResNet18(2, 3, small.CLASSES).double()
+    naive.load_state_dict(engine.model.state_dict())
+    training = small.images(2, dtype=torch.float64, count=56)
+    large = Phase(0, 1, (0.1,) * 6, batch_size=24)
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    row = engine.epoch(large, training, training, 9, 0, count)
+    draws = draw_epoch(56, 24, padding=2, flip=True, seed=9, epoch=0)
+    losses = []
+    for start in (0, 24):
+        sums = [torch.zeros_like(w) for w in naive.parameters()]
+        pieces = list(training_batches(training, draws, 8))[start // 8 : start // 8 + 3]
+        for x, y in pieces:  # batch norm sees 8 images, as ever
+            naive.zero_grad()
+            loss = torch.nn.functional.cross_entropy(naive(x), y)
+            loss.backward()
+            losses.append(loss.item())
+            for total, w in zip(sums, naive.parameters(), strict=True):
+                total += w.grad / 3
+        with torch.no_grad():
+            for total, w in zip(sums, naive.parameters(), strict=True):
+                w -= 0.1 * (total + study.train.weight_decay * w)
+    assert steps == 2
+    assert row["train_loss"] == pytest.approx(sum(losses) / 6, rel=1e-10)
+    for name, w in naive.named_parameters():
+        torch.testing.assert_close(engine.model.get_parameter(name), w, rtol=1e-9, atol=1e-11)
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_frozen_parts_do_not_move_by_one_bit(pattern: str, mode: Frozen) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import typer
 from torch import Tensor, nn
 
 from netstab import paths
@@ -15,7 +16,7 @@ from netstab.data.batches import Images
 from netstab.study import experiments
 from netstab.study.schedule import Frozen, Phase, Schedule, Setting, build
 from netstab.training import engine, model, numerics, optimizer
-from netstab.training.ledger import numerics_version
+from netstab.training.ledger import versions
 
 GOLDEN = json.loads(paths.NUMERICS.read_text(encoding="utf-8"))
 
@@ -105,7 +106,9 @@ def _frozen_mode(patch: pytest.MonkeyPatch) -> None:
 
 
 def _branch_epoch(patch: pytest.MonkeyPatch) -> None:
-    def late(epochs: int, batch_size: int, setting: Callable[[str, int], Setting]) -> Schedule:
+    def late(
+        epochs: int, batch_size: Callable[[int], int], setting: Callable[[str, int], Setting]
+    ) -> Schedule:
         return build(epochs, batch_size, lambda part, epoch: setting(part, max(0, epoch - 1)))
 
     patch.setattr(experiments, "build", late)
@@ -218,9 +221,53 @@ def test_a_raised_version_renews_the_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = tmp_path / "numerics.json"
-    copy.write_text('{"version": 4, "golden": {}}')
-    monkeypatch.setattr(paths, "NUMERICS", copy)
-    monkeypatch.setattr(numerics, "compute", lambda: {"trajectories": {"x": [0.5]}})
+    computed(monkeypatch, copy, {"trajectories": {"x": [0.25]}}, {"trajectories": {"x": [0.5]}})
     numerics.main(raise_version=True)
-    assert numerics_version() == 5
+    assert versions() == (5, 2)
     assert json.loads(copy.read_text())["golden"] == {"trajectories": {"x": [0.5]}}
+
+
+def computed(
+    monkeypatch: pytest.MonkeyPatch, copy: Path, golden: dict[str, Any], found: dict[str, Any]
+) -> None:
+    """Golden values as committed, and as the code of today would compute them."""
+    copy.write_text(json.dumps({"version": 4, "measures": 2, "golden": golden}))
+    monkeypatch.setattr(paths, "NUMERICS", copy)
+    monkeypatch.setattr(numerics, "compute", lambda: found)
+
+
+def test_values_of_new_variants_are_added_under_the_same_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "numerics.json"
+    found = {"trajectories": {"x": [0.5], "new": [1.0]}, "measurements": {"m": [2.0]}}
+    computed(monkeypatch, copy, {"trajectories": {"x": [0.5]}}, found)
+    numerics.main(extend=True)
+    assert versions() == (4, 2)
+    assert json.loads(copy.read_text())["golden"] == found
+
+
+def test_extending_and_raising_measures_refuse_numbers_of_training_that_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "numerics.json"
+    found = {"trajectories": {"x": [0.6], "new": [1.0]}, "measurements": {}}
+    computed(monkeypatch, copy, {"trajectories": {"x": [0.5]}, "measurements": {}}, found)
+    before = copy.read_text()
+    with pytest.raises(typer.Exit):
+        numerics.main(extend=True)
+    with pytest.raises(typer.Exit):
+        numerics.main(raise_measures=True)
+    assert copy.read_text() == before
+
+
+def test_moved_measurements_raise_their_own_version_and_no_state_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "numerics.json"
+    golden = {"trajectories": {"x": [0.5]}, "measurements": {"m": [1.0]}}
+    found = {"trajectories": {"x": [0.5]}, "measurements": {"m": [2.0]}}
+    computed(monkeypatch, copy, golden, found)
+    numerics.main(raise_measures=True)
+    assert versions() == (4, 3)
+    assert json.loads(copy.read_text())["golden"] == found

@@ -31,7 +31,7 @@ from tests import small
 def study(**changes: Any) -> Params:
     """Baseline and outpost: one branch at 3, ends at 10, nothing kept in between."""
     changes["runtime"] = {"keep_every": 1000, **changes.get("runtime", {})}
-    return small.params(**{"experiments": [], "own": {}, **changes})
+    return small.params(**{"experiments": [], "own": {}, "expE": {}, **changes})
 
 
 def fake(key: str, *, epoch: int = 3, **changes: Any) -> Record:
@@ -535,7 +535,9 @@ def test_an_interim_state_at_the_end_of_a_now_shorter_run_becomes_its_end(
 
 
 def test_wanted_states_are_those_that_runs_keep_each_once(tmp_path: Path) -> None:
-    ledger = small.ledger(small.params(experiments=["expB"], own={}, seeds=[0, 1]), tmp_path)
+    ledger = small.ledger(
+        small.params(experiments=["expB"], own={}, expE={}, seeds=[0, 1]), tmp_path
+    )
     names = {
         *(f"baseline-{{}} at {epoch}" for epoch in (2, 3, 4, 6, 8, 10)),
         *(f"outpost-{{}} at {epoch}" for epoch in (4, 6, 8, 10)),
@@ -639,18 +641,19 @@ def test_time_is_estimated_from_what_the_store_has_of_this_setting(tmp_path: Pat
     ledger = small.ledger(study(), tmp_path)
     run = small.run(ledger.params, "baseline")
     work = [Work(run.variant, ledger.schedule(run).phases[0], 7)]
-    rough, measured = ledger.seconds(work, gpu=False, threads=1)
+    rough, measured = ledger.estimate.seconds(work, gpu=False, threads=1)
     assert (rough > 0, measured) == (True, False)
-    rows = [{"from": 0, "to": 3, "device_type": "cpu", "seconds": 30.0, "flop": ledger.flop(work)}]
+    flop = ledger.estimate.flop(work)
+    rows = [{"from": 0, "to": 3, "device_type": "cpu", "seconds": 30.0, "flop": flop}]
     put(ledger, "baseline", 3, provenance=rows)
-    assert ledger.seconds(work, gpu=False, threads=1) == (pytest.approx(30.0), True)
+    assert ledger.estimate.seconds(work, gpu=False, threads=1) == (pytest.approx(30.0), True)
     # Neither another device nor another network was measured.
-    assert ledger.seconds(work, gpu=True, threads=1)[1] is False
+    assert ledger.estimate.seconds(work, gpu=True, threads=1)[1] is False
     wider = small.ledger(study(model={"width": 4}), tmp_path)
-    assert wider.seconds(work, gpu=False, threads=1)[1] is False
+    assert wider.estimate.seconds(work, gpu=False, threads=1)[1] is False
     # Another seed of the same study is the same work.
     other_seed = small.ledger(study(seeds=[8]), tmp_path)
-    assert other_seed.seconds(work, gpu=False, threads=1) == (pytest.approx(30.0), True)
+    assert other_seed.estimate.seconds(work, gpu=False, threads=1) == (pytest.approx(30.0), True)
 
 
 def test_what_is_outstanding_follows_the_store(ledger: Ledger) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from netstab.errors import TrainingError
 from netstab.params import Runtime, Train
-from netstab.training.ledger import usable_cores
+from netstab.training.estimate import usable_cores
 
 
 def choose(runtime: Runtime) -> torch.device:

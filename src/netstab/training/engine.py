@@ -19,6 +19,9 @@ from netstab.training.store import Row
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Images and labels -> mean loss (differentiable) and number of first guesses that are right."""
 
+AfterStep = Callable[[], None]
+"""Told after every optimizer step."""
+
 
 class Engine:
     """A network, its optimizer, and how to take them through an epoch.
@@ -59,9 +62,26 @@ class Engine:
         self._phase = None
 
     def epoch(
-        self, phase: Phase, training: Images, validation: Images, seed: int, epoch: int
+        self,
+        phase: Phase,
+        training: Images,
+        validation: Images,
+        seed: int,
+        epoch: int,
+        after_step: AfterStep | None = None,
     ) -> Row:
         """Train one epoch and evaluate.
+
+        A batch larger than `train.batch_size` is taken in pieces of that size, whose gradients
+        are averaged: batch norm sees as many images as ever.
+
+        Args:
+            phase: what is trained, how.
+            training: images to train on.
+            validation: images to evaluate on.
+            seed: of order and augmentation.
+            epoch: likewise.
+            after_step: told after every step; looks at the weights and changes nothing.
 
         Returns:
             `epoch`; `train_loss`, `train_top1_pct` over the augmented batches as trained;
@@ -80,22 +100,27 @@ class Engine:
             seed=seed,
             epoch=epoch,
         )
-        steps = len(draws.order) // phase.batch_size
-        losses = torch.empty(steps, dtype=torch.float64, device=self.device)
+        piece = min(phase.batch_size, self.train.batch_size)
+        pieces = phase.batch_size // piece
+        losses = torch.empty(len(draws.order) // piece, dtype=torch.float64, device=self.device)
         hits = torch.zeros((), dtype=torch.int64, device=self.device)
         learns = bool(phase.trained)
-        batches = training_batches(training, draws, phase.batch_size)
-        for step, (x, y) in enumerate(batches):
-            self.optimizer.zero_grad(set_to_none=True)
+        for index, (x, y) in enumerate(training_batches(training, draws, piece)):
+            if index % pieces == 0:
+                self.optimizer.zero_grad(set_to_none=True)
             loss, right = self._step(x, y)
             if learns:
-                loss.backward()  # type: ignore[no-untyped-call]
-                self.optimizer.step()
-            losses[step] = loss.detach()
+                (loss / pieces if pieces > 1 else loss).backward()  # type: ignore[no-untyped-call]
+            losses[index] = loss.detach()
             hits += right
+            if index % pieces == pieces - 1:
+                if learns:
+                    self.optimizer.step()
+                if after_step:
+                    after_step()
         result = evaluate(self.model, validation, self.autocast)
         top1_pct = 100 * int(hits) / len(draws.order)
-        return self._row(phase, epoch, losses.cpu(), top1_pct, result)
+        return self._row(phase, epoch, losses.cpu().view(-1, pieces).mean(1), top1_pct, result)
 
     def _forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         with self.autocast:

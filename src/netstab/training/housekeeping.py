@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netstab.errors import StoreError
+from netstab.study.experiments import runs
 from netstab.training.ledger import Ledger
+from netstab.training.notebook import Notebook
 from netstab.training.store import Record, Store
 
 ABANDONED_S = 3600.0
@@ -35,7 +37,7 @@ def _purpose(record: Record, wanted: dict[str, str], passed: set[str]) -> str | 
 
 
 def verify(store: Store) -> tuple[int, int]:
-    """Check every state to its last byte; damaged ones are set aside.
+    """Check every state and measurement to its last byte; damaged ones are set aside.
 
     Returns:
         How many are sound, and how many were set aside.
@@ -49,15 +51,21 @@ def verify(store: Store) -> tuple[int, int]:
             sound += 1
         elif (store.damaged / f"{key}.json").exists():
             aside += 1
+    notebook = Notebook(store)
+    for key in notebook.listing():
+        if notebook.read(key) is not None:
+            sound += 1
+        elif key not in notebook:
+            aside += 1
     return sound, aside
 
 
 def garbage(ledger: Ledger) -> list[Path]:
     """Files that the current parameters have no use for; removing them costs time, not results.
 
-    States that no run of the plan keeps or can go on from, states that were set aside, and, from
-    an hour of age on, what killed processes left behind: tensors without a record, and
-    half-written files.
+    States that no run of the plan keeps or can go on from, measurements that no run asks for,
+    what was set aside, and, from an hour of age on, what killed processes left behind: tensors
+    without a record, and half-written files.
 
     Raises:
         StoreError: a process trains just now, perhaps by other parameters than these.
@@ -80,7 +88,17 @@ def garbage(ledger: Ledger) -> list[Path]:
             useless = _last_written(path) < old
         if useless:
             found.append(path)
-    return [*found, *sorted(store.damaged.glob("*"))]
+    return [*found, *_useless_measurements(ledger), *sorted(store.damaged.glob("*"))]
+
+
+def _useless_measurements(ledger: Ledger) -> list[Path]:
+    wanted = {
+        key
+        for run in runs(ledger.params)
+        for keys in (ledger.stability_keys(run), ledger.sharpness_keys(run))
+        for key in keys.values()
+    }
+    return [p for p in sorted(ledger.notebook.root.glob("*.json")) if p.stem not in wanted]
 
 
 def _last_written(path: Path) -> float:

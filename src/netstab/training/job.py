@@ -6,13 +6,16 @@ from netstab.data.batches import Images, splits
 from netstab.data.manifest import Manifest
 from netstab.data.tensors import load
 from netstab.errors import TrainingError
+from netstab.params import Params
 from netstab.study.experiments import Run
 from netstab.study.plan import Work
 from netstab.training import device as devices
-from netstab.training import trajectory
+from netstab.training import replay, trajectory
 from netstab.training.engine import Engine
-from netstab.training.ledger import Ledger, spoken
+from netstab.training.estimate import spoken
+from netstab.training.ledger import Ledger
 from netstab.training.model import ResNet18, block_parameters
+from netstab.training.observer import Observer
 from netstab.training.progress import Reporter
 from netstab.training.store import Record
 
@@ -23,7 +26,7 @@ unless the CPU was asked for."""
 
 
 def train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
-    """Train a run to its end on the device that the parameters ask for.
+    """Train a run to its end on the device that the parameters ask for, and measure it.
 
     Raises:
         NetstabError: the run is refused (see `refuse_days`), the data is not what the manifest
@@ -33,6 +36,7 @@ def train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
     device = devices.choose(runtime)
     threads = devices.configure(ledger.params.train, runtime)
     refuse_days(ledger, run, device, threads)
+    _refuse_large_batches(ledger, run, manifest)
 
     def build() -> tuple[Engine, Images, Images, devices.Hardware]:
         model = ResNet18(ledger.params.model.width, manifest.image_shape[2], len(manifest.classes))
@@ -41,10 +45,24 @@ def train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
         return (engine, *load_images(ledger, manifest, device), devices.hardware(device, threads))
 
     workshop = trajectory.Workshop(build)
+
+    def observer() -> Observer:
+        _, training, _, used = workshop.built
+        return Observer(ledger, workshop.twin, training, used)
+
     with Reporter(ledger, run, gpu=device.type == "cuda", threads=threads) as reporter:
-        record = trajectory.train(ledger, run, workshop, reporter.epoch_done)
+        record = trajectory.train(ledger, run, workshop, reporter.epoch_done, observer)
+        if any(ledger.unmeasured(run)):
+            replay.measure(ledger, run, workshop, observer(), reporter.measuring)
     reporter.study()
     return record
+
+
+def device_of(params: Params) -> torch.device:
+    """The device that the parameters ask for, with threads and precision set accordingly."""
+    device = devices.choose(params.runtime)
+    devices.configure(params.train, params.runtime)
+    return device
 
 
 def refuse_days(ledger: Ledger, run: Run, device: torch.device, threads: int) -> None:
@@ -58,9 +76,9 @@ def refuse_days(ledger: Ledger, run: Run, device: torch.device, threads: int) ->
     phases = ledger.schedule(run).phases
     found = ledger.resume(run).epoch
     rest = [Work(run.variant, p, p.end - max(p.start, found)) for p in phases if p.end > found]
-    seconds, measured = ledger.seconds(rest, gpu=False, threads=threads)
+    seconds, measured = ledger.estimate.seconds(rest, gpu=False, threads=threads)
     study = [w for of_seed in ledger.outstanding().values() for w in of_seed]
-    study_seconds, _ = ledger.seconds(study, gpu=False, threads=threads)
+    study_seconds, _ = ledger.estimate.seconds(study, gpu=False, threads=threads)
     if seconds <= PATIENCE_S and study_seconds <= STUDY_PATIENCE_S:
         return
     raise TrainingError(
@@ -72,19 +90,22 @@ def refuse_days(ledger: Ledger, run: Run, device: torch.device, threads: int) ->
     )
 
 
+def _refuse_large_batches(ledger: Ledger, run: Run, manifest: Manifest) -> None:
+    largest = max(phase.batch_size for phase in ledger.schedule(run).phases)
+    if largest > manifest.train.count:
+        usual = largest == ledger.params.train.batch_size
+        raise TrainingError(
+            f"{'train.batch_size' if usual else 'expE.batch.largest_batch'}: {largest} is more "
+            f"than the {manifest.train.count} training images; lower it"
+        )
+
+
 def load_images(ledger: Ledger, manifest: Manifest, device: torch.device) -> tuple[Images, Images]:
     """Training and validation images on the device, checked against the manifest.
 
     Raises:
         DataError: they are not what the manifest says.
-        TrainingError: a batch needs more images than there are.
     """
-    batch_size = ledger.params.train.batch_size
-    if batch_size > manifest.train.count:
-        raise TrainingError(
-            f"train.batch_size: {batch_size} is more than the {manifest.train.count} training "
-            "images; lower it"
-        )
     return splits(
         load(manifest),
         mean=manifest.mean,

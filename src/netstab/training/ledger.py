@@ -1,63 +1,32 @@
 """What the parameters ask for, held against what the store has. No torch here."""
 
 import json
-import os
-import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 from netstab import paths
-from netstab.data.manifest import Manifest
 from netstab.errors import NetstabError
 from netstab.params import Params
-from netstab.study import cost, plan
+from netstab.study import measuring, plan
 from netstab.study.experiments import Run, Variant, runs
 from netstab.study.schedule import Schedule
+from netstab.training.dataset import Dataset
+from netstab.training.estimate import Estimate
+from netstab.training.notebook import Notebook
 from netstab.training.store import Record, Store
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """What the plan has to know of the data.
+def versions() -> tuple[int, int]:
+    """Versions of the numbers that the code computes: of training, and of the measures.
 
-    Attributes:
-        identity: content hash of the tensors; None while they are not prepared.
-        training_images: how many.
-        channels: of an image.
-        classes: how many.
+    The first is part of every state's key, the second of every measurement's.
     """
-
-    identity: str | None
-    training_images: int
-    channels: int
-    classes: int
-
-    @classmethod
-    def prepared(cls, manifest: Manifest) -> Self:
-        """The data that a manifest describes."""
-        return cls(
-            manifest.content_sha256,
-            manifest.train.count,
-            manifest.image_shape[2],
-            len(manifest.classes),
-        )
-
-
-OFFICIAL = {
-    "cifar10": Dataset(None, 50_000, 3, 10),
-    "cifar100": Dataset(None, 50_000, 3, 100),
-    "digits": Dataset(None, 1_442, 1, 10),
-}
-"""What a data set will look like once it is prepared; `data.source` may differ."""
-
-
-def numerics_version() -> int:
-    """Version of the numbers that the trainer computes; part of every state's key."""
-    version = json.loads(paths.NUMERICS.read_text(encoding="utf-8"))["version"]
-    if not isinstance(version, int):
+    content = json.loads(paths.NUMERICS.read_text(encoding="utf-8"))
+    found = content.get("version"), content.get("measures")
+    if not all(isinstance(version, int) for version in found):
         raise NetstabError(f"{paths.NUMERICS}: has no version; restore it from git")
-    return version
+    return found
 
 
 @dataclass(frozen=True)
@@ -79,12 +48,18 @@ class Resume:
 class Ledger:
     """The study's runs, their keys, and how far the store has them."""
 
-    def __init__(self, params: Params, dataset: Dataset, store: Store, numerics: int) -> None:
+    def __init__(
+        self, params: Params, dataset: Dataset, store: Store, numerics: int, measures: int = 0
+    ) -> None:
         self.params = params
         self.dataset = dataset
         self.store = store
+        self.notebook = Notebook(store)
         self.numerics = numerics
+        self.measures = measures
+        self._keys: dict[tuple[Run, int], str] = {}
         self.tree = plan.tree(params)
+        self.estimate = Estimate(params, dataset, store, self.identity(0))
 
     def schedule(self, run: Run) -> Schedule:
         """The schedule of a run."""
@@ -97,11 +72,68 @@ class Ledger:
 
     def key(self, run: Run, epoch: int) -> str:
         """Key of a run's state at the start of an epoch."""
-        return plan.state_key(self.identity(run.seed), self.schedule(run), epoch)
+        if (run, epoch) not in self._keys:
+            who = self._who(run, epoch)
+            self._keys[run, epoch] = plan.state_key(who, self.schedule(run), epoch)
+        return self._keys[run, epoch]
 
     def inputs(self, run: Run, epoch: int) -> dict[str, Any]:
         """What the key is the hash of."""
-        return {**self.identity(run.seed), "schedule": self.schedule(run).before(epoch)}
+        return {**self._who(run, epoch), "schedule": self.schedule(run).before(epoch)}
+
+    def _who(self, run: Run, epoch: int) -> dict[str, Any]:
+        return {**self.identity(run.seed), **plan.seen_as(self.params, run.variant, epoch)}
+
+    def host(self, run: Run) -> Run:
+        """The run whose training a view looks at."""
+        return Run(Variant("baseline"), run.seed)
+
+    def is_view(self, run: Run) -> bool:
+        """Whether a run is a view of another one's training."""
+        return run.variant in self.tree.views
+
+    def riders(self, run: Run) -> list[Run]:
+        """The views of a run's training, whether they are stored or not."""
+        return [Run(v, run.seed) for v in self.tree.views] if run == self.host(run) else []
+
+    def stability_keys(self, run: Run) -> dict[int, str]:
+        """Epoch -> key of its measurement of stability, in rising order; a view has none."""
+        epochs = measuring.stability_epochs(self.params, self.schedule(run))
+        return {
+            epoch: self.measurement(self.stability_inputs(run, epoch))
+            for epoch in epochs
+            if not self.is_view(run)
+        }
+
+    def stability_inputs(self, run: Run, epoch: int) -> dict[str, Any]:
+        """What determines the measurement over an epoch."""
+        return measuring.stability_inputs(self.params, self.key(run, epoch + 1))
+
+    def sharpness_keys(self, run: Run) -> dict[tuple[int, str], str]:
+        """(epoch, scope) -> key of its measurement of sharpness; a view has none."""
+        if self.is_view(run):
+            return {}
+        wanted = measuring.sharpness_scopes(self.params, self.schedule(run))
+        return {
+            (epoch, scope): self.measurement(self.sharpness_inputs(run, epoch, scope))
+            for epoch, scopes in wanted.items()
+            for scope in scopes
+        }
+
+    def sharpness_inputs(self, run: Run, epoch: int, scope: str) -> dict[str, Any]:
+        """What determines the measurement of a state."""
+        return measuring.sharpness_inputs(self.params, self.key(run, epoch), scope)
+
+    def measurement(self, inputs: dict[str, Any]) -> str:
+        """Key of a measurement."""
+        return measuring.measurement_key(self.measures, inputs)
+
+    def unmeasured(self, run: Run) -> tuple[list[int], list[tuple[int, str]]]:
+        """Epochs without their measurement of stability, states and scopes without sharpness."""
+        return (
+            [e for e, key in self.stability_keys(run).items() if key not in self.notebook],
+            [at for at, key in self.sharpness_keys(run).items() if key not in self.notebook],
+        )
 
     def finished(self, run: Run) -> Record | None:
         """The record of a run's end, where the store has it."""
@@ -134,9 +166,23 @@ class Ledger:
             def stored(variant: Variant, epoch: int) -> bool:
                 return self.key(Run(variant, seed), epoch) in keys
 
-            return plan.outstanding(self.tree, stored if keys else lambda variant, epoch: False)
+            work = plan.outstanding(self.tree, stored if keys else lambda variant, epoch: False)
+            return work + self._replays(seed, stored)
 
         return {seed: of(seed) for seed in self.params.seeds}
+
+    def _replays(self, seed: int, stored: Callable[[Variant, int], bool]) -> list[plan.Work]:
+        """Epochs of the baseline to be trained anew for views that were not there when it was."""
+        host = self.host(Run(Variant("baseline"), seed))
+        end = self.schedule(host).epochs
+        missing = [s for v, s in self.tree.views.items() if not stored(v, end)]
+        if not missing or not stored(host.variant, end):
+            return []
+        return [
+            plan.Work(host.variant, phase, phase.end - max(phase.start, min(missing)))
+            for phase in self.schedule(host).phases
+            if phase.end > min(missing)
+        ]
 
     def wanted(self) -> dict[str, str]:
         """Key -> name, for every state that the current plan keeps; the first run's, if shared."""
@@ -153,83 +199,3 @@ class Ledger:
             for run in runs(self.params)
             for epoch in range(1, self.schedule(run).epochs + 1)
         }
-
-    @cached_property
-    def _forward(self) -> dict[str, float]:
-        return cost.forward_flop(
-            self.params.model.width,
-            self.params.data.image_size,
-            self.dataset.channels,
-            self.dataset.classes,
-        )
-
-    def flop(self, work: list[plan.Work]) -> float:
-        """Floating-point operations of some work."""
-        images = self.dataset.training_images
-        return sum(w.epochs * images * cost.training_flop(w.phase, self._forward) for w in work)
-
-    def seconds(self, work: list[plan.Work], *, gpu: bool, threads: int) -> tuple[float, bool]:
-        """Estimated time of some work, and whether it rests on a measurement.
-
-        Measured: operations and seconds of what the store has of this very setting on such a
-        device. Otherwise an order of magnitude; see `cost`.
-        """
-        flop = self.flop(work)
-        measured = self._seconds_per_flop("cuda" if gpu else "cpu")
-        if measured is not None:
-            return flop * measured, True
-        epochs = sum(w.epochs for w in work)
-        images = self.dataset.training_images
-        return (
-            epochs
-            * cost.rough_epoch_seconds(
-                flop / max(1, epochs * images),
-                images,
-                self.params.train.batch_size,
-                gpu=gpu,
-                threads=threads,
-            ),
-            False,
-        )
-
-    def _seconds_per_flop(self, device_type: str) -> float | None:
-        """From the newest states of this setting; None where there is none."""
-        try:
-            newest = sorted(
-                (e for e in os.scandir(self.store.states) if e.name.endswith(".json")),
-                key=lambda e: e.stat().st_mtime,
-            )[-3:]
-        except FileNotFoundError:
-            return None
-        seconds = flop = 0.0
-        for entry in newest:
-            record = self.store.record(entry.name.removesuffix(".json"))
-            if record is None or not self._same_setting(record):
-                continue
-            for row in record.provenance:
-                if row["device_type"] == device_type:
-                    seconds, flop = seconds + row["seconds"], flop + row["flop"]
-        return seconds / flop if flop else None
-
-    def _same_setting(self, record: Record) -> bool:
-        mine = self.identity(0)
-        return all(record.inputs.get(k) == v for k, v in mine.items() if k != "seed")
-
-
-def looks_like_gpu() -> bool:
-    """Whether this machine seems to have a CUDA device, without asking torch."""
-    return shutil.which("nvidia-smi") is not None
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def spoken(seconds: float) -> str:
-    """Seconds as a person says them."""
-    if seconds < 100:
-        return f"{seconds:.2g} s"
-    if seconds < 100 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.0f} h" if seconds < 72 * 3600 else f"{seconds / 86400:.0f} days"

@@ -17,6 +17,19 @@ from netstab.params import PARTS
 from netstab.study.schedule import Frozen, Phase
 
 
+class NarrowConv2d(nn.Conv2d):
+    """A 1x1 convolution that takes every so manieth pixel first, and then has stride 1.
+
+    oneDNN's AVX2 kernel for the weight gradient of a strided 1x1 convolution writes past its
+    memory below 8 channels (torch 2.15, seen with valgrind): the process dies somewhere later.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[N, inputs, H, W] -> [N, outputs, H / stride, W / stride]."""
+        down, right = self.stride
+        return functional.conv2d(input[:, :, ::down, ::right], self.weight)
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions with batch norm and a shortcut; 1x1 convolution where shapes change."""
 
@@ -28,8 +41,9 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(outputs)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
+            kind = nn.Conv2d if inputs >= 8 else NarrowConv2d
             self.shortcut = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+                kind(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
             )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,31 +1,36 @@
 """The numerics contract: golden values that say whether the code still computes the same numbers.
 
-`numerics.json` holds a version, part of every state's key, and values computed in float64 on the
-CPU. A refactor leaves them as they are and keeps every result. A change that moves them raises
-the version (`python -m netstab.training.numerics --raise`), and everything is trained again.
+`numerics.json` holds two versions, of training (part of every state's key) and of the measures
+(part of every measurement's), and values computed in float64 on the CPU. A refactor leaves them as
+they are and keeps every result. A change that moves numbers of training raises the first
+(`python -m netstab.training.numerics --raise`), and everything is trained again; one that moves
+measurements alone the second (`--raise-measures`), and everything is measured again. What is new
+and moves nothing is added (`--extend`).
 """
 
 import json
 import tempfile
+from collections.abc import Callable
 from math import isclose
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 import typer
 from torch import Tensor
 
 from netstab import paths
-from netstab.data.batches import Images, splits
-from netstab.data.tensors import Tensors
-from netstab.params import Params, check
+from netstab.data.batches import Images
+from netstab.params import Params
 from netstab.study.experiments import Run, Variant, schedule, variants
 from netstab.training import state
+from netstab.training.dataset import Dataset
 from netstab.training.device import Hardware, hardware
 from netstab.training.engine import Engine
-from netstab.training.ledger import Dataset, Ledger
+from netstab.training.golden import BATCH, CLASSES, SEED, STEPS, images, study
+from netstab.training.ledger import Ledger
 from netstab.training.model import ResNet18
+from netstab.training.observer import Observer
 from netstab.training.store import Store
 from netstab.training.trajectory import Workshop, train
 
@@ -33,64 +38,17 @@ TOLERANCE = 1e-8
 """Relative, and absolute near zero. In float64 another order of summation moves the values by
 less than 1e-11; each of the mutations in the tests by more than 1e-4."""
 
-SEED = 7
-STEPS = 10
-BATCH = 8
-SIZE = 16
-CLASSES = 4
-
-
-def study(time_scale: float, batch_norm: str) -> Params:
-    """The shipped interventions on a tiny network; independent of what params.yaml says today."""
-    decay: dict[str, Any] = {"decay_epochs": [60, 120], "decay_factor": 0.1}
-    thaw = {"60": "frozen", "120": 0.05}
-    content = {
-        "seeds": [SEED],
-        "experiments": ["expA", "expB", "expC", "expD"],
-        "blocks": {
-            "64": ["stem", "layer1"],
-            "128": ["layer2"],
-            "256": ["layer3"],
-            "512": ["layer4", "head"],
-        },
-        "data": {"dataset": "cifar10", "image_size": SIZE},
-        "model": {"width": 4},
-        "train": {
-            "epochs": 200,
-            "time_scale": time_scale,
-            "batch_size": BATCH,
-            "learning_rate": 0.1,
-            "momentum": 0.9,
-            "weight_decay": 0.0005,
-            "crop_padding": 2,
-            "horizontal_flip": True,
-            "precision": "fp32",
-            "tf32": False,
-            "deterministic": True,
-        },
-        "freeze": {"batch_norm": batch_norm},
-        "baseline": {},
-        "outpost": decay,
-        "expA": decay,
-        "expB": {"freeze_epoch": 60},
-        "expC": {**decay, "freeze_epoch": 90},
-        "expD": {**decay, "freeze_epoch": 140},
-        "own": {"thaw": {"64": thaw, "256": {"60": 0.01, "120": "frozen"}}},
-        "report": {"final_epochs": 10, "jitter_epochs": 50, "settle_epochs": 10},
-        "runtime": {
-            "device": "cpu",
-            "threads": 1,
-            "compile": False,
-            "save_interval_s": 60.0,
-            "keep_every": 30,
-        },
-    }
-    return check(content, "numerics")
+MEASUREMENTS = "measurements"
+"""Name of the golden values that belong to the version of the measures."""
 
 
 def compute() -> dict[str, Any]:
     """Every golden value, by name."""
-    return {"schedules": _schedules(), "trajectories": _trajectories()}
+    return {
+        "schedules": _schedules(),
+        "trajectories": _trajectories(),
+        MEASUREMENTS: measurements(),
+    }
 
 
 def _schedules() -> dict[str, Any]:
@@ -131,16 +89,9 @@ def trajectory(params: Params, variant: Variant) -> dict[str, Any]:
         Its history, and the sums of its last state.
     """
 
-    def build() -> tuple[Engine, Images, Images, Hardware]:
-        model = ResNet18(params.model.width, 3, CLASSES).double()
-        made = Engine(model, params.train, torch.device("cpu"))
-        return (made, *images(params.train.crop_padding), hardware(torch.device("cpu"), 1))
-
     with tempfile.TemporaryDirectory() as folder:
-        dataset = Dataset("golden", STEPS * BATCH, 3, CLASSES)
-        ledger = Ledger(params, dataset, Store(Path(folder)), numerics=0)
-        run = Run(variant, SEED)
-        record = train(ledger, run, Workshop(build), lambda *_: None)
+        ledger = _ledger(params, folder)
+        record = train(ledger, Run(variant, SEED), Workshop(_builder(params)), lambda *_: None)
         path = ledger.store.tensors_file(record)
         assert path is not None
         return {
@@ -149,26 +100,42 @@ def trajectory(params: Params, variant: Variant) -> dict[str, Any]:
         }
 
 
-def images(padding: int) -> tuple[Images, Images]:
-    """Eighty images of 16x16 pixels in four classes, made without random numbers.
+def measurements() -> dict[str, Any]:
+    """Every measurement of a run that decays and freezes, taken while it trains."""
+    params = study(0.0167, "live")
+    run, workshop = Run(Variant("expC", "256"), SEED), Workshop(_builder(params))
 
-    Not smaller: where layer4 has a single pixel and the batch few images, batch norm divides by
-    almost nothing, and rounding grows to the size of the values within a hundred steps.
-    """
-    count = STEPS * BATCH
-    labels = np.arange(count, dtype=np.int64) % CLASSES
-    pixels = ((np.arange(count * SIZE * SIZE * 3) * 7919) % 251).reshape(count, SIZE, SIZE, 3) // 2
-    pixels[:, :, :, 0] += 40 * labels[:, None, None]
-    pixels[:, :, :, 1] += 4 * np.arange(SIZE)[None, None, :]
-    made = np.clip(pixels, 0, 255).astype(np.uint8)
-    return splits(
-        Tensors(made, labels, made, labels),
-        mean=[0.5, 0.5, 0.4],
-        std=[0.25, 0.25, 0.3],
-        padding=padding,
-        device=torch.device("cpu"),
-        dtype=torch.float64,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = _ledger(params, folder)
+
+        def observer() -> Observer:
+            return Observer(ledger, workshop.twin, workshop.built[1], workshop.built[3])
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            train(ledger, run, workshop, lambda *_: None, observer)
+        finally:
+            torch.set_num_threads(threads)
+        drifts, curvatures = ledger.stability_keys(run), ledger.sharpness_keys(run)
+        named = {f"stability {epoch}": key for epoch, key in drifts.items()}
+        named |= {f"sharpness {at} {scope}": key for (at, scope), key in curvatures.items()}
+        entries = {name: ledger.notebook.read(key) for name, key in named.items()}
+    return {n: [list(row.values()) for row in e["rows"]] for n, e in entries.items() if e}
+
+
+def _ledger(params: Params, folder: str) -> Ledger:
+    dataset = Dataset("golden", STEPS * BATCH, 3, CLASSES)
+    return Ledger(params, dataset, Store(Path(folder)), numerics=0)
+
+
+def _builder(params: Params) -> Callable[[], tuple[Engine, Images, Images, Hardware]]:
+    def build() -> tuple[Engine, Images, Images, Hardware]:
+        model = ResNet18(params.model.width, 3, CLASSES).double()
+        made = Engine(model, params.train, torch.device("cpu"))
+        return (made, *images(params.train.crop_padding), hardware(torch.device("cpu"), 1))
+
+    return build
 
 
 def _sums(tensors: dict[str, Tensor]) -> dict[str, list[float]]:
@@ -204,27 +171,52 @@ def differences(golden: object, found: object, at: str = "") -> list[str]:
 
 def main(
     raise_version: Annotated[
-        bool, typer.Option("--raise", help="Renew the golden values under the next version.")
+        bool, typer.Option("--raise", help="Renew all values: everything is trained again.")
+    ] = False,
+    raise_measures: Annotated[
+        bool, typer.Option("--raise-measures", help="Renew what is measured; states stay.")
+    ] = False,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Add values of new names; those there must agree.")
     ] = False,
 ) -> None:
     """Hold the code against the golden values; exit 1 where they differ."""
     content = json.loads(paths.NUMERICS.read_text(encoding="utf-8"))
     found = json.loads(json.dumps(compute()))
+    golden = content["golden"]
     if raise_version:
-        content = {"version": content["version"] + 1, "golden": found}
-        paths.NUMERICS.write_text(_layout(content), encoding="utf-8")
-        print(f"numerics version {content['version']}: every run will be trained again")
+        content = {**content, "version": content["version"] + 1, "golden": found}
+    elif raise_measures:
+        _stop_if_moved(differences(_without(golden), _without(found)), content)
+        content = {**content, "measures": content["measures"] + 1, "golden": found}
+    elif extend:
+        known = {g: {n: found.get(g, {}).get(n) for n in named} for g, named in golden.items()}
+        _stop_if_moved(differences(golden, known), content)
+        content["golden"] = found
+    else:
+        _stop_if_moved(differences(golden, found), content)
+        print(f"numerics {content['version']}, measures {content['measures']}: nothing moved")
         return
-    moved = differences(content["golden"], found)
+    paths.NUMERICS.write_text(_layout(content), encoding="utf-8")
+    print(f"numerics {content['version']}, measures {content['measures']}: written")
+
+
+def _without(golden: dict[str, Any]) -> dict[str, Any]:
+    return {group: named for group, named in golden.items() if group != MEASUREMENTS}
+
+
+def _stop_if_moved(moved: list[str], content: dict[str, Any]) -> None:
     for line in moved[:20]:
         print(line)
-    print(f"numerics version {content['version']}: {len(moved)} values moved")
-    raise typer.Exit(1 if moved else 0)
+    if moved:
+        print(f"numerics version {content['version']}: {len(moved)} values moved")
+        raise typer.Exit(1)
 
 
 def _layout(content: dict[str, Any]) -> str:
     """JSON with a line for each trajectory's part, so that a diff shows what moved."""
-    lines = [f'{{\n"version": {content["version"]},', '"golden": {']
+    versions = f'"version": {content["version"]},\n"measures": {content["measures"]},'
+    lines = [f"{{\n{versions}", '"golden": {']
     for i, (name, group) in enumerate(content["golden"].items()):
         members = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in group.items()]
         comma = "," if i + 1 < len(content["golden"]) else ""

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from netstab.study.experiments import Run, runs
-from netstab.training.ledger import Ledger, spoken
+from netstab.training.estimate import spoken
+from netstab.training.ledger import Ledger
 from netstab.training.store import Row
 
 PLAIN_INTERVAL_S = 15.0
@@ -61,6 +62,15 @@ class Reporter:
             self._said = now
             self._console.print(f"{run.name}: epoch {epoch}/{self._epochs}, {figures}")
 
+    def measuring(self, said: str) -> None:
+        """Report a measurement that is taken once the run is trained."""
+        now = time.monotonic()
+        if self._bar:
+            self._bar.update(self._task, said=said)
+        elif now - self._said >= PLAIN_INTERVAL_S:
+            self._said = now
+            self._console.print(said)
+
     def study(self) -> None:
         """Say how far the whole study is."""
         work = self._ledger.outstanding()
@@ -72,7 +82,7 @@ class Reporter:
         done = sum(self._ledger.key(r, self._epochs) in keys for r in all_runs)
         said = f"study: {done} of {len(all_runs)} runs, {total - epochs} of {total} epochs done"
         if epochs:
-            seconds, measured = self._ledger.seconds(
+            seconds, measured = self._ledger.estimate.seconds(
                 everything, gpu=self._gpu, threads=self._threads
             )
             said += f"; {'about' if measured else 'roughly'} {spoken(seconds)} of training left"

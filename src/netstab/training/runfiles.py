@@ -4,22 +4,37 @@ import csv
 import io
 import json
 import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from netstab import paths
 from netstab.errors import NetstabError
 from netstab.study.experiments import Run
+from netstab.training.ledger import Ledger
+from netstab.training.notebook import Entry
 from netstab.training.store import Record
 
 HISTORY = "history.csv"
+STABILITY = "stability.csv"
+SHARPNESS = "sharpness.json"
+STABILITY_COLUMNS = (
+    "epoch",
+    "distance",
+    "block",
+    *(f"{d}_{what}" for d in ("forward", "backward") for what in ("change", "cosine", "cka")),
+    "path",
+    "changed_pct",
+    "kl_nats",
+)
 PROVENANCE = "provenance.json"
 
 
-def write(run: Run, record: Record, data: dict[str, Any], *, root: Path) -> None:
-    """Write history and provenance of a finished run, each replaced whole.
+def write(ledger: Ledger, run: Run, record: Record, data: dict[str, Any], *, root: Path) -> None:
+    """Write history, measurements and provenance of a finished run, each replaced whole.
 
     Args:
+        ledger: has the run's measurements.
         run: whose files.
         record: of its last state.
         data: `name`, `official` and `content_sha256` of the images.
@@ -29,6 +44,9 @@ def write(run: Run, record: Record, data: dict[str, Any], *, root: Path) -> None
         NetstabError: the folder cannot be written; what was there stays.
     """
     folder = root / paths.run_dir(run.name)
+    drifts = {at: _entry(ledger, key) for at, key in ledger.stability_keys(run).items()}
+    curvatures = {at: _entry(ledger, key) for at, key in ledger.sharpness_keys(run).items()}
+    entries = [*drifts.values(), *curvatures.values()]
     provenance = {
         "run": run.name,
         "variant": run.variant.name,
@@ -38,10 +56,13 @@ def write(run: Run, record: Record, data: dict[str, Any], *, root: Path) -> None
         "epochs": record.epoch,
         "data": data,
         "segments": record.provenance,
+        "measurements": _measuring(entries),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / HISTORY, _csv(record))
+        _replace(folder / HISTORY, _csv(list(record.history[0]), record.history))
+        _replace(folder / STABILITY, _csv(STABILITY_COLUMNS, _stability_rows(drifts)))
+        _replace(folder / SHARPNESS, json.dumps(_sharpness(curvatures), indent=1) + "\n")
         _replace(folder / PROVENANCE, json.dumps(provenance, indent=2) + "\n")
     except OSError as error:
         raise NetstabError(
@@ -50,12 +71,64 @@ def write(run: Run, record: Record, data: dict[str, Any], *, root: Path) -> None
         ) from error
 
 
-def _csv(record: Record) -> str:
+def write_json(path: Path, content: object) -> None:
+    """Write a small file of results, replaced whole.
+
+    Raises:
+        NetstabError: it cannot be written; what was there stays.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, json.dumps(content, indent=1) + "\n")
+    except OSError as error:
+        raise NetstabError(
+            f"{path}: cannot be written ({error}); free some room or mend the rights, "
+            "then run the same command again"
+        ) from error
+
+
+def _entry(ledger: Ledger, key: str) -> Entry:
+    entry = ledger.notebook.read(key)
+    if entry is None:
+        # It was there a moment ago, or it was damaged and is set aside by now.
+        raise NetstabError(f"measurement {key[:12]} cannot be used; run the same command again")
+    return entry
+
+
+def _stability_rows(entries: Mapping[int, Entry]) -> Iterator[dict[str, Any]]:
+    for epoch, entry in entries.items():
+        for row in entry["rows"]:
+            yield {"epoch": epoch, **row}
+
+
+def _sharpness(entries: Mapping[tuple[int, str], Entry]) -> dict[str, Any]:
+    protocols = [entry["protocol"] for entry in entries.values()]
+    rows = [
+        {"epoch": epoch, "block": scope, **{k: v for k, v in row.items() if k != "scope"}}
+        for (epoch, scope), entry in entries.items()
+        for row in entry["rows"]
+    ]
+    return {"protocol": protocols[0] if protocols else {}, "measurements": rows}
+
+
+def _measuring(entries: list[Entry]) -> list[dict[str, Any]]:
+    """Where the measurements were taken, and the seconds that it took: a row a device."""
+    groups: dict[tuple[str, str], float] = {}
+    for told in (entry["provenance"] for entry in entries):
+        where = (told["device"], told["torch"])
+        groups[where] = groups.get(where, 0.0) + told["seconds"]
+    return [
+        {"device": device, "torch": torch, "seconds": seconds}
+        for (device, torch), seconds in groups.items()
+    ]
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(record.history[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
     writer.writeheader()
-    # repr of a float is the shortest text that reads back to the same bits.
-    writer.writerows(record.history)
+    # repr of a float is the shortest text that reads back to the same bits; None is empty.
+    writer.writerows(rows)
     return text.getvalue()
 
 

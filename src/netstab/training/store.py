@@ -75,7 +75,7 @@ class Store:
         except FileNotFoundError:
             return set()
         except OSError as error:
-            raise _cannot_read(self.states, error) from error
+            raise cannot_read(self.states, error) from error
 
     def __contains__(self, key: str) -> bool:
         return self._record_file(key).is_file()
@@ -93,7 +93,7 @@ class Store:
         except (ValueError, TypeError, KeyError, AttributeError):
             sound = False
         except OSError as error:
-            raise _cannot_read(path, error) from error
+            raise cannot_read(path, error) from error
         if not sound:
             self.set_aside(key, "its record is damaged")
             return None
@@ -108,7 +108,7 @@ class Store:
         except FileNotFoundError:
             digest = "missing"
         except OSError as error:
-            raise _cannot_read(path, error) from error
+            raise cannot_read(path, error) from error
         if digest == "missing" and record.key not in self:
             return None  # removed just now, by whoever trained past it
         if digest != record.sha256:
@@ -144,7 +144,7 @@ class Store:
                 os.fsync(file.fileno())
             temporary.replace(self._record_file(record.key))
         except OSError as error:
-            raise _cannot_write(self.root, error) from error
+            raise cannot_write(self.root, error) from error
         finally:
             # Where nothing can be written, nothing can be removed: the error above says it.
             with suppress(OSError):
@@ -161,7 +161,7 @@ class Store:
             self._record_file(key).unlink(missing_ok=True)
             self._tensors_file(key).unlink(missing_ok=True)
         except OSError as error:
-            raise _cannot_write(self.root, error) from error
+            raise cannot_write(self.root, error) from error
 
     def set_aside(self, key: str, why: str) -> None:
         """Move a damaged state out of the way, and say so.
@@ -176,7 +176,7 @@ class Store:
                 with suppress(FileNotFoundError):
                     path.replace(self.damaged / path.name)
         except OSError as error:
-            raise _cannot_write(self.root, error) from error
+            raise cannot_write(self.root, error) from error
         print(
             f"warning: state {key[:12]} is set aside in {self.damaged}: {why}; "
             "its epochs are trained again when they are needed",
@@ -203,7 +203,7 @@ class Store:
                 )
                 lock.acquire(poll_interval=0.2)
         except OSError as error:
-            raise _cannot_write(self.root, error) from error
+            raise cannot_write(self.root, error) from error
         try:
             yield
         finally:
@@ -231,11 +231,13 @@ def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _cannot_read(path: Path, error: OSError) -> StoreError:
+def cannot_read(path: Path, error: OSError) -> StoreError:
+    """What to say where something of the store cannot be read."""
     return StoreError(f"{path}: cannot be read ({error}); check the disk and rights")
 
 
-def _cannot_write(root: Path, error: OSError) -> StoreError:
+def cannot_write(root: Path, error: OSError) -> StoreError:
+    """What to say where the store cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         remedy = "free some room (netstab store gc), or name another folder in NETSTAB_STORE"
     else:

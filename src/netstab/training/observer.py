@@ -1,0 +1,156 @@
+"""Measures taken on a run while it trains, on a twin of its network: training cannot notice.
+
+Every measurement goes to the notebook at once, under the key of the state that it belongs to, so
+whatever shares that state shares the measurement, and a kill loses none.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from torch import Tensor, nn
+
+from netstab.data.batches import Images
+from netstab.measure import sharpness
+from netstab.measure.probe import probe
+from netstab.measure.stability import Path, Row, Signals, compare, signals
+from netstab.measure.views import copy_into
+from netstab.study import measuring
+from netstab.study.experiments import Run
+from netstab.training.device import Hardware
+from netstab.training.ledger import Ledger
+
+SHARPNESS_SEED = 0
+"""Of start and random vectors: one for all, so that runs differ in their weights alone."""
+
+
+class Observer:
+    """Takes the measurements that the notebook lacks.
+
+    Args:
+        ledger: says what is wanted, and has the notebook.
+        twin: a network of the same shape, on the same device, for the measures alone.
+        training: images that probes are drawn from.
+        hardware: for provenance.
+    """
+
+    def __init__(
+        self, ledger: Ledger, twin: nn.Module, training: Images, hardware: Hardware
+    ) -> None:
+        self._ledger = ledger
+        self._twin = twin
+        self._hardware = hardware
+        settings = ledger.params.measure
+        self._boundaries = measuring.boundaries(ledger.params)
+        self._probe = probe(training, settings.stability.images, "stability")
+        self._subset = sharpness.Subset(*probe(training, settings.sharpness.images, "sharpness"))
+
+    def state(self, run: Run, epoch: int, model: nn.Module) -> None:
+        """Measure what is wanted of the state at the start of an epoch."""
+        self._sharpness(run, epoch, model)
+
+    def epoch(self, run: Run, epoch: int, model: nn.Module) -> "Watch | None":
+        """Begin to watch an epoch whose stability is wanted; None where it is not."""
+        key = self._ledger.stability_keys(run).get(epoch)
+        if key is None or key in self._ledger.notebook:
+            return None
+        wanted = list(self._ledger.stability_keys(run))
+        weights = _weights(model, self._ledger)
+        floor = epoch in (wanted[0], wanted[-1])
+
+        def finish(rows: list[Row], seconds: float) -> None:
+            entry = {"rows": rows, "provenance": self._provenance(run, seconds)}
+            inputs = self._ledger.stability_inputs(run, epoch)
+            self._ledger.notebook.write(key, inputs, entry)
+
+        return Watch(lambda: self._signals(model), weights, finish, floor=floor)
+
+    def _signals(self, model: nn.Module) -> Signals:
+        copy_into(self._twin, model.state_dict())
+        return signals(self._twin, self._boundaries, *self._probe)
+
+    def _sharpness(self, run: Run, epoch: int, model: nn.Module) -> None:
+        ledger = self._ledger
+        wanted = {
+            scope: key
+            for (at, scope), key in ledger.sharpness_keys(run).items()
+            if at == epoch and key not in ledger.notebook
+        }
+        if not wanted:
+            return
+        copy_into(self._twin, model.state_dict())
+        settings = ledger.params.measure.sharpness
+        protocol = sharpness.protocol(self._subset, settings, SHARPNESS_SEED)
+        for scope, key in wanted.items():
+            started = time.monotonic()
+            parts = measuring.parts_of(ledger.params, scope)
+            names = [n for n, _ in self._twin.named_parameters() if n.split(".", 1)[0] in parts]
+            found = sharpness.measure(
+                self._twin, self._subset, {scope: names}, settings, SHARPNESS_SEED
+            )
+            provenance = self._provenance(run, time.monotonic() - started)
+            entry = {
+                "rows": [asdict(row) for row in found],
+                "protocol": protocol,
+                "provenance": provenance,
+            }
+            ledger.notebook.write(key, ledger.sharpness_inputs(run, epoch, scope), entry)
+
+    def _provenance(self, run: Run, seconds: float) -> dict[str, Any]:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {
+            "measured_for": run.name,
+            "finished_at": now,
+            "seconds": seconds,
+            **asdict(self._hardware),
+        }
+
+
+class Watch:
+    """One epoch under watch: signals at its start, after its first step and at its end.
+
+    Attributes:
+        seconds: that watching took so far.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[], Signals],
+        weights: dict[str, list[Tensor]],
+        finish: Callable[[list[Row], float], None],
+        *,
+        floor: bool,
+    ) -> None:
+        started = time.monotonic()
+        self._look = look
+        self._finish = finish
+        self._path = Path(weights)
+        self._before = look()
+        self._rows = compare(self._before, look(), "floor", None) if floor else []
+        self._stepped = False
+        self.seconds = time.monotonic() - started
+
+    def step(self) -> None:
+        """After an optimizer step."""
+        started = time.monotonic()
+        self._path.step()
+        if not self._stepped:
+            self._stepped = True
+            self._rows += compare(self._before, self._look(), "step", self._path.lengths())
+        self.seconds += time.monotonic() - started
+
+    def end(self) -> None:
+        """After the epoch: the measurement is complete and goes to the notebook."""
+        started = time.monotonic()
+        self._rows += compare(self._before, self._look(), "epoch", self._path.lengths())
+        self.seconds += time.monotonic() - started
+        self._finish(self._rows, self.seconds)
+
+
+def _weights(model: nn.Module, ledger: Ledger) -> dict[str, list[Tensor]]:
+    return {
+        block: [w for n, w in model.named_parameters() if n.split(".", 1)[0] in parts]
+        for block, parts in ledger.params.blocks.items()
+    }

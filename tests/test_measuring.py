@@ -1,0 +1,218 @@
+"""Measurements: taken on the way or by a replay, shared, kept, and never felt by training."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netstab.params import Params
+from netstab.study.experiments import Run
+from netstab.study.measuring import sharpness_scopes, stability_epochs
+from netstab.training import replay, runfiles, state, trajectory
+from netstab.training.ledger import Ledger
+from netstab.training.observer import Observer
+from netstab.training.store import Record
+from netstab.training.trajectory import Workshop
+from tests import small
+
+SHARPNESS: dict[str, Any] = {
+    "every_epochs": None,
+    "settle_epochs": 20,
+    "blocks": "end",
+    "images": 12,
+    "batch_norm": "eval",
+    "tolerance": 0.01,
+    "max_products": 40,
+    "trace_samples": 2,
+}
+
+
+def study(stability: dict[str, Any] | None = None, **changes: Any) -> Params:
+    measure = {
+        "stability": {"every_epochs": 40, "images": 12} | (stability or {}),
+        "sharpness": SHARPNESS,
+    }
+    return small.params(experiments=["expB"], own={}, expE={}, measure=measure, **changes)
+
+
+def observing(ledger: Ledger, shop: Workshop) -> Callable[[], Observer]:
+    return lambda: Observer(ledger, shop.twin, shop.built[1], shop.built[3])
+
+
+def train(ledger: Ledger, name: str, *, measured: bool = True) -> Record:
+    shop = small.workshop(ledger.params)
+    observer = observing(ledger, shop) if measured else None
+    run = small.run(ledger.params, name)
+    record = trajectory.train(ledger, run, shop, small.silent, observer)
+    if observer and any(ledger.unmeasured(run)):
+        replay.measure(ledger, run, shop, observer(), small.silent)
+    return record
+
+
+def entries(ledger: Ledger, run: Run) -> dict[str, Any]:
+    """What was measured on a run: rows by when and what."""
+    keys = {f"stability {at}": key for at, key in ledger.stability_keys(run).items()}
+    keys |= {f"sharpness {at}": key for at, key in ledger.sharpness_keys(run).items()}
+    found = {name: ledger.notebook.read(key) for name, key in keys.items()}
+    return {name: entry["rows"] for name, entry in found.items() if entry is not None}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", ["baseline", "outpost", "expB-128"])
+def test_measuring_changes_no_bit_of_a_run(name: str, precision: str, tmp_path: Path) -> None:
+    params = study({"every_epochs": 20}, train={"precision": precision})
+    on, off = small.ledger(params, tmp_path / "on"), small.ledger(params, tmp_path / "off")
+    seen, unseen = train(on, name), train(off, name, measured=False)
+    run = small.run(params, name)
+    assert on.unmeasured(run) == ([], [])
+    assert len(off.unmeasured(run)[0]) == 10, "the other one was not measured at all"
+    assert (seen.key, seen.history) == (unseen.key, unseen.history)
+    files = [ledger.store.tensors_file(r) for ledger, r in ((on, seen), (off, unseen))]
+    assert files[0] is not None and files[1] is not None
+    assert state.equal(state.read(files[0]), state.read(files[1]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["baseline", "expB-128"])
+def test_a_replay_measures_what_would_have_been_measured_on_the_way(
+    name: str, tmp_path: Path
+) -> None:
+    on_the_way = small.ledger(study(), tmp_path / "one")
+    afterwards = small.ledger(study(), tmp_path / "two")
+    train(on_the_way, name)
+    train(afterwards, name, measured=False)
+    kept = dict.fromkeys(afterwards.store.listing())
+    train(afterwards, name)
+    run = small.run(study(), name)
+    assert entries(afterwards, run) == entries(on_the_way, run)
+    assert dict.fromkeys(afterwards.store.listing()) == kept, "no state was made for it"
+
+
+@pytest.mark.slow
+def test_other_settings_of_a_measure_measure_anew_and_leave_the_rest(tmp_path: Path) -> None:
+    first = small.ledger(study(), tmp_path)
+    record = train(first, "expB-64")
+    run = small.run(study(), "expB-64")
+    changed = small.ledger(study({"images": 16}), tmp_path)
+    drifts, curvatures = changed.unmeasured(run)
+    assert drifts == list(changed.stability_keys(run)), "stability is to be measured again"
+    assert curvatures == [], "sharpness is not"
+    assert changed.finished(run) == record
+    oftener = small.ledger(study({"every_epochs": 20}), tmp_path)
+    assert oftener.unmeasured(run)[0] == [1, 3, 5, 7, 9], "between what was measured already"
+
+
+@pytest.mark.slow
+def test_runs_share_what_was_measured_on_their_common_past(tmp_path: Path) -> None:
+    ledger = small.ledger(study(), tmp_path)
+    train(ledger, "baseline")
+    run = small.run(study(), "expB-64")
+    # expB leaves the baseline at 3: what was measured at 0 and at 2 (over the epoch to 3) is there.
+    assert ledger.unmeasured(run)[0] == [4, 6, 8]
+
+
+@pytest.mark.slow
+def test_a_killed_measurement_goes_on_where_it_was(tmp_path: Path) -> None:
+    ledger = small.ledger(study(), tmp_path)
+    train(ledger, "baseline", measured=False)
+    run, shop = small.run(study(), "baseline"), small.workshop(study())
+
+    class KilledError(Exception):
+        pass
+
+    said: list[str] = []
+
+    def kill(words: str) -> None:
+        said.append(words)
+        if len(said) == 3:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        replay.measure(ledger, run, shop, observing(ledger, shop)(), kill)
+    assert ledger.unmeasured(run)[0] == [4, 6, 8]
+    train(ledger, "baseline")
+    whole = small.ledger(study(), tmp_path / "whole")
+    train(whole, "baseline")
+    assert entries(ledger, run) == entries(whole, run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["cut", "changed", "empty", "another's"])
+def test_a_damaged_measurement_is_set_aside_and_taken_again(
+    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = small.ledger(study(), tmp_path)
+    train(ledger, "baseline")
+    run = small.run(study(), "baseline")
+    sound = entries(ledger, run)
+    key, other = list(ledger.stability_keys(run).values())[:2]
+    path = ledger.notebook.root / f"{key}.json"
+    text = path.read_text()
+    path.write_text(
+        {
+            "cut": text[:100],
+            "changed": text.replace("0.", "1.", 1),
+            "empty": "",
+            "another's": (ledger.notebook.root / f"{other}.json").read_text(),
+        }[damage]
+    )
+    assert ledger.notebook.read(key) is None
+    assert f"measurement {key[:12]} is set aside" in capsys.readouterr().err
+    train(ledger, "baseline")
+    assert entries(ledger, run) == sound
+
+
+@pytest.mark.slow
+def test_the_files_of_a_run_have_every_measurement(tmp_path: Path) -> None:
+    ledger = small.ledger(study(), tmp_path / "store")
+    record = train(ledger, "expB-128")
+    run = small.run(study(), "expB-128")
+    data = {"name": "small", "official": False, "content_sha256": "small"}
+    runfiles.write(ledger, run, record, data, root=tmp_path)
+    folder = tmp_path / "metrics/runs/expB-128-0"
+    lines = (folder / "stability.csv").read_text().splitlines()
+    rows = [dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:]]
+    found = {(int(r["epoch"]), r["distance"], r["block"]) for r in rows}
+    blocks = ("64", "128", "256", "512", "network")
+    expected = {(e, d, b) for e in (0, 2, 4, 6, 8) for d in ("step", "epoch") for b in blocks}
+    assert found == expected | {(e, "floor", b) for e in (0, 8) for b in blocks}
+    floor = [r for r in rows if r["distance"] == "floor" and r["block"] != "network"]
+    assert {(float(r["forward_change"]), float(r["backward_change"])) for r in floor} == {(0, 0)}
+    frozen = [r for r in rows if int(r["epoch"]) >= 4 and r["block"] in ("64", "256", "512")]
+    assert {float(r["path"]) for r in frozen} == {0.0}, "what is frozen goes no way"
+    own = [r for r in rows if r["distance"] == "epoch" and r["block"] == "128"]
+    assert all(float(r["path"]) > 0 for r in own)
+    sharp = json.loads((folder / "sharpness.json").read_text())
+    assert sharp["protocol"]["images"] == 12
+    # At the freeze (3), a tenth of the run after it (4), at the end with every block.
+    assert [(m["epoch"], m["block"]) for m in sharp["measurements"]] == [
+        (3, "network"),
+        (4, "network"),
+        *((10, block) for block in ("network", *blocks[:-1])),
+    ]
+
+
+def test_measured_epochs_follow_the_time_scale_and_the_interventions() -> None:
+    ledger = small.ledger(small.params(train={"time_scale": 1.0}, own={}, expE={}), Path("none"))
+    expected: dict[str, list[int]] = {
+        "baseline": [200],
+        "outpost": [60, 70, 120, 130, 200],
+        "expB-64": [60, 70, 200],
+        "expC-64": [60, 70, 90, 100, 120, 130, 200],
+        "expD-64": [60, 70, 120, 130, 140, 150, 200],
+    }
+    for name, epochs in expected.items():
+        schedule = ledger.schedule(small.run(ledger.params, name))
+        assert stability_epochs(ledger.params, schedule) == list(range(0, 200, 10))
+        scopes = sharpness_scopes(ledger.params, schedule)
+        assert set(scopes) == {*epochs, *range(0, 200, 10)}, "as shipped, every ten epochs too"
+        assert {len(what) for what in scopes.values()} == {5}
+        sparse = small.params(
+            train={"time_scale": 1.0}, measure={"sharpness": {**SHARPNESS, "settle_epochs": 10}}
+        )
+        scopes = sharpness_scopes(sparse, schedule)
+        assert list(scopes) == epochs
+        assert [len(what) for what in scopes.values()] == [1] * (len(epochs) - 1) + [5]
