@@ -33,14 +33,30 @@ STUDY: dict[str, Any] = {
     "model": {"width": 2},
     # 10 epochs of 2 steps; shipped interventions fall on epochs 3 and 6.
     "train": {"time_scale": 0.05, "batch_size": 512, "precision": "fp32", "crop_padding": 1},
+    "measure": {
+        "stability": {"every_epochs": 100, "images": 16},
+        "sharpness": {
+            "every_epochs": None,
+            "settle_epochs": 20,
+            "blocks": "end",
+            "images": 8,
+            "batch_norm": "eval",
+            "tolerance": 0.1,
+            "max_products": 10,
+            "trace_samples": 2,
+        },
+    },
+    "ceiling": {"seeds": []},
     "runtime": {"device": "cpu", "threads": 1, "save_interval_s": 1e6},
 }
 DVC = (sys.executable, "-m", "dvc")
 BLOCKS = ("64", "128", "256", "512")
+RIVALS = ("ema", "bnrecal", "batch", "head")
 RUNS = (
     "baseline-0",
     "outpost-0",
     *(f"{experiment}-{block}-0" for experiment in STUDY["experiments"] for block in BLOCKS),
+    *(f"expE-{name}-0" for name in RIVALS),
     "own-warm_restart-0",
 )
 MOVED = ["expB.freeze_epoch=90"]
@@ -151,7 +167,7 @@ class Clone:
         yaml.default_flow_style = False
         content = yaml.load(self.read("params.yaml"))
         for section, change in changes.items():
-            if isinstance(change, dict) and section != "own":
+            if isinstance(change, dict) and section not in ("own", "expE"):
                 content[section].update(change)
             else:
                 content[section] = change

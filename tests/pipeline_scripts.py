@@ -5,7 +5,8 @@ from netstab import params, paths
 from netstab.data.prepare import prepare
 from netstab.study.experiments import Run, variants
 from netstab.training.job import train
-from netstab.training.ledger import Dataset, Ledger, numerics_version
+from netstab.training.dataset import Dataset
+from netstab.training.ledger import Ledger, versions
 from netstab.training.store import Store
 content = params.read(paths.PARAMS)
 manifest = prepare(content)
@@ -15,7 +16,7 @@ moved = content.model_copy(
 shorter = content.model_copy(update={"own": {}})
 store = Store(paths.store_root())
 for study, seed in ((content, 0), (moved, 0), (shorter, 1)):
-    ledger = Ledger(study, Dataset.prepared(manifest), store, numerics_version())
+    ledger = Ledger(study, Dataset.prepared(manifest), store, *versions())
     for variant in variants(study):
         train(ledger, Run(variant, seed), manifest)
 """
@@ -29,7 +30,7 @@ def _spied(epoch_of):
 
     log, gate = os.environ.get("SPY_LOG"), os.environ.get("SPY_GATE")
 
-    def epoch(self, phase, training, validation, seed, number):
+    def epoch(self, phase, training, validation, seed, number, after_step=None):
         if log:
             start = hashlib.sha256()
             for tensor in self.model.state_dict().values():
@@ -42,7 +43,7 @@ def _spied(epoch_of):
             if not gate or not pathlib.Path(f"{gate}-{number}").exists():
                 break
             time.sleep(0.02)
-        return epoch_of(self, phase, training, validation, seed, number)
+        return epoch_of(self, phase, training, validation, seed, number, after_step)
 
     return epoch
 

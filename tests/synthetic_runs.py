@@ -12,9 +12,10 @@ from ruamel.yaml import YAML
 
 from netstab import paths
 from netstab.params import PARTS, Params, check
-from netstab.study.experiments import Run, Variant, runs, schedule, variants
+from netstab.study.experiments import Run, Variant, runs, schedule, variants, view
 from netstab.study.plan import identity, state_key
 from netstab.study.schedule import Frozen, Phase, Schedule
+from tests import synthetic_measures
 
 ROOT = Path(__file__).parents[1]
 CIFAR10 = {"name": "CIFAR-10", "official": True, "content_sha256": "c1" * 32}
@@ -25,14 +26,16 @@ def parameters(**sections: Any) -> Params:
     """The shipped parameters; dictionaries are merged into their sections."""
     content = YAML(typ="safe", pure=True).load((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
     for name, value in sections.items():
-        merged = isinstance(value, dict) and name != "own"
+        merged = isinstance(value, dict) and name not in ("own", "expE")
         content[name] = {**content[name], **value} if merged else value
     return check(content)
 
 
 def small(**sections: Any) -> Params:
-    """Few epochs, two seeds, one experiment; the blocks as shipped."""
-    return parameters(**{"seeds": [0, 1], "experiments": ["expB"], "own": {}, **sections})
+    """Two seeds, one experiment, no rivals; the blocks as shipped."""
+    rivals = dict.fromkeys(("ema", "bnrecal", "batch", "head"))
+    few = {"seeds": [0, 1], "experiments": ["expB"], "expE": rivals, "own": {}}
+    return parameters(**{**few, **sections})
 
 
 def history(run: Run, plan: Schedule) -> pd.DataFrame:
@@ -130,10 +133,22 @@ def write(root: Path, params: Params, data: dict[str, Any] = CIFAR10) -> None:
         folder = root / paths.run_dir(run.name)
         folder.mkdir(parents=True, exist_ok=True)
         plan = schedules[run.variant]
-        history(run, plan).to_csv(folder / "history.csv", index=False)
+        table = history(run, plan)
+        if seen := view(params, run.variant):
+            _smooth(table, params.train.at_scale(seen.start_epoch))
+        table.to_csv(folder / "history.csv", index=False)
+        synthetic_measures.write(folder, params, run)
         told = provenance(run, pasts(schedules, run), plan.epochs, data=data)
         told["key"] = key(params, run, told)
         (folder / "provenance.json").write_text(json.dumps(told), encoding="utf-8")
+    between = json.dumps(synthetic_measures.ceiling(params))
+    (root / paths.CEILING).write_text(between, encoding="utf-8")
+
+
+def _smooth(table: pd.DataFrame, start: int) -> None:
+    """What a view of a run does to its validation: calmer from an epoch on."""
+    seen = [column for column in table if column.startswith("val_")]
+    table.loc[start:, seen] = table.loc[start:, seen].rolling(5, min_periods=1).mean()
 
 
 def key(params: Params, run: Run, told: dict[str, Any]) -> str:

@@ -19,15 +19,20 @@ from ruamel.yaml import YAML
 
 from netstab import paths
 from netstab.errors import ParameterError
-from netstab.params import ARTICLE_EXPERIMENTS, Params, check
-from netstab.study.experiments import Run, runs, schedule, variants
-from netstab.study.plan import identity, state_key
+from netstab.params import BLOCK_EXPERIMENTS, Params, check
+from netstab.study.experiments import Run, runs, variants
+from netstab.training.dataset import Dataset
+from netstab.training.ledger import Ledger
+from netstab.training.store import Store
 from tests import small
 
 SRC = small.ROOT / "src"
 STAGES: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load(
     (small.ROOT / "dvc.yaml").read_text(encoding="utf-8")
 )["stages"]
+
+OTHERS = {"data", "ceiling", "report"}
+"""Stages that are no run's."""
 
 NUMERICS = "src/netstab/training/numerics.json"
 GOLDEN = "netstab.training.numerics"
@@ -40,7 +45,10 @@ EXEMPT = {
 EXEMPT_OF = {
     "netstab.stages.data": {
         "netstab.stages.data": "a thin entry",
-        "netstab.params.models": "the section that it reads is tracked by its values",
+        "netstab.params.fields": "the section that it reads is tracked by its values",
+        "netstab.params.interventions": "likewise",
+        "netstab.params.measuring": "likewise",
+        "netstab.params.models": "likewise",
         "netstab.params.reading": "likewise",
     },
     "netstab.stages.train": {
@@ -48,7 +56,17 @@ EXEMPT_OF = {
         "netstab.data.tensors": "what it loads is checked against the manifest's hashes",
         "netstab.training.job": "brings tested pieces together",
         "netstab.training.progress": "says how far a run is",
+        "netstab.training.replay": "trains by the trajectory's own means",
         "netstab.training.runfiles": "writes down what the record says",
+    },
+    "netstab.stages.ceiling": {
+        "netstab.stages.ceiling": "a thin entry",
+        "netstab.data.tensors": "what it loads is checked against the manifest's hashes",
+        "netstab.training.ceiling": "brings tested pieces together",
+        "netstab.training.job": "likewise",
+        "netstab.training.progress": "says how far a run is",
+        "netstab.training.replay": "trains by the trajectory's own means",
+        "netstab.training.runfiles": "writes down what it is given",
     },
     "netstab.stages.report": {},
 }
@@ -168,13 +186,17 @@ def test_a_new_import_that_no_dependency_covers_is_found(
 
 
 def test_training_rests_on_the_golden_values_and_on_no_source(imports: grimp.ImportGraph) -> None:
-    for stage in ("reference", "train", "own"):
+    for stage in ("reference", "train", "rival", "ceiling", "own"):
         assert STAGES[stage]["deps"] == ["data/manifest.json", NUMERICS]
     golden = imports.find_upstream_modules(GOLDEN)
     assert {
         "netstab.data.batches",
         "netstab.data.seeds",
         "netstab.measure.evaluate",
+        "netstab.measure.sharpness",
+        "netstab.measure.similarity",
+        "netstab.measure.stability",
+        "netstab.measure.views",
         "netstab.params",
         "netstab.study.experiments",
         "netstab.study.schedule",
@@ -214,23 +236,25 @@ def stage_of(run: Run) -> str:
     variant = run.variant
     if variant.block is None:
         return f"reference@{variant.experiment}-{run.seed}"
-    kind, name = ("own", "") if variant.experiment == "own" else ("train", f"{variant.experiment}-")
+    kind = {"own": "own", "expE": "rival"}.get(variant.experiment, "train")
+    name = f"{variant.experiment}-" if kind == "train" else ""
     return f"{kind}@{name}{variant.block}-{run.seed}"
 
 
-def test_the_shipped_study_has_59_stages(shipped: dict[str, PipelineStage]) -> None:
-    # data, two references, four experiments of four blocks, one own, of three seeds each, report.
-    assert len(shipped) == 1 + 2 * 3 + 4 * 4 * 3 + 1 * 3 + 1 == 59
+def test_the_shipped_study_has_84_stages(shipped: dict[str, PipelineStage]) -> None:
+    # Two references, five experiments of four blocks, four rivals, one own, of three seeds each;
+    # and data, ceiling, report.
+    assert len(shipped) == (2 + 5 * 4 + 4 + 1) * 3 + 3 == 84
     assert {"data", "reference@outpost-2", "train@expB-64-0", "own@warm_restart-1"} <= set(shipped)
 
 
 @pytest.mark.parametrize(
     ("changes", "count"),
     [
-        ({"seeds": [7]}, 1 + 2 + 16 + 1 + 1),
-        ({"own": {}}, 56),
-        ({"experiments": ["expB"]}, 59 - 36),
-        ({"experiments": [], "own": {}, "seeds": [0]}, 4),
+        ({"seeds": [7]}, 27 + 3),
+        ({"own": {}}, 81),
+        ({"experiments": ["expB"]}, 84 - 48),
+        ({"experiments": [], "own": {}, "expE": {}, "seeds": [0]}, 5),
     ],
 )
 def test_a_smaller_study_has_fewer_stages(
@@ -238,9 +262,7 @@ def test_a_smaller_study_has_fewer_stages(
 ) -> None:
     stages = resolved(tmp_path, **changes)
     assert len(stages) == count
-    assert set(stages) - {"data", "report"} == {
-        stage_of(run) for run in runs(check(small.content(**changes)))
-    }
+    assert set(stages) - OTHERS == {stage_of(run) for run in runs(check(small.content(**changes)))}
 
 
 def test_there_is_a_stage_for_every_run_and_it_makes_its_files(
@@ -248,13 +270,15 @@ def test_there_is_a_stage_for_every_run_and_it_makes_its_files(
 ) -> None:
     params = check(small.content())
     names = {stage_of(run): run for run in runs(params)}
-    assert set(shipped) - {"data", "report"} == set(names)
+    assert set(shipped) - OTHERS == set(names)
     for name, run in names.items():
         stage, folder = shipped[name], paths.run_dir(run.name).as_posix()
         assert stage.cmd.endswith(f"netstab.stages.train {run.variant.name} {run.seed}")
         assert {out.def_path for out in stage.outs} == {
             f"{folder}/history.csv",
             f"{folder}/provenance.json",
+            f"{folder}/sharpness.json",
+            f"{folder}/stability.csv",
         }
 
 
@@ -271,7 +295,8 @@ def test_no_stage_tracks_how_to_run_and_report_tracks_all_else(
     shipped: dict[str, PipelineStage],
 ) -> None:
     assert not [name for name, stage in shipped.items() if "runtime" in tracked_params(stage)]
-    assert set(tracked_params(shipped["report"])) == set(Params.model_fields) - {"runtime"}
+    told = set(Params.model_fields) - {"runtime", "ceiling"}  # which the comparison itself names
+    assert set(tracked_params(shipped["report"])) == told
 
 
 def leaves(content: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -287,7 +312,9 @@ def altered(path: tuple[str, ...]) -> Params | None:
     place: Any = small.SHIPPED
     for step in path:
         place = place[step]
-    candidates: list[Any] = [*{"live": ["eval"], "bf16": ["fp32"]}.get(str(place), [])]
+    candidates: list[Any] = [
+        *{"live": ["eval"], "bf16": ["fp32"], "always": ["end"]}.get(str(place), [])
+    ]
     if isinstance(place, bool):
         candidates = [not place]
     elif isinstance(place, int | float):
@@ -307,15 +334,22 @@ def altered(path: tuple[str, ...]) -> Params | None:
     return None
 
 
-def end_keys(params: Params) -> dict[str, str]:
-    """By variant, the key of the last state; of block 64 alone, to be quick."""
-    who = identity(params, 0, data="d" * 64, numerics=1)
-    planned = {
-        variant.name: schedule(params, variant)
+def end_keys(params: Params) -> dict[str, tuple[str, ...]]:
+    """By variant, the keys of the last state and of all measurements; of one block, to be quick."""
+    ledger = Ledger(params, Dataset("d" * 64, 50_000, 3, 10), Store(Path("none")), 1, 1)
+    chosen = (
+        variant
         for variant in variants(params)
-        if variant.block in (None, "64") or variant.experiment == "own"
+        if variant.block in (None, "64") or variant.experiment in ("own", "expE")
+    )
+    return {
+        run.variant.name: (
+            ledger.key(run, ledger.schedule(run).epochs),
+            *ledger.stability_keys(run).values(),
+            *ledger.sharpness_keys(run).values(),
+        )
+        for run in (Run(variant, 0) for variant in chosen)
     }
-    return {name: state_key(who, found, found.epochs) for name, found in planned.items()}
 
 
 def test_a_stage_tracks_every_parameter_that_changes_its_run(
@@ -339,9 +373,14 @@ def test_a_stage_tracks_every_parameter_that_changes_its_run(
     assert matters["train.momentum"] == matters["model.width"] == everyone
     assert matters["expB.freeze_epoch"] == {"expB-64"}
     assert matters["outpost.decay_factor"] == {"outpost"}
-    assert matters["freeze.batch_norm"] == {"expB-64", "expC-64", "expD-64"}
+    assert matters["freeze.batch_norm"] == {"expB-64", "expC-64", "expD-64", "expE-head"}
+    assert matters["expE.ema.decay"] == {"expE-ema"}
+    views = {"expE-ema", "expE-bnrecal"}
+    assert matters["measure.stability.images"] == everyone - views
+    assert matters["measure.sharpness.blocks"] == everyone - views
     assert matters["own.warm_restart.64.60"] == {"own-warm_restart"}
-    assert not [name for name in matters if name.split(".")[0] in ("runtime", "report", "data")]
+    inert = {"runtime", "report", "data", "ceiling", "claims"}
+    assert not [name for name in matters if name.split(".")[0] in inert]
 
 
 def test_other_blocks_change_the_experiments_alone(
@@ -350,8 +389,10 @@ def test_other_blocks_change_the_experiments_alone(
     blocks = {"64": ["stem"], "128": ["layer1", "layer2"]}
     content = small.content(blocks=blocks)
     before, after = end_keys(check(small.content())), end_keys(check(content))
-    changed = {name for name in before if before[name] != after[name]}
-    assert changed == {f"{experiment}-64" for experiment in ARTICLE_EXPERIMENTS}
+    retrained = {name for name in before if before[name][0] != after[name][0]}
+    assert retrained == {f"{experiment}-64" for experiment in BLOCK_EXPERIMENTS}
+    # Whatever has signals of its own is measured by block.
+    measured = {name for name in before if before[name][1:] != after[name][1:]}
+    assert measured == before.keys() - {"expE-ema", "expE-bnrecal"}
     for name, stage in shipped.items():
-        tracks = "blocks" in tracked_params(stage)
-        assert tracks == name.startswith(("train@", "own@", "report")), name
+        assert ("blocks" in tracked_params(stage)) == (name != "data"), name

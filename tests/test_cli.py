@@ -18,7 +18,8 @@ from netstab.data.manifest import Manifest, read_manifest
 from netstab.params import read
 from netstab.study.experiments import runs
 from netstab.study.plan import kept_epochs
-from netstab.training.ledger import Dataset, Ledger, numerics_version
+from netstab.training.dataset import Dataset
+from netstab.training.ledger import Ledger, versions
 from netstab.training.store import Record, Store
 from tests import small
 
@@ -54,7 +55,9 @@ class Project:
 
     def set(self, **changes: Any) -> None:
         """Write params.yaml: one seed, no own, the CPU; and these changes."""
-        base = {"seeds": [0], "own": {}, "runtime": {"device": "cpu", "threads": 2}}
+        base: dict[str, Any] = {"seeds": [0], "own": {}, "expE": {}}
+        base |= {"experiments": ["expA", "expB", "expC", "expD"]}
+        base |= {"runtime": {"device": "cpu", "threads": 2}}
         (self.root / "params.yaml").write_text(dumps_yaml(small.content(**{**base, **changes})))
 
     def netstab(self, *arguments: str, code: int = 0, typed: str | None = None) -> Result:
@@ -70,7 +73,7 @@ class Project:
     @property
     def ledger(self) -> Ledger:
         params, data = read(self.root / "params.yaml"), Dataset.prepared(read_manifest(self.root))
-        return Ledger(params, data, self.store, numerics_version())
+        return Ledger(params, data, self.store, *versions())
 
     def fill(self, *names: str) -> None:
         """Put made-up states of these runs, or of all, into the store."""
@@ -216,13 +219,19 @@ def test_store_ls_names_a_folder_as_it_is(
 
 def test_store_verify_fails_where_a_state_is_damaged(project: Project) -> None:
     project.fill("expB-64-0")
-    assert project.netstab("store", "verify").stdout == "2 states are sound, 0 were set aside\n"
+    assert (
+        project.netstab("store", "verify").stdout
+        == "2 states and measurements are sound, 0 were set aside\n"
+    )
     tensors = sorted(project.store.states.glob("*.safetensors"))[0]
     tensors.write_bytes(b"damaged")
     result = project.netstab("store", "verify", code=1)
-    assert result.stdout == "1 states are sound, 1 were set aside\n"
+    assert result.stdout == "1 states and measurements are sound, 1 were set aside\n"
     assert f"warning: state {tensors.stem[:12]} is set aside" in result.stderr
-    assert project.netstab("store", "verify").stdout == "1 states are sound, 0 were set aside\n"
+    assert (
+        project.netstab("store", "verify").stdout
+        == "1 states and measurements are sound, 0 were set aside\n"
+    )
 
 
 def test_store_gc_removes_only_what_the_parameters_have_no_use_for(project: Project) -> None:
@@ -243,7 +252,7 @@ def test_store_gc_removes_only_what_the_parameters_have_no_use_for(project: Proj
     assert project.store.listing() <= set(project.ledger.wanted())
     assert (
         project.netstab("store", "verify").stdout
-        == f"{len(before) - 4} states are sound, 0 were set aside\n"
+        == f"{len(before) - 4} states and measurements are sound, 0 were set aside\n"
     )
 
 
@@ -293,7 +302,8 @@ def test_all_faults_of_the_parameters_are_printed_and_nothing_is_done(
     assert result.stderr.splitlines() == [
         f"{project.root / 'params.yaml'}: 3 faults",
         "  foo: is not a section; known are seeds, experiments, blocks, data, model, train, "
-        "freeze, baseline, outpost, expA, expB, expC, expD, own, report, runtime",
+        "freeze, baseline, outpost, expA, expB, expC, expD, strict, expE, own, measure, ceiling, "
+        "report, claims, runtime",
         "  train.learning_rate: should be greater than 0 (found -1)",
         "  expB.freeze_epoch: 500 is past the end (train.epochs is 200); lower it",
     ]

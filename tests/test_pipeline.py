@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import small
-from tests.pipeline_helpers import BLOCKS, MOVED, RUNS, Clone, lent_clone
+from tests.pipeline_helpers import BLOCKS, MOVED, RIVALS, RUNS, Clone, lent_clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
 
@@ -17,6 +17,7 @@ TRAINING = [
     "reference@outpost-0",
     *(f"train@expA-{block}-0" for block in BLOCKS),
     *EXP_B,
+    *(f"rival@{name}-0" for name in RIVALS),
     "own@warm_restart-0",
 ]
 HISTORY, PROVENANCE = "outpost-0/history.csv", "expA-64-0/provenance.json"
@@ -28,7 +29,13 @@ def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def test_every_run_has_its_stage(clone: Clone) -> None:
-    assert clone.dvc("stage", "list", "--name-only").said.split() == ["data", *TRAINING, "report"]
+    assert clone.dvc("stage", "list", "--name-only").said.split() == [
+        "data",
+        *TRAINING[:-1],
+        "ceiling",
+        TRAINING[-1],
+        "report",
+    ]
     assert clone.dvc("repro").stages == []
     assert sorted(path.name for path in (clone.root / "metrics/runs").iterdir()) == sorted(RUNS)
 
@@ -100,7 +107,7 @@ def test_raised_numerics_make_every_run_stale_and_train_it_anew(clone: Clone) ->
     path.write_text(text.replace(f'"version": {version}', f'"version": {version + 1}', 1))
     assert json.loads(path.read_text())["version"] == version + 1
     old = clone.states()
-    assert clone.dvc("repro", "--dry").stages == TRAINING
+    assert clone.dvc("repro", "--dry").stages == [*TRAINING[:-1], "ceiling", TRAINING[-1]]
     clone.dvc("repro", "train@expB-64-0")
     assert [row["epoch"] for row in clone.trained()] == list(range(10)), "nothing was reused"
     assert len(clone.states()) > len(old) and clone.states().items() > old.items()
@@ -136,7 +143,7 @@ def test_an_intervention_of_ones_own_runs_its_stage_alone(clone: Clone) -> None:
 
 
 def test_a_smaller_study_leaves_no_variant_behind(clone: Clone) -> None:
-    clone.change(experiments=[], own={})
+    clone.change(experiments=[], own={}, expE={})
     assert clone.dvc("repro").stages == ["report"]
     names = sorted(path.name for path in (clone.root / "metrics/variants").iterdir())
     assert names == ["baseline.json", "outpost.json"]

@@ -9,9 +9,10 @@ import torch
 from netstab.errors import TrainingError
 from netstab.study.experiments import Run, Variant
 from netstab.study.plan import Work
+from netstab.training.dataset import OFFICIAL
 from netstab.training.device import choose
 from netstab.training.job import refuse_days
-from netstab.training.ledger import OFFICIAL, Ledger
+from netstab.training.ledger import Ledger
 from netstab.training.store import Store
 from tests import small
 from tests.pipeline_helpers import Clone, lent_clone
@@ -115,7 +116,7 @@ def test_a_study_of_days_is_refused_though_each_run_would_be_done_in_hours(tmp_p
     ledger, run = article(tmp_path, "auto"), Run(Variant("baseline"), 0)
     phases = ledger.schedule(run).phases
     whole = [Work(run.variant, p, p.end - p.start) for p in phases]
-    assert ledger.seconds(whole, gpu=False, threads=128)[0] < 6 * 3600
+    assert ledger.estimate.seconds(whole, gpu=False, threads=128)[0] < 6 * 3600
     with pytest.raises(TrainingError, match=r"\(128 threads\).* the study \d+ "):
         refuse_days(ledger, run, CPU, threads=128)
 

@@ -1,4 +1,4 @@
-"""The command line: `netstab plan`, `netstab store`, `netstab study`. Stages are not here."""
+"""The command line: `netstab plan`, `claims`, `study`, `store`. Stages are not here."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ from rich.console import Console
 from netstab import params, paths
 from netstab.data.manifest import read_manifest
 from netstab.errors import DataError, NetstabError
-from netstab.training.ledger import OFFICIAL, Dataset, Ledger, numerics_version
+from netstab.training.dataset import OFFICIAL, Dataset
+from netstab.training.ledger import Ledger, versions
 from netstab.training.store import Store
 
 app = typer.Typer(
@@ -50,6 +51,19 @@ def study(
         command.run(size, source, override or [], _console())
 
 
+@app.command()
+def claims(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Show every part of these.")
+    ] = None,
+) -> None:
+    """Say of each statement whether the study bears it out, with effect, interval and n."""
+    with _refusals():
+        from netstab.commands import claims as command
+
+        command.show(ids or [], _console())
+
+
 @store_app.command("ls")
 def store_ls() -> None:
     """List the states that are stored, and what the current parameters want them for."""
@@ -61,12 +75,12 @@ def store_ls() -> None:
 
 @store_app.command("verify")
 def store_verify() -> None:
-    """Check every state to its last byte; damaged ones are set aside. Exit 1 if there were any."""
+    """Check every state and measurement; damaged ones are set aside. Exit 1 if there were any."""
     with _refusals():
         from netstab.training.housekeeping import verify
 
         sound, aside = verify(Store(paths.store_root()))
-        _console().print(f"{sound} states are sound, {aside} were set aside")
+        _console().print(f"{sound} states and measurements are sound, {aside} were set aside")
         raise typer.Exit(1 if aside else 0)
 
 
@@ -108,7 +122,7 @@ def _ledger() -> Ledger:
     except DataError:
         # A plan can be drawn before the data is there; nothing in the store can match it.
         dataset = OFFICIAL[content.data.dataset]
-    return Ledger(content, dataset, Store(paths.store_root()), numerics_version())
+    return Ledger(content, dataset, Store(paths.store_root()), *versions())
 
 
 @contextmanager

@@ -13,6 +13,10 @@ RUNS = METRICS / "runs"
 VARIANTS = METRICS / "variants"
 CURVES = METRICS / "curves.csv"
 REPORT = METRICS / "report.html"
+CEILING = METRICS / "ceiling.json"
+CLAIMS = METRICS / "claims.json"
+CLAIM_PARTS = METRICS / "claims.csv"
+FIGURES = METRICS / "figures"
 
 NUMERICS = Path(__file__).parent / "training" / "numerics.json"
 
@@ -57,7 +61,7 @@ def downloads() -> Path:
 def run_dir(run: str) -> Path:
     """Folder of one run's small files, e.g. `metrics/runs/expB-64-0`.
 
-    It holds `history.csv` (a row an epoch) and `provenance.json` (what trained it, where, how
-    long).
+    It holds `history.csv` (a row an epoch), `stability.csv` and `sharpness.json` (what was
+    measured on its states) and `provenance.json` (what trained it, where, how long).
     """
     return RUNS / run

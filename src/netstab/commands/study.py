@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from netstab import paths
 from netstab.errors import NetstabError
 from netstab.evidence.terminal import read_summaries, summary_table
-from netstab.training.ledger import spoken
+from netstab.training.estimate import spoken
 
 SIZES = Path("sizes.yaml")
 

@@ -7,20 +7,29 @@ Windows are stated in `params.yaml` at time scale 1. With E epochs in a run, W e
   neighbouring epochs, over sqrt 2, so that independent noise of deviation s gives s. A trend is
   no jitter: a constant slope gives 0.
 
-Both are taken in each seed, then averaged; `_sd` is the standard deviation over seeds.
+* final drift, forward and backward: geometric mean of the relative change of signals over an
+  epoch, over the epochs of the jitter window that are measured and over blocks (see `drift`);
+* final sharpness and trace: of the Hessian of the whole network, at the end of the run.
+
+All are taken in each seed, then averaged; `_sd` is the standard deviation over seeds.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from math import sqrt
+from math import exp, isnan, sqrt
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from netstab.evidence.claims import judge
+from netstab.evidence.drift import Direction, log_drift, places, shifts
+from netstab.evidence.judgement import Judgement
 from netstab.evidence.runs import MEASURES, Collection
 from netstab.params import Params
-from netstab.study.experiments import COMPARED_WITH, REFERENCES, Variant, variants
+from netstab.study.experiments import COMPARED_WITH, PANEL, REFERENCES, Run, Variant, variants
 from netstab.study.schedule import Schedule
 
 Summary = Mapping[str, float | int | None]
@@ -70,18 +79,20 @@ class Results:
         summaries: of every variant by its name, in the order of the study. One without a usable
             run has `n_seeds` 0 and no figures.
         bands: of each measure, for every variant with a usable run.
+        judgements: of every claim.
     """
 
     params: Params
     collection: Collection
     summaries: dict[str, Summary]
     bands: dict[Variant, dict[str, Band]]
+    judgements: tuple[Judgement, ...]
 
 
 def aggregate(params: Params, collection: Collection) -> Results:
-    """Sum up the runs by variant."""
+    """Sum up the runs by variant, and judge the claims."""
     summaries = {v.name: _summary(params, v, collection) for v in collection.schedules}
-    return Results(params, collection, summaries, _bands(collection))
+    return Results(params, collection, summaries, _bands(collection), judge(params, collection))
 
 
 def _summary(params: Params, variant: Variant, collection: Collection) -> Summary:
@@ -96,10 +107,45 @@ def _summary(params: Params, variant: Variant, collection: Collection) -> Summar
         curves = [history[measure].to_numpy() for history in histories]
         finals = [float(curve[-final:].mean()) for curve in curves]
         jitters = [] if jitter is None else [_jitter(curve[-jitter:]) for curve in curves]
-        for name, values in ((f"final_{measure}", finals), (f"jitter_{measure}", jitters)):
-            summary[name] = _rounded(np.mean(values)) if values else None
-            summary[f"{name}_sd"] = _rounded(np.std(values, ddof=1)) if len(values) > 1 else None
+        summary |= _spread(f"final_{measure}", finals) | _spread(f"jitter_{measure}", jitters)
+    for name, values in _measured(params, variant, collection, jitter).items():
+        summary |= _spread(f"final_{name}", values)
     return summary
+
+
+def _spread(name: str, values: list[float]) -> dict[str, float | None]:
+    return {
+        name: _rounded(np.mean(values)) if values else None,
+        f"{name}_sd": _rounded(np.std(values, ddof=1)) if len(values) > 1 else None,
+    }
+
+
+def _measured(
+    params: Params, variant: Variant, collection: Collection, window: int | None
+) -> dict[str, list[float]]:
+    """Drift and sharpness at the end, in each seed that has them."""
+    end = params.train.run_epochs
+    found: dict[str, list[float]] = {
+        **{f"{direction}_drift": [] for direction in get_args(Direction)},
+        **{name: [] for name in ("sharpness", "trace", "adaptive_sharpness")},
+    }
+    for run in (Run(variant, seed) for seed in collection.of(variant)):
+        if window is not None and run in collection.stability:
+            told = shifts(collection.stability[run], params)
+            for direction in get_args(Direction):
+                with suppress(LookupError):
+                    drift = log_drift(told, direction, places(params, direction), end - window)
+                    # Of some signals that stand still and others that shift, the mean is 0.
+                    found[f"{direction}_drift"].append(0.0 if isnan(drift) else exp(drift))
+        sharpness = collection.sharpness.get(run)
+        if last := sharpness and sharpness.at(end):
+            found["trace"].append(last.trace)
+            for name, value in (
+                ("sharpness", last.eigenvalue),
+                ("adaptive_sharpness", last.adaptive_eigenvalue),
+            ):
+                found[name] += [] if value is None else [value]
+    return found
 
 
 def _jitter(curve: Floats) -> float:
@@ -142,8 +188,10 @@ def panels(params: Params) -> list[Panel]:
     members: dict[str, list[Line]] = {}
     for variant in variants(params):
         if variant.block is not None:
-            label = variant.name if variant.block in REFERENCES else variant.block
-            members.setdefault(variant.experiment, []).append(Line(label, variant))
+            drawn = PANEL.get(variant.experiment, variant.experiment)
+            plain = drawn == variant.experiment and variant.block not in REFERENCES
+            label = variant.block if plain else variant.name
+            members.setdefault(drawn, []).append(Line(label, variant))
     return [
         Panel(name, (*(Line(r, Variant(r)) for r in COMPARED_WITH[name]), *lines))
         for name, lines in members.items()

@@ -3,15 +3,16 @@
 import json
 
 from netstab import paths
-from netstab.evidence import page
+from netstab.evidence import drawings, page
 from netstab.evidence.aggregate import Results, aggregate, curves
+from netstab.evidence.claims import claims_csv, claims_json
 from netstab.evidence.files import write_file, write_folder
 from netstab.evidence.runs import collect
 from netstab.params import Params
 
 
 def make(params: Params) -> Results:
-    """Write `metrics/variants/`, `metrics/curves.csv` and `metrics/report.html`.
+    """Write `metrics/variants/`, `curves.csv`, the claims, `figures/` and `report.html`.
 
     Each is replaced whole or not at all, and only once all of them could be made.
 
@@ -20,12 +21,18 @@ def make(params: Params) -> Results:
     """
     results = aggregate(params, collect(params))
     table = curves(results).to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    html = page.render(results)
+    drawn = drawings.draw(results)
+    html, pictures = page.render(results, drawn), drawings.svgs(drawn)
     summaries = {
         f"{name}.json": json.dumps(summary, indent=2) + "\n"
         for name, summary in results.summaries.items()
     }
+    judged = claims_json(params, results.judgements)
+    parts = claims_csv(results.judgements)
     write_folder(paths.VARIANTS, summaries)
     write_file(paths.CURVES, table)
+    write_file(paths.CLAIMS, judged)
+    write_file(paths.CLAIM_PARTS, parts)
+    write_folder(paths.FIGURES, pictures)
     write_file(paths.REPORT, html)
     return results

@@ -10,6 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from netstab import paths
 from netstab.errors import NetstabError
+from netstab.evidence.measured import (
+    Sharpness,
+    UnusableFileError,
+    one_line,
+    read_ceiling,
+    read_sharpness,
+    read_stability,
+)
 from netstab.params import PARTS, Params
 from netstab.study.experiments import REFERENCES, Run, Variant, runs, schedule, variants
 from netstab.study.plan import identity, state_key
@@ -82,6 +90,10 @@ class Collection:
         schedules: of each of their variants.
         histories: a table of `MEASURES` for each usable run, a row an epoch.
         provenance: for each run that has a readable one.
+        stability: for each usable run whose `stability.csv` is sound (see `read_stability`).
+        sharpness: for each usable run whose `sharpness.json` is sound.
+        ceiling: two seeds compared (see `read_ceiling`); empty where there is nothing.
+        ceiling_problem: why the ceiling cannot be used; empty if it can, or is not asked for.
         faults: what is missing or cannot be used.
     """
 
@@ -89,6 +101,10 @@ class Collection:
     schedules: dict[Variant, Schedule]
     histories: dict[Run, pd.DataFrame]
     provenance: dict[Run, Provenance]
+    stability: dict[Run, pd.DataFrame]
+    sharpness: dict[Run, Sharpness]
+    ceiling: pd.DataFrame
+    ceiling_problem: str
     faults: tuple[Fault, ...]
 
     def of(self, variant: Variant) -> dict[int, pd.DataFrame]:
@@ -96,8 +112,8 @@ class Collection:
         return {run.seed: h for run, h in self.histories.items() if run.variant == variant}
 
     def disagreements(self) -> list[str]:
-        """What differs between runs that should be alike: numerics, data."""
-        found = []
+        """What differs between runs that should be alike (numerics, data), or lacks beside them."""
+        found = [f"{self.ceiling_problem}. Run: dvc repro ceiling"] if self.ceiling_problem else []
         for what in ("numerics version", "data"):
             groups: dict[str, list[str]] = {}
             for run, told in self.provenance.items():
@@ -116,6 +132,8 @@ def stage_name(run: Run) -> str:
         return f"reference@{run.name}"
     if run.variant.experiment == "own":
         return f"own@{run.variant.block}-{run.seed}"
+    if run.variant.experiment == "expE":
+        return f"rival@{run.variant.block}-{run.seed}"
     return f"train@{run.name}"
 
 
@@ -129,7 +147,10 @@ def collect(params: Params) -> Collection:
     schedules = {variant: schedule(params, variant) for variant in variants(params)}
     histories: dict[Run, pd.DataFrame] = {}
     provenance: dict[Run, Provenance] = {}
+    stability: dict[Run, pd.DataFrame] = {}
+    sharpness: dict[Run, Sharpness] = {}
     faults: list[Fault] = []
+    blocks = tuple(params.blocks)
     for run in expected:
         folder = paths.run_dir(run.name)
         try:
@@ -138,42 +159,59 @@ def collect(params: Params) -> Collection:
             told = _read_provenance(folder / "provenance.json")
             _check_key(folder / "provenance.json", told, params, run.seed, expected_schedule)
             histories[run], provenance[run] = history, told
-        except _UnusableFileError as problem:
+            epochs = expected_schedule.epochs
+            stability[run] = read_stability(folder / "stability.csv", blocks, epochs)
+            sharpness[run] = read_sharpness(folder / "sharpness.json", blocks, epochs)
+        except UnusableFileError as problem:
             faults.append(Fault(run, str(problem)))
     if not histories:
         raise NetstabError(
             f"{paths.RUNS}: holds none of the {len(expected)} runs that params.yaml asks for "
             f"({faults[0].problem}). Train them first: dvc repro"
         )
-    return Collection(expected, schedules, histories, provenance, tuple(faults))
+    ceiling, ceiling_problem = _ceiling(params)
+    return Collection(
+        expected,
+        schedules,
+        histories,
+        provenance,
+        stability,
+        sharpness,
+        ceiling,
+        ceiling_problem,
+        tuple(faults),
+    )
 
 
-class _UnusableFileError(Exception):
-    """A file that is missing or damaged; the message says which and why."""
+def _ceiling(params: Params) -> tuple[pd.DataFrame, str]:
+    try:
+        return read_ceiling(paths.CEILING, params.ceiling.seeds), ""
+    except UnusableFileError as problem:
+        return read_ceiling(paths.CEILING, ()), str(problem)
 
 
 def _read_history(path: Path, expected: Schedule) -> pd.DataFrame:
     """`history.csv` as a table of `MEASURES`, a row an epoch, held against the schedule.
 
     Raises:
-        _UnusableFileError: missing, damaged, or of a run with another schedule.
+        UnusableFileError: missing, damaged, or of a run with another schedule.
     """
     settings = [f"{what}_{part}" for what in ("lr", "frozen") for part in PARTS]
     columns = ["epoch", *MEASURES, *settings]
     try:
         table = pd.read_csv(path)
     except FileNotFoundError:
-        raise _UnusableFileError(f"{path} is missing") from None
+        raise UnusableFileError(f"{path} is missing") from None
     except (OSError, ValueError) as error:
-        raise _UnusableFileError(f"{path} is damaged: {_one_line(error)}") from error
+        raise UnusableFileError(f"{path} is damaged: {one_line(error)}") from error
     absent = [column for column in columns if column not in table]
     if absent:
-        raise _UnusableFileError(f"{path} is damaged: no column {_few(absent)}")
+        raise UnusableFileError(f"{path} is damaged: no column {_few(absent)}")
     for column in columns:
         if table[column].dtype.kind not in "iuf" or not np.isfinite(table[column]).all():
-            raise _UnusableFileError(f"{path} is damaged: {column} holds what is no finite number")
+            raise UnusableFileError(f"{path} is damaged: {column} holds what is no finite number")
     if table["epoch"].tolist() != list(range(expected.epochs)):
-        raise _UnusableFileError(
+        raise UnusableFileError(
             f"{path} is damaged or stale: epochs are not 0 to {expected.epochs - 1}"
         )
     for part in PARTS:
@@ -183,7 +221,7 @@ def _read_history(path: Path, expected: Schedule) -> pd.DataFrame:
         other = ~np.isclose(table[f"lr_{part}"], rates, rtol=1e-6, atol=1e-12)
         other |= table[f"frozen_{part}"].to_numpy() != frozen
         if other.any():
-            raise _UnusableFileError(
+            raise UnusableFileError(
                 f"{path} is stale: from epoch {int(other.argmax())} on, {part} was not trained as "
                 "params.yaml says"
             )
@@ -194,28 +232,24 @@ def _read_provenance(path: Path) -> Provenance:
     try:
         return Provenance.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise _UnusableFileError(f"{path} is missing") from None
+        raise UnusableFileError(f"{path} is missing") from None
     except (OSError, ValidationError) as error:
-        raise _UnusableFileError(f"{path} is damaged: {_one_line(error)}") from error
+        raise UnusableFileError(f"{path} is damaged: {one_line(error)}") from error
 
 
 def _check_key(path: Path, told: Provenance, params: Params, seed: int, expected: Schedule) -> None:
     """Hold the key that a run was stored under against the parameters of today.
 
     Raises:
-        _UnusableFileError: the run was trained with other settings.
+        UnusableFileError: the run was trained with other settings.
     """
     data, numerics = told.data.content_sha256, told.numerics_version
     who = identity(params, seed, data=data, numerics=numerics)
     if told.key != state_key(who, expected, expected.epochs):
-        raise _UnusableFileError(
+        raise UnusableFileError(
             f"{path} is stale: the run was trained with other settings than params.yaml has now"
         )
 
 
 def _few(names: list[str]) -> str:
     return ", ".join(names) if len(names) <= 4 else f"{names[0]} and {len(names) - 1} more"
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

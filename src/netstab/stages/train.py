@@ -1,4 +1,4 @@
-"""DVC stages `reference`, `train` and `own`: one variant, one seed."""
+"""DVC stages `reference`, `train`, `rival` and `own`: one variant, one seed."""
 
 import sys
 from pathlib import Path
@@ -11,12 +11,13 @@ from netstab.data.manifest import read_manifest
 from netstab.errors import NetstabError
 from netstab.study.experiments import Run, find_variant
 from netstab.training import runfiles
-from netstab.training.ledger import Dataset, Ledger, numerics_version
+from netstab.training.dataset import Dataset
+from netstab.training.ledger import Ledger, versions
 from netstab.training.store import Store
 
 
 def main(
-    variant: Annotated[str, typer.Argument(help="Such as baseline, expB-64 or own-NAME.")],
+    variant: Annotated[str, typer.Argument(help="Such as baseline, expB-64 or expE-ema.")],
     seed: Annotated[int, typer.Argument(help="One of params.yaml's seeds.")],
 ) -> None:
     """Train a run to its end, from what the store has, and write its files under metrics/runs."""
@@ -25,9 +26,9 @@ def main(
         manifest = read_manifest()
         run = Run(find_variant(content, variant), seed)
         store = Store(paths.store_root())
-        ledger = Ledger(content, Dataset.prepared(manifest), store, numerics_version())
+        ledger = Ledger(content, Dataset.prepared(manifest), store, *versions())
         record = ledger.finished(run)
-        if record is None or record.interim:
+        if record is None or record.interim or any(ledger.unmeasured(run)):
             # Only now torch: a run that is complete is collected without it.
             from netstab.training.job import train
 
@@ -37,7 +38,7 @@ def main(
             "official": manifest.official,
             "content_sha256": manifest.content_sha256,
         }
-        runfiles.write(run, record, data, root=Path())
+        runfiles.write(ledger, run, record, data, root=Path())
     except NetstabError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None

@@ -1,0 +1,156 @@
+"""`netstab claims`: what the study says of each statement."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from netstab import paths
+from netstab.errors import NetstabError
+from netstab.evidence.checks import PERCENT
+from netstab.evidence.claims import CLAIMS, PART_COLUMNS
+from netstab.evidence.judgement import Verdict
+
+Figures = Mapping[str, Any]
+"""An entry of `claims.json`, or a row of `claims.csv`."""
+
+WIDE = 110
+"""Columns from which on effect and interval stand side by side."""
+
+_STYLES = {Verdict.SUPPORTED: "green", Verdict.CONTRADICTED: "red", Verdict.INCONCLUSIVE: ""}
+_HEADINGS = {True: ("effect", "interval"), False: ("effect, interval",)}
+_NONE = "\N{EN DASH}"
+
+
+def show(ids: Sequence[str], console: Console) -> None:
+    """Print a row a claim or, for the claims of these ids, a row for each of their parts.
+
+    Raises:
+        NetstabError: there is no report yet, it cannot be read, or an id is none.
+    """
+    root = paths.project_root()
+    known = {name.casefold(): name for name in CLAIMS}
+    unknown = [name for name in ids if name.casefold() not in known]
+    if unknown:
+        raise NetstabError(f"{unknown[0]}: is not a claim; known are {', '.join(CLAIMS)}")
+    entries = _read_claims(root / paths.CLAIMS)
+    if not ids:
+        _overview(entries, console)
+        return
+    parts = _read_parts(root / paths.CLAIM_PARTS)
+    for name in dict.fromkeys(known[name.casefold()] for name in ids):
+        rows = [row for row in parts if row["claim"] == name]
+        _details(name, entries[name], rows, console)
+
+
+def _read_claims(path: Path) -> dict[str, Figures]:
+    try:
+        content = json.loads(path.read_bytes())
+        entries: dict[str, Figures] = {
+            name: {**content[name], "n": int(content[name]["n"])} for name in CLAIMS
+        }
+        for entry in entries.values():
+            Verdict(entry["verdict"])
+    except FileNotFoundError:
+        raise NetstabError(f"{path}: is not there yet. Make it: dvc repro report") from None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        said = f"{path}: cannot be read ({error!r}). Make it anew: dvc repro -f report"
+        raise NetstabError(said) from error
+    return entries
+
+
+def _read_parts(path: Path) -> list[Figures]:
+    try:
+        table = pd.read_csv(path, keep_default_na=True).astype({"note": object})
+        rows = table[list(PART_COLUMNS)].to_dict("records")
+    except FileNotFoundError:
+        raise NetstabError(f"{path}: is not there yet. Make it: dvc repro report") from None
+    except (OSError, ValueError, KeyError) as error:
+        said = f"{path}: cannot be read ({error!r}). Make it anew: dvc repro -f report"
+        raise NetstabError(said) from error
+    return [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in rows]
+
+
+def _overview(entries: Mapping[str, Figures], console: Console) -> None:
+    wide = console.width >= WIDE
+    table = _table("id", "statement", *_HEADINGS[wide])
+    table.columns[0].no_wrap = True
+    table.add_column("n", justify="right")
+    table.add_column("verdict", no_wrap=True)
+    group = ""
+    for name, entry in entries.items():
+        if group and name[0] != group:
+            table.add_section()
+        group = name[0]
+        table.add_row(
+            name, CLAIMS[name].statement, *_effect(entry, wide), str(entry["n"]), _verdict(entry)
+        )
+    console.print(table)
+    console.print(
+        "Effect and interval are those of the part that decided; all parts: netstab claims ID",
+        style="dim",
+    )
+
+
+def _details(name: str, entry: Figures, rows: Sequence[Figures], console: Console) -> None:
+    wide = console.width >= WIDE
+    console.print(Text.assemble((name, "bold"), f"  {CLAIMS[name].statement}"))
+    console.print(Text("verdict: ").append_text(_verdict(entry)))
+    if entry["p_holm"] is not None:
+        console.print(f"p over all claims (Holm): {entry['p_holm']:.2g}")
+    if entry["note"]:
+        console.print(f"note: {entry['note']}", markup=False)
+    if rows:
+        table = _table("part", "wanted", *_HEADINGS[wide])
+        table.add_column("n", justify="right")
+        table.add_column("p", justify="right", no_wrap=True)
+        table.add_column("verdict", no_wrap=not wide)
+        for row in rows:
+            told = f"{row['part']} ({row['note']})" if row["note"] else row["part"]
+            p = _NONE if row["p"] is None else f"{row['p']:.2g}"
+            effect = _effect(row, wide)
+            table.add_row(told, row["wanted"], *effect, str(row["n"]), p, _verdict(row))
+        console.print(table)
+    console.print()
+
+
+def _table(*headings: str) -> Table:
+    table = Table(
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+        show_lines=False,
+    )
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _effect(figures: Figures, wide: bool) -> list[str]:
+    """Effect with its unit, and interval: two cells, or two lines of one."""
+    if figures["effect"] is None:
+        return [_NONE, _NONE] if wide else [_NONE]
+    sign = "" if figures["unit"] == PERCENT else "+"  # a level has none, a difference has
+    effect = f"{_number(figures['effect'], sign)} {figures['unit']}"
+    if figures["low"] is None:
+        return [effect, _NONE] if wide else [effect]
+    interval = f"{_number(figures['low'], sign)} to {_number(figures['high'], sign)}"
+    return [effect, interval] if wide else [f"{effect}\n{interval}"]
+
+
+def _number(value: float, sign: str) -> str:
+    """The more digits behind the point, the fewer before it."""
+    digits = 2 if abs(value) >= 10 else 3 if abs(value) >= 0.1 else 4
+    return f"{value:{sign}.{digits}f}"
+
+
+def _verdict(figures: Figures) -> Text:
+    verdict = Verdict(figures["verdict"])
+    return Text(verdict.value, style=_STYLES.get(verdict, "dim"))

@@ -1,0 +1,159 @@
+"""One check is an effect held against a claimed side; several make a claim."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from netstab.evidence.drift import Floats
+from netstab.evidence.effects import Lacking, Study
+from netstab.evidence.judgement import Part, Verdict
+from netstab.evidence.statistics import FEWEST_SEEDS, Rule, Sample, bonferroni
+from netstab.params import Params
+
+Effect = Callable[[Study], Floats]
+"""From the study to an effect in each seed, [seeds]."""
+
+POINTS, NATS, LOG_RATIO, PERCENT = "points", "nats", "log ratio", "%"
+
+NO_TEST = (
+    Verdict.NOT_COMPARABLE,
+    Verdict.NOT_MEASURED,
+    Verdict.TOO_FEW_EPOCHS,
+    Verdict.TOO_FEW_SEEDS,
+)
+"""Reasons for which a part, and with it its claim, goes untested; the first one counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """An effect, and where it is claimed to be.
+
+    Attributes:
+        name: what is compared.
+        unit: of the effect.
+        rule: the claimed side.
+        effect: how to compute it.
+        given: a precondition. It can keep a claim from being supported, never contradict it.
+    """
+
+    name: str
+    unit: str
+    rule: Rule
+    effect: Effect
+    given: bool = False
+
+
+def unit_of(measure: str) -> str:
+    """Unit of differences in a measure."""
+    return NATS if measure.endswith("loss") else POINTS
+
+
+def examine(check: Check, study: Study) -> Part:
+    """Compute the effect in each seed and test it."""
+    try:
+        with np.errstate(invalid="ignore"):  # two logarithms of zero have no difference
+            effects = check.effect(study).tolist()
+    except Lacking as lacking:
+        return _part(check, {}, lacking.verdict, str(lacking))
+    values = dict(zip(study.params.seeds, effects, strict=True))
+    if not np.isfinite(effects).all():
+        return _with_zeros(check, effects)
+    if len(effects) < FEWEST_SEEDS:
+        return _part(check, values, Verdict.TOO_FEW_SEEDS)
+    sample, confidence = Sample.of(effects), study.params.claims.confidence
+    low, high = check.rule.interval(sample, confidence)
+    verdict = check.rule.verdict(sample, confidence)
+    return _part(check, values, verdict, interval=(low, high), p=check.rule.p(sample))
+
+
+def _with_zeros(check: Check, effects: list[float]) -> Part:
+    """A log ratio of which something is exactly zero: on one side in every seed, or undecided."""
+    if len(effects) < FEWEST_SEEDS:
+        return _part(check, {}, Verdict.TOO_FEW_SEEDS, "exactly zero")
+    if len(set(effects)) > 1 or np.isnan(effects[0]):
+        return _part(check, {}, Verdict.INCONCLUSIVE, "exactly zero here and there", p=1.0)
+    whose = "exactly zero" if effects[0] < 0 else "what it is compared with is exactly zero"
+    note = f"{whose} in every seed"
+    if check.rule.holds(effects[0]):
+        return _part(check, {}, Verdict.SUPPORTED, note)
+    return _part(check, {}, Verdict.CONTRADICTED, note, p=1.0)
+
+
+def _part(
+    check: Check,
+    values: dict[int, float],
+    verdict: Verdict,
+    note: str = "",
+    *,
+    interval: tuple[float | None, float | None] = (None, None),
+    p: float | None = None,
+) -> Part:
+    effect = Sample.of(list(values.values())).mean if values else None
+    notes = [*(["precondition"] if check.given else []), *([note] if note else [])]
+    wanted, joined = check.rule.wanted, "; ".join(notes)
+    return Part(check.name, check.unit, wanted, values, effect, *interval, p, verdict, joined)
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What the parts of a claim come to.
+
+    Attributes:
+        verdict: of the claim.
+        deciding: index of the part that decided, or comes nearest to deciding otherwise.
+        p: the largest of the parts' p-values: all parts have to hold (intersection-union test).
+            None where a part went untested.
+    """
+
+    verdict: Verdict
+    deciding: int
+    p: float | None
+
+
+def conclude(checks: Sequence[Check], parts: Sequence[Part], params: Params) -> Conclusion:
+    """Supported if each part is; contradicted if any is at the Bonferroni level.
+
+    Supporting needs no adjustment for the number of parts, since all have to hold. Contradicting
+    does, since one is enough: each is held against `1 - (1 - confidence) / parts`.
+    """
+    for reason in NO_TEST:
+        untested = [i for i, part in enumerate(parts) if part.verdict is reason]
+        if untested:
+            doubtful = [i for i in untested if not _leans(checks[i], parts[i])]
+            return Conclusion(reason, (doubtful or untested)[0], None)
+    p_values = [part.p for part in parts if part.p is not None]
+    p = max(p_values) if p_values else None
+    against = [
+        i
+        for i, (check, part) in enumerate(zip(checks, parts, strict=True))
+        if not check.given and _contradicted(check, part, _adjusted(checks, params))
+    ]
+    weakest = max(against or range(len(parts)), key=lambda i: _weakness(parts[i]))
+    if against:
+        return Conclusion(Verdict.CONTRADICTED, weakest, p)
+    if all(part.verdict is Verdict.SUPPORTED for part in parts):
+        return Conclusion(Verdict.SUPPORTED, weakest, p)
+    return Conclusion(Verdict.INCONCLUSIVE, weakest, p)
+
+
+def _adjusted(checks: Sequence[Check], params: Params) -> float:
+    tests = sum(not check.given for check in checks)
+    return bonferroni(params.claims.confidence, tests)
+
+
+def _contradicted(check: Check, part: Part, confidence: float) -> bool:
+    if not part.values:  # exact zeros: there is no level to adjust
+        return part.verdict is Verdict.CONTRADICTED
+    if part.verdict is not Verdict.CONTRADICTED:  # then it is not at a stricter level either
+        return False
+    sample = Sample.of(list(part.values.values()))
+    return check.rule.verdict(sample, confidence) is Verdict.CONTRADICTED
+
+
+def _leans(check: Check, part: Part) -> bool:
+    return part.effect is not None and check.rule.holds(part.effect)
+
+
+def _weakness(part: Part) -> float:
+    return -1.0 if part.p is None else part.p

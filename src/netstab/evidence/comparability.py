@@ -1,0 +1,127 @@
+"""When runs differ by more than the intervention that a claim is about.
+
+Each experiment's section of `params.yaml` is self-contained, so that one can be changed without
+the other. A claim that compares two then has nothing to say. An obstacle is a function of the
+parameters: why the runs cannot be compared, or "".
+"""
+
+from collections.abc import Callable
+
+from netstab.params import Decay, Params
+from netstab.params.fields import Section
+
+Obstacle = Callable[[Params], str]
+
+ARTICLE_BLOCKS = {
+    "64": {"stem", "layer1"},
+    "128": {"layer2"},
+    "256": {"layer3"},
+    "512": {"layer4", "head"},
+}
+"""The article's filter blocks, which some claims name."""
+
+
+def any_of(*obstacles: Obstacle) -> Obstacle:
+    """The first obstacle that there is."""
+    return lambda params: next(filter(None, (obstacle(params) for obstacle in obstacles)), "")
+
+
+def no_obstacle(_params: Params) -> str:
+    """The runs differ by their intervention whatever the parameters are."""
+    return ""
+
+
+def article_blocks(params: Params) -> str:
+    """The claim speaks of blocks by name, which must be the article's."""
+    if {name: set(parts) for name, parts in params.blocks.items()} == ARTICLE_BLOCKS:
+        return ""
+    return "speaks of the article's blocks, and params.yaml has others"
+
+
+def decays(*names: str) -> Obstacle:
+    """Each experiment's rate must fall at least once."""
+
+    def obstacle(params: Params) -> str:
+        still = [name for name in names if not _falls(_decay(params, name))]
+        return f"the rate of {', '.join(still)} never falls" if still else ""
+
+    return obstacle
+
+
+def same_decay(name: str, other: str) -> Obstacle:
+    """Two experiments must decay at the same epochs, by the same factor, and at all."""
+
+    def obstacle(params: Params) -> str:
+        mine, theirs = _decay(params, name), _decay(params, other)
+        if _steps(params, mine) == _steps(params, theirs):
+            return ""
+        return f"{name} decays {_told(mine)}, {other} {_told(theirs)}"
+
+    return any_of(decays(name), obstacle)
+
+
+def decay_begins(name: str, other: str) -> Obstacle:
+    """The first must decay as the second does, but may leave out last decays."""
+
+    def obstacle(params: Params) -> str:
+        mine, theirs = _decay(params, name), _decay(params, other)
+        steps = _steps(params, mine)
+        if steps == _steps(params, theirs)[: len(steps)]:
+            return ""
+        return f"{name} decays {_told(mine)}, {other} {_told(theirs)}"
+
+    return any_of(decays(name), obstacle)
+
+
+def at_first_decay(name: str, key: str, other: str) -> Obstacle:
+    """An experiment's freeze (or start) must come when the other's rate first falls."""
+
+    def obstacle(params: Params) -> str:
+        first = _decay(params, other).decay_epochs[0]
+        mine: int = getattr(_section(params, name), key)
+        if params.train.at_scale(mine) == params.train.at_scale(first):
+            return ""
+        return f"{name}.{key} is {mine}, and {other} first decays at {first}"
+
+    return any_of(decays(other), obstacle)
+
+
+def freezes_last(name: str) -> Obstacle:
+    """An experiment's freeze must come after its last decay."""
+
+    def obstacle(params: Params) -> str:
+        section = _section(params, name)
+        last, freeze = _decay(params, name).decay_epochs[-1], getattr(section, "freeze_epoch", 0)
+        if params.train.at_scale(freeze) > params.train.at_scale(last):
+            return ""
+        return f"{name}.freeze_epoch is {freeze}, and its last decay is at {last}"
+
+    return any_of(decays(name), obstacle)
+
+
+def _section(params: Params, name: str) -> Section:
+    """The section of an experiment: `outpost`, `expA`, `expE.batch`."""
+    experiment, _, rival = name.partition(".")
+    section: Section = getattr(params, experiment)
+    return params.expE.rivals[rival] if rival else section
+
+
+def _decay(params: Params, name: str) -> Decay:
+    section = _section(params, name)
+    if not isinstance(section, Decay):
+        raise TypeError(f"{name} has no decay")
+    return section
+
+
+def _falls(decay: Decay) -> bool:
+    return bool(decay.decay_epochs) and decay.decay_factor < 1
+
+
+def _steps(params: Params, decay: Decay) -> list[tuple[int, float]]:
+    return [(params.train.at_scale(epoch), decay.decay_factor) for epoch in decay.decay_epochs]
+
+
+def _told(decay: Decay) -> str:
+    if not decay.decay_epochs:
+        return "never"
+    return f"at {', '.join(map(str, decay.decay_epochs))} (x {decay.decay_factor:g})"

@@ -1,0 +1,72 @@
+"""What a claim came to: the form in which claims, table, page and terminal speak of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """Whether the study bears a statement out."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    INCONCLUSIVE = "inconclusive"
+    TOO_FEW_SEEDS = "too few seeds"
+    TOO_FEW_EPOCHS = "too few epochs"
+    NOT_COMPARABLE = "not comparable"
+    MISSING_RUN = "missing run"
+    NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One test of a claim.
+
+    Attributes:
+        name: what is compared, e.g. `expB-64: final val_top1_pct, less baseline's`.
+        unit: of effect and interval: `points`, `nats`, `log ratio`, `%`, `share`, ...
+        wanted: the claimed side, for people: `> 0`, `< 0`, `within ± 0.3`, `>= 99.9`.
+        values: the effect in each seed, by seed.
+        effect: their mean; None without values.
+        low: lower end of the interval (claims.confidence; equivalence: 2 x confidence - 1, the
+            interval of two one-sided tests); None with fewer than three seeds.
+        high: upper end.
+        p: one-sided p-value against the claimed side; None with fewer than three seeds.
+        verdict: of this part alone.
+        note: what else a reader must know, e.g. `exactly zero in every seed`.
+    """
+
+    name: str
+    unit: str
+    wanted: str
+    values: dict[int, float]
+    effect: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    verdict: Verdict
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One claim.
+
+    Attributes:
+        id: `A1` ... `D1`, `S1` ... `S3`, `R-ema` ... `R-strict`.
+        statement: the claim in one sentence.
+        verdict: over all its parts.
+        n: seeds that it rests on.
+        parts: every test, in order; empty where there was nothing to test.
+        deciding: index of the part that decided (the weakest one); None without parts.
+        p_holm: Holm-adjusted p-value over all claims that have one.
+        note: why there is no verdict (which run is missing, what is not comparable), or "".
+    """
+
+    id: str
+    statement: str
+    verdict: Verdict
+    n: int
+    parts: tuple[Part, ...]
+    deciding: int | None
+    p_holm: float | None
+    note: str

@@ -1,0 +1,36 @@
+"""DVC stage `ceiling`: two seeds' references compared with each other."""
+
+import sys
+from typing import Any
+
+import typer
+
+from netstab import params, paths
+from netstab.data.manifest import read_manifest
+from netstab.errors import NetstabError
+from netstab.training import runfiles
+from netstab.training.dataset import Dataset
+from netstab.training.ledger import Ledger, versions
+from netstab.training.store import Store
+
+
+def main() -> None:
+    """Write metrics/ceiling.json; trains what it needs and the store lacks."""
+    try:
+        content = params.read(paths.PARAMS)
+        found: dict[str, Any] = {"seeds": [], "comparisons": []}
+        if content.ceiling.seeds:
+            from netstab.training.ceiling import compare_seeds
+
+            manifest = read_manifest()
+            store = Store(paths.store_root())
+            ledger = Ledger(content, Dataset.prepared(manifest), store, *versions())
+            found = compare_seeds(ledger, manifest)
+        runfiles.write_json(paths.CEILING, found)
+    except NetstabError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+if __name__ == "__main__":
+    typer.run(main)

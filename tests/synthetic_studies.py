@@ -1,0 +1,166 @@
+"""Collections built in memory from arrays: studies whose truth is known."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from netstab.evidence.measured import STABILITY, Curvature, Sharpness, read_ceiling
+from netstab.evidence.runs import MEASURES, Collection
+from netstab.params import Params
+from netstab.paths import CEILING
+from netstab.study.experiments import Run, runs, schedule, variants
+from netstab.study.measuring import NETWORK
+from tests.synthetic_measures import curvature
+
+LEVELS = {
+    "train_loss": 0.5,
+    "train_top1_pct": 95.0,
+    "val_loss": 0.6,
+    "val_top1_pct": 85.0,
+    "val_top5_pct": 99.0,
+}
+NOISE = {
+    "train_loss": 0.002,
+    "train_top1_pct": 0.03,
+    "val_loss": 0.003,
+    "val_top1_pct": 0.08,
+    "val_top5_pct": 0.02,
+}
+
+Histories = dict[Run, np.ndarray]
+"""[E, measures] of each run."""
+
+
+@dataclass
+class Study:
+    """What is true of runs; without any change, all are alike up to small noise."""
+
+    params: Params
+    seed: int = 0
+    shifts: list[tuple[str, str, float, int]] = field(default_factory=list)
+    noises: list[tuple[str, str, float]] = field(default_factory=list)
+    drifts: list[tuple[str, str, float]] = field(default_factory=list)
+    eigenvalues: list[tuple[str, str, float | None]] = field(default_factory=list)
+
+    def shift(self, who: str, measure: str, amount: float, start: int = 0) -> "Study":
+        """Add to a measure of a variant, or of an experiment on all blocks, from an epoch on."""
+        self.shifts.append((who, measure, amount, start))
+        return self
+
+    def noise(self, who: str, measure: str, factor: float) -> "Study":
+        """Multiply the noise of a measure."""
+        self.noises.append((who, measure, factor))
+        return self
+
+    def drift(self, who: str, column: str, factor: float) -> "Study":
+        """Multiply a column of the stability table."""
+        self.drifts.append((who, column, factor))
+        return self
+
+    def eigenvalue(self, who: str, block: str, factor: float | None) -> "Study":
+        """Multiply the eigenvalue of a block, `network`, or `own` block; None: not converged."""
+        self.eigenvalues.append((who, block, factor))
+        return self
+
+    def collection(self) -> Collection:
+        """The runs."""
+        random = np.random.default_rng(self.seed)
+        every = runs(self.params)
+        return collection(
+            self.params,
+            {run: self._history(run, random) for run in every},
+            {run: self._stability(run, random) for run in every},
+            {run: self._sharpness(run, random) for run in every},
+        )
+
+    def _history(self, run: Run, random: np.random.Generator) -> np.ndarray:
+        epochs = self.params.train.run_epochs
+        noise = random.standard_normal((epochs, len(MEASURES))) * list(NOISE.values())
+        table = np.tile(list(LEVELS.values()), (epochs, 1))
+        for who, measure, factor in self.noises:
+            if named(run, who):
+                noise[:, MEASURES.index(measure)] *= factor
+        for who, measure, amount, start in self.shifts:
+            if named(run, who):
+                table[self.params.train.at_scale(start) :, MEASURES.index(measure)] += amount
+        return table + noise
+
+    def _stability(self, run: Run, random: np.random.Generator) -> pd.DataFrame:
+        factors = dict.fromkeys(STABILITY, 1.0)
+        for who, column, factor in self.drifts:
+            if named(run, who):
+                factors[column] *= factor
+        return stability(self.params, lambda n: 0.3 * np.exp(0.02 * random.normal(size=n)), factors)
+
+    def _sharpness(self, run: Run, random: np.random.Generator) -> Sharpness:
+        found: dict[str, float | None] = {}
+        for block in (*self.params.blocks, NETWORK):
+            top: float | None = 10 * float(np.exp(0.02 * random.normal()))
+            for who, where, factor in self.eigenvalues:
+                wanted = run.variant.block if where == "own" else where
+                if named(run, who) and block == wanted:
+                    top = None if factor is None or top is None else top * factor
+            found[block] = top
+        return sharpness(self.params, found)
+
+
+def named(run: Run, who: str) -> bool:
+    """Whether a name means a run: `expA-64-0`, its variant `expA-64`, or its experiment `expA`."""
+    return who in (run.name, run.variant.name, run.variant.experiment)
+
+
+def stability(
+    params: Params, draw: Callable[[int], np.ndarray], factors: dict[str, float]
+) -> pd.DataFrame:
+    """A table of changes over an epoch, every ten epochs."""
+    epochs = range(0, params.train.run_epochs, max(1, params.train.at_scale(10)))
+    names = (*params.blocks, NETWORK)
+    rows = len(epochs) * len(names)
+    columns = {name: draw(rows) * factors.get(name, 1) for name in STABILITY}
+    return pd.DataFrame(
+        {
+            "epoch": np.repeat(epochs, len(names)),
+            "distance": ["epoch"] * rows,
+            "block": list(names) * len(epochs),
+            **columns,
+        }
+    )
+
+
+def sharpness(params: Params, eigenvalues: dict[str, float | None]) -> Sharpness:
+    """Eigenvalues by block at the end of a run."""
+    end = params.train.run_epochs
+    found = [
+        Curvature.model_construct(**curvature(end, block, eigenvalue))
+        for block, eigenvalue in eigenvalues.items()
+    ]
+    protocol = {"images": 256, "batch_norm": "eval", "dtype": "float32"}
+    return Sharpness.model_construct(protocol=protocol, measurements=tuple(found))
+
+
+def collection(
+    params: Params,
+    histories: Histories,
+    stabilities: dict[Run, pd.DataFrame],
+    sharpnesses: dict[Run, Sharpness],
+) -> Collection:
+    """What `collect` would have read."""
+    return Collection(
+        expected=tuple(runs(params)),
+        schedules={variant: schedule(params, variant) for variant in variants(params)},
+        histories=tables(histories),
+        provenance={},
+        stability=stabilities,
+        sharpness=sharpnesses,
+        ceiling=read_ceiling(CEILING, ()),
+        ceiling_problem="",
+        faults=(),
+    )
+
+
+def tables(histories: Histories) -> dict[Run, pd.DataFrame]:
+    """Histories as `collect` has them."""
+    columns = pd.Index(MEASURES)
+    return {run: pd.DataFrame(history, columns=columns) for run, history in histories.items()}

@@ -1,0 +1,616 @@
+"""Claims on studies whose truth is known: what is supported, contradicted, or not to be judged."""
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from netstab import paths
+from netstab.commands import claims as command
+from netstab.errors import NetstabError
+from netstab.evidence import report
+from netstab.evidence.claims import CLAIMS, PART_COLUMNS, claims_csv, claims_json, judge
+from netstab.evidence.judgement import Judgement, Verdict
+from netstab.evidence.runs import MEASURES, Collection, collect
+from netstab.params import Params
+from netstab.study.experiments import Run, Variant
+from tests import synthetic_runs as synthetic
+from tests.synthetic_studies import Study
+
+FIVE = synthetic.parameters(seeds=[0, 1, 2, 3, 4], own={})
+STEADIED = ("train_loss", "train_top1_pct", "val_loss", "val_top1_pct")
+LOW, HIGH = ("expC-64", "expC-128"), ("expC-256", "expC-512")
+
+
+def judged(study: Study) -> dict[str, Judgement]:
+    return {j.id: j for j in judge(study.params, study.collection())}
+
+
+# What makes each claim true (+1) or false (-1) beyond doubt, all else being equal and calm.
+Truth = Callable[[Study, int], Any]
+
+
+def a1(s: Study, sign: int) -> None:
+    s.shift("outpost", "train_loss", -0.2 * sign, 60).shift("outpost", "val_top1_pct", 3, 60)
+
+
+def a2(s: Study, sign: int) -> None:
+    s.shift("expA", "train_loss", -0.2, 60).shift("expA", "train_loss", -0.05 * sign, 120)
+    s.shift("expA", "val_top1_pct", 1, 60)
+
+
+def b2(s: Study, sign: int) -> None:
+    for measure in STEADIED:
+        s.noise("expB", measure, 0.2 if sign > 0 else 5)
+
+
+def c2(s: Study, sign: int) -> None:
+    s.noise("outpost", "val_top1_pct", 0.2)
+    s.noise("expC", "val_top1_pct", 0.25 if sign > 0 else 0.9)
+
+
+def c3(s: Study, sign: int) -> None:
+    for who in HIGH:
+        s.shift(who, "train_top1_pct", 4.97 if sign > 0 else 4.0)
+
+
+def c4(s: Study, sign: int) -> None:
+    for who in LOW:
+        s.shift(who, "val_top1_pct", sign, 90)
+
+
+def c5(s: Study, sign: int) -> None:
+    s.shift("outpost", "val_loss", 0.1 * sign, 80)
+    s.shift("outpost", "val_top1_pct", 1, 80).shift("outpost", "val_top5_pct", -0.3, 80)
+
+
+def c6(s: Study, sign: int) -> None:
+    s.shift("outpost", "val_loss", 0.1, 120)
+    for who in HIGH:
+        s.shift(who, "val_loss", 0.1 * sign, 120).shift(who, "val_top5_pct", -0.3, 120)
+
+
+def c7(s: Study, sign: int) -> None:
+    for who in LOW:
+        s.shift(who, "val_loss", -0.1 * sign, 90).shift(who, "val_top1_pct", 2, 90)
+
+
+def s1(s: Study, sign: int) -> None:
+    for column in ("forward_change", "backward_change"):
+        s.drift("outpost", column, 0.01 if sign > 0 else 2)
+    s.drift("outpost", "path", 0.1)
+
+
+def s2(s: Study, sign: int) -> None:
+    factor = 0.1 if sign > 0 else 3
+    s.drift("expB-512", "forward_change", factor).drift("expB-64", "backward_change", factor)
+
+
+def s3(s: Study, sign: int) -> None:
+    s.eigenvalue("outpost", "network", 3).eigenvalue("expA", "own", 3)
+    if sign < 0:
+        s.eigenvalue("expB", "own", 1.5)
+
+
+def rival(who: str) -> Truth:
+    def truth(s: Study, sign: int) -> None:
+        s.shift("outpost", "val_top1_pct", 4, 60).shift(who, "val_top1_pct", 2 + sign, 60)
+
+    return truth
+
+
+TRUTHS: dict[str, Truth] = {
+    "A1": a1,
+    "A2": a2,
+    "A3": lambda s, sign: s.noise("outpost", "val_top1_pct", 0.2 if sign > 0 else 5),
+    "B1": lambda s, sign: s.shift("expB", "val_top1_pct", sign, 60),
+    "B2": b2,
+    "B3": lambda s, sign: s.shift("expB", "val_top1_pct", sign, 60),
+    "C1": lambda s, sign: s.shift("outpost", "val_top1_pct", sign, 60),
+    "C2": c2,
+    "C3": c3,
+    "C4": c4,
+    "C5": c5,
+    "C6": c6,
+    "C7": c7,
+    "D1": lambda s, sign: s.shift("expD", "val_loss", 0 if sign > 0 else 0.1, 140),
+    "S1": s1,
+    "S2": s2,
+    "S3": s3,
+    "R-ema": rival("expE-ema"),
+    "R-bnrecal": rival("expE-bnrecal"),
+    "R-batch": rival("expE-batch"),
+    "R-head": rival("expE-head"),
+    "R-strict": rival("strict"),
+}
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_each_claim_is_supported_where_it_is_true(claim: str) -> None:
+    study = Study(FIVE)
+    TRUTHS[claim](study, +1)
+    found = judged(study)[claim]
+    assert found.verdict is Verdict.SUPPORTED, found
+    assert found.n == 5
+    assert all(part.verdict is Verdict.SUPPORTED for part in found.parts)
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_each_claim_is_contradicted_where_it_is_false(claim: str) -> None:
+    study = Study(FIVE)
+    TRUTHS[claim](study, -1)
+    found = judged(study)[claim]
+    assert found.verdict is Verdict.CONTRADICTED, found
+    assert found.deciding is not None
+    assert found.parts[found.deciding].verdict is Verdict.CONTRADICTED
+
+
+def test_an_effect_within_the_noise_is_inconclusive() -> None:
+    found = judged(Study(FIVE))
+    directions = set(CLAIMS) - {"C3", "D1", "S3"}
+    assert {found[claim].verdict for claim in directions} == {Verdict.INCONCLUSIVE}
+
+
+def test_effect_interval_and_part_are_those_of_the_numbers() -> None:
+    study = Study(FIVE)
+    collection = study.shift("outpost", "val_top1_pct", 3, 60).collection()
+    finals = {
+        name: [collection.histories[Run(Variant(name), s)][-10:].mean() for s in FIVE.seeds]
+        for name in ("outpost", "baseline")
+    }
+    differences = [
+        a["val_top1_pct"] - b["val_top1_pct"] for a, b in zip(*finals.values(), strict=True)
+    ]
+    loss, top1 = judge(FIVE, collection)[0].parts
+    assert top1.name == "outpost: final val_top1_pct, less baseline's"
+    assert list(top1.values.values()) == pytest.approx(differences)
+    assert top1.effect == pytest.approx(np.mean(differences))
+    reach = 2.7764451 * np.std(differences, ddof=1) / np.sqrt(5)
+    assert (top1.low, top1.high) == pytest.approx(
+        (np.mean(differences) - reach, np.mean(differences) + reach)
+    )
+    assert (top1.unit, top1.wanted) == ("points", "> 0")
+    assert (loss.unit, loss.wanted) == ("nats", "< 0")
+
+
+def test_all_parts_must_hold_and_one_is_enough_against() -> None:
+    study = Study(FIVE).shift("expB", "val_top1_pct", 1, 60)
+    assert judged(study)["B1"].verdict is Verdict.SUPPORTED
+    undecided = judged(Study(FIVE).shift("expB-64", "val_top1_pct", 1, 60))["B1"]
+    assert undecided.verdict is Verdict.INCONCLUSIVE
+    against = judged(study.shift("expB-256", "val_top1_pct", -2, 60))["B1"]
+    assert against.verdict is Verdict.CONTRADICTED
+    assert against.deciding is not None
+    assert against.parts[against.deciding].name.startswith("expB-256")
+
+
+def test_a_part_contradicts_its_claim_only_at_the_level_for_all_parts() -> None:
+    # Differences of -1.0, -1.4 and -0.6: t = -4.33, beyond 4.30 (one part), within 8.86 (four).
+    params = synthetic.parameters(seeds=[0, 1, 2], own={})
+    study = exact(params, {("expB-64", "val_top1_pct"): [-1.0, -1.4, -0.6]})
+    found = {j.id: j for j in judge(params, study)}["B1"]
+    assert found.parts[0].verdict is Verdict.CONTRADICTED
+    assert found.verdict is Verdict.INCONCLUSIVE
+
+
+def exact(params: Params, shifts: dict[tuple[str, str], list[float]]) -> Collection:
+    """Flat curves without noise, but for differences that are given for each seed."""
+    still = Study(params)
+    for measure in MEASURES:
+        for who in ("baseline", "outpost", "expA", "expB", "expC", "expD", "expE", "strict"):
+            still.noise(who, measure, 0)
+    for (who, measure), amounts in shifts.items():
+        for seed, amount in zip(params.seeds, amounts, strict=True):
+            still.shift(f"{who}-{seed}", measure, amount)
+    return still.collection()
+
+
+def test_seeds_that_agree_to_the_bit_give_a_point() -> None:
+    params = synthetic.parameters(seeds=[0, 1, 2], own={})
+    study = exact(params, {("outpost", "train_loss"): [-0.25] * 3})
+    a1, *_ = judge(params, study)
+    loss, top1 = a1.parts
+    assert (loss.effect, loss.low, loss.high, loss.p) == (-0.25, -0.25, -0.25, 0.0)
+    assert loss.verdict is Verdict.SUPPORTED
+    # No difference at all is not on the claimed side, and says nothing against it either.
+    assert (top1.effect, top1.low, top1.high, top1.p) == (0.0, 0.0, 0.0, 1.0)
+    assert top1.verdict is Verdict.INCONCLUSIVE
+
+
+def test_jumps_of_a_falling_curve_are_no_jumps() -> None:
+    falling = Study(FIVE)
+    for who in ("baseline", "outpost", "expA", "expC"):
+        for epoch in range(1, 200):
+            falling.shift(who, "train_loss", -0.002, epoch)
+    parts = [p for p in judged(falling)["A2"].parts if "jump" in p.name]
+    assert {part.verdict for part in parts} <= {Verdict.INCONCLUSIVE}
+    assert len(parts) == 8
+
+
+def test_one_jump_is_tested_at_each_decay_of_expA() -> None:
+    params = synthetic.parameters(seeds=[0], own={}, expA={"decay_epochs": [40, 90, 150]})
+    names = [p.name for p in judged(Study(params))["A2"].parts if p.name.startswith("expA-64: j")]
+    assert names == [f"expA-64: jump of train_loss at {e}, less baseline's" for e in (40, 90, 150)]
+
+
+def test_a_precondition_withholds_support_and_never_contradicts() -> None:
+    # The outpost is not the steadier one, and every C/k is far steadier than both.
+    study = Study(FIVE).noise("expC", "val_top1_pct", 0.1).noise("outpost", "val_top1_pct", 5)
+    found = judged(study)["C2"]
+    assert found.parts[0].note == "precondition"
+    assert found.parts[0].verdict is Verdict.CONTRADICTED
+    assert all(part.verdict is Verdict.SUPPORTED for part in found.parts[1:])
+    assert found.verdict is Verdict.INCONCLUSIVE
+    # Without a gain of the outpost's, nothing is recovered of it.
+    study = Study(FIVE).shift("outpost", "val_top1_pct", -1).shift("expE-ema", "val_top1_pct", 1)
+    assert judged(study)["R-ema"].verdict is Verdict.INCONCLUSIVE
+
+
+def test_jitter_window_begins_after_the_later_intervention_of_both_runs() -> None:
+    # Between 70 and 129 expA's decay at 120 still lies ahead: noise there must not count.
+    study = Study(FIVE)
+    collection = study.collection()
+    wild = {
+        run: table.assign(
+            val_top1_pct=table["val_top1_pct"].where(
+                ~table.index.isin(range(70, 129)) | (run.variant.experiment != "outpost"),
+                80 + 10 * np.sin(7 * table.index.to_numpy()),
+            )
+        )
+        for run, table in collection.histories.items()
+    }
+    before, after = (
+        {j.id: j for j in judge(FIVE, c)}["A3"].parts
+        for c in (collection, replace(collection, histories=wild))
+    )
+    assert [p.effect for p in before] == [p.effect for p in after]
+
+
+def test_two_seeds_tell_an_effect_and_no_verdict() -> None:
+    params = synthetic.parameters(seeds=[0, 1], own={})
+    found = judged(Study(params).shift("outpost", "train_loss", -0.2, 60))
+    assert {j.verdict for j in found.values()} == {Verdict.TOO_FEW_SEEDS}
+    part = found["A1"].parts[0]
+    assert part.effect == pytest.approx(-0.2, abs=0.01)
+    assert (part.low, part.high, part.p, found["A1"].p_holm) == (None, None, None, None)
+    assert found["A1"].deciding == 1  # the top-1, which does not lean to the claimed side
+
+
+def test_a_short_study_has_too_few_epochs_for_jitter_and_verdicts_on_the_rest() -> None:
+    params = synthetic.parameters(seeds=[0, 1, 2], own={}, train={"time_scale": 0.1})
+    found = judged(Study(params).shift("outpost", "val_top1_pct", 1, 60))
+    assert found["A3"].verdict is Verdict.TOO_FEW_EPOCHS
+    assert found["A3"].note == "7 epochs for a jitter from epoch 13 on; 10 are needed"
+    assert found["B2"].verdict is Verdict.INCONCLUSIVE  # 13 epochs from 7 on
+    assert found["C1"].verdict is Verdict.SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("claim", "change"),
+    [("C5", {"outpost": {"decay_epochs": [185]}}), ("C6", {"expC": {"freeze_epoch": 185}})],
+)
+def test_a_rise_needs_windows_that_do_not_overlap(claim: str, change: dict[str, Any]) -> None:
+    params = synthetic.parameters(seeds=[0, 1, 2], own={}, **change)
+    found = judged(Study(params))[claim]
+    assert found.verdict is Verdict.TOO_FEW_EPOCHS
+    assert "less than 20 epochs from epoch 185 to the end" in found.note
+
+
+def without(collection: Collection, *names: str) -> Collection:
+    kept = {run: h for run, h in collection.histories.items() if run.name not in names}
+    return replace(collection, histories=kept)
+
+
+def test_missing_runs_are_named_and_other_claims_are_judged() -> None:
+    params = synthetic.parameters(seeds=[0, 1, 2], own={})
+    collection = without(Study(params).collection(), "expB-64-1", "expB-512-2")
+    found = {j.id: j for j in judge(params, collection)}
+    missing = {name for name, j in found.items() if j.verdict is Verdict.MISSING_RUN}
+    assert missing == {"B1", "B2", "B3", "S2", "S3"}
+    assert found["B1"].note == "expB-64-1, expB-512-2"
+    assert (found["B1"].n, found["B1"].parts, found["B1"].deciding) == (0, (), None)
+    assert found["A1"].verdict is Verdict.INCONCLUSIVE
+
+
+def test_experiments_that_are_not_asked_for_are_named_as_missing() -> None:
+    rivals = {"ema": None, "batch": None}
+    params = synthetic.parameters(seeds=[0, 1, 2], own={}, experiments=["expB"], expE=rivals)
+    found = judged(Study(params))
+    assert found["R-ema"].verdict is Verdict.MISSING_RUN
+    assert found["R-ema"].note == "expE-ema (params.yaml does not ask for it)"
+    assert found["B3"].note.startswith("expA-64 (params.yaml does not ask for it), expA-128 (")
+    assert found["B1"].verdict is Verdict.INCONCLUSIVE
+
+
+INCOMPARABLE: list[tuple[dict[str, Any], set[str]]] = [
+    (
+        {"outpost": {"decay_epochs": [80, 120]}},
+        {"A3", "C1", "C2", "C6", "D1", *(c for c in CLAIMS if c.startswith("R-"))},
+    ),
+    ({"outpost": {"decay_factor": 0.2}}, {"A3", "C1", "C2", "C6", "D1", "R-batch"}),
+    ({"expA": {"decay_epochs": [60]}}, {"A3", "C7"}),
+    ({"expA": {"decay_epochs": [80, 120]}}, {"A3", "B3", "C7"}),
+    ({"expB": {"freeze_epoch": 80}}, {"B3"}),
+    ({"expC": {"decay_epochs": [60]}}, {"C7"}),
+    ({"expC": {"decay_epochs": [80]}}, {"C1", "C2", "C6", "C7"}),
+    ({"expD": {"freeze_epoch": 120}}, {"D1"}),
+    ({"expD": {"decay_factor": 0.5}}, {"D1"}),
+    ({"strict": {"freeze_epoch": 80}}, {"R-strict"}),
+    ({"expA": {"decay_factor": 1.0}}, {"A2", "A3", "B3", "C7", "S3"}),
+]
+
+
+@pytest.mark.parametrize(("change", "claims"), INCOMPARABLE)
+def test_runs_that_differ_by_more_than_the_intervention_are_not_compared(
+    change: dict[str, Any], claims: set[str]
+) -> None:
+    found = judged(Study(synthetic.parameters(seeds=[0, 1, 2], own={}, **change)))
+    refused = {name for name, j in found.items() if j.verdict is Verdict.NOT_COMPARABLE}
+    assert refused == claims
+    assert all(found[name].note for name in refused)
+
+
+def test_what_differs_is_said() -> None:
+    params = synthetic.parameters(seeds=[0], own={}, expA={"decay_epochs": [60]})
+    found = judged(Study(params))["A3"]
+    assert found.note == "expA decays at 60 (x 0.1), outpost at 60, 120 (x 0.1)"
+
+
+def test_epochs_that_coincide_at_scale_are_the_same() -> None:
+    change = {"expA": {"decay_epochs": [58, 120]}, "train": {"time_scale": 0.1}}
+    params = synthetic.parameters(seeds=[0, 1, 2], own={}, **change)
+    assert judged(Study(params))["A3"].verdict is not Verdict.NOT_COMPARABLE
+
+
+def test_claims_that_name_blocks_are_about_the_articles_blocks() -> None:
+    blocks = {"front": ["stem", "layer1", "layer2"], "back": ["layer3", "layer4", "head"]}
+    content = synthetic.parameters(seeds=[0, 1, 2], own={})
+    params = content.model_copy(update={"blocks": {k: tuple(v) for k, v in blocks.items()}})
+    found = judged(Study(params))
+    refused = {name for name, j in found.items() if j.verdict is Verdict.NOT_COMPARABLE}
+    assert refused == {"C3", "C4", "C6", "C7", "S2"}
+    assert "article's blocks" in found["C3"].note
+    assert [p.name.split(":")[0] for p in found["B1"].parts] == ["expB-front", "expB-back"]
+
+
+def test_exact_zeros_in_every_seed_are_reported_as_such() -> None:
+    still = (
+        Study(FIVE).drift("expB-512", "forward_change", 0).drift("expB-64", "backward_change", 0.1)
+    )
+    forward, backward = judged(still)["S2"].parts
+    assert forward.verdict is Verdict.SUPPORTED
+    assert forward.note == "exactly zero in every seed"
+    assert (forward.effect, forward.low, forward.high, forward.values) == (None, None, None, {})
+    assert backward.verdict is Verdict.SUPPORTED
+    assert judged(still)["S2"].verdict is Verdict.SUPPORTED
+    assert judged(still)["S2"].p_holm is not None
+    table = pd.read_csv(io.StringIO(claims_csv(judge(FIVE, still.collection()))))
+    assert set(table.loc[table["claim"] == "S2", "n"]) == {5}
+
+
+def test_exact_zeros_on_the_wrong_side_contradict() -> None:
+    still = Study(FIVE).drift("baseline", "forward_change", 0)
+    forward, _ = judged(still)["S2"].parts
+    assert forward.verdict is Verdict.CONTRADICTED
+    assert forward.note == "what it is compared with is exactly zero in every seed"
+
+
+def test_zeros_in_some_seeds_or_epochs_or_in_both_runs_decide_nothing() -> None:
+    some = Study(FIVE).drift("expB-512-3", "forward_change", 0)
+    both = Study(FIVE).drift("expB-512", "forward_change", 0).drift("baseline", "forward_change", 0)
+    for study in (some, both):
+        found = judged(study)["S2"]
+        assert found.parts[0].note == "exactly zero here and there"
+        assert found.verdict is Verdict.INCONCLUSIVE
+        assert found.p_holm == 1.0
+    collection = Study(FIVE).collection()
+    run = Run(Variant("expB", "512"), 0)
+    holed = collection.stability[run].copy()
+    holed.loc[holed["epoch"] == 100, "forward_change"] = 0.0
+    tables = {**collection.stability, run: holed}
+    found = {j.id: j for j in judge(FIVE, replace(collection, stability=tables))}["S2"]
+    assert found.parts[0].verdict is Verdict.INCONCLUSIVE
+
+
+def test_an_eigenvalue_that_did_not_converge_is_named_and_withholds_the_verdict() -> None:
+    study = Study(FIVE).eigenvalue("expA-64-2", "64", None)
+    found = judged(study)["S3"]
+    assert found.verdict is Verdict.NOT_MEASURED
+    assert found.note == "expA-64-2: eigenvalue of 64 did not converge"
+    assert found.p_holm is None
+    others = [part for part in found.parts if not part.name.startswith("expA-64")]
+    assert all(part.effect is not None for part in others)
+
+
+def test_missing_measurements_are_named() -> None:
+    collection = Study(FIVE).collection()
+    outpost = Run(Variant("outpost"), 1)
+    poor = replace(
+        collection,
+        stability={run: t for run, t in collection.stability.items() if run != outpost},
+        sharpness={run: s for run, s in collection.sharpness.items() if run != outpost},
+    )
+    found = {j.id: j for j in judge(FIVE, poor)}
+    assert found["S1"].verdict is Verdict.NOT_MEASURED
+    assert "outpost-1: forward drift from epoch 130 on" in found["S1"].note
+    assert found["S3"].note == "outpost-1: eigenvalue of network"
+    assert found["A1"].verdict is Verdict.INCONCLUSIVE
+
+
+def test_sharpness_by_different_protocols_is_not_compared() -> None:
+    collection = Study(FIVE).collection()
+    told = {
+        run: s.model_copy(update={"protocol": {**s.protocol, "images": 512}})
+        if run.variant.name == "outpost"
+        else s
+        for run, s in collection.sharpness.items()
+    }
+    found = {j.id: j for j in judge(FIVE, replace(collection, sharpness=told))}
+    assert found["S3"].verdict is Verdict.NOT_COMPARABLE
+    assert found["S3"].note == "sharpness was measured with different images"
+
+
+def test_drift_is_judged_per_weight_path_as_well() -> None:
+    # Everything moves ten times less, and so do the weights: stiller, but not by unit of path.
+    study = Study(FIVE).drift("outpost", "path", 0.1)
+    for column in ("forward_change", "backward_change"):
+        study.drift("outpost", column, 0.1)
+    found = judged(study)["S1"]
+    assert [p.verdict for p in found.parts[:2]] == [Verdict.SUPPORTED] * 2
+    assert [p.effect for p in found.parts] == pytest.approx([np.log(0.1)] * 2 + [0, 0], abs=0.1)
+    assert found.verdict is Verdict.INCONCLUSIVE
+
+
+def test_shares_of_the_gain_are_told_with_their_interval() -> None:
+    study = Study(FIVE).shift("outpost", "val_top1_pct", 4, 60)
+    study.shift("expE-ema", "val_top1_pct", 3, 60)
+    found = judge(FIVE, study.collection())
+    entry = json.loads(claims_json(FIVE, found))["R-ema"]
+    assert entry["share"] == pytest.approx(0.75, abs=0.03)
+    assert entry["share_low"] < entry["share"] < entry["share_high"]
+    told = {j.id: j for j in found}["R-ema"].note
+    assert told.startswith("share of the outpost's gain: expE-ema 0.7")
+
+
+def test_holm_counts_the_claims_that_were_tested() -> None:
+    found = judged(Study(FIVE).shift("outpost", "val_top1_pct", 3, 60))
+    tested = {name: j for name, j in found.items() if j.p_holm is not None}
+    assert set(tested) == set(CLAIMS)
+    least = min(tested.values(), key=lambda j: j.p_holm or 0)
+    highest = max(part.p or 0 for part in least.parts)
+    assert least.p_holm == pytest.approx(min(1, len(tested) * highest))
+
+
+def test_runs_on_different_data_are_not_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = synthetic.small(experiments=[])
+    synthetic.write(tmp_path, params)
+    told = json.loads((paths.run_dir("outpost-0") / "provenance.json").read_text())
+    key = synthetic.key(params, Run(Variant("outpost"), 0), {**told, "data": synthetic.DIGITS})
+    synthetic.retell(tmp_path, "outpost-0", data=synthetic.DIGITS, key=key)
+    found = {j.id: j for j in judge(params, collect(params))}
+    assert found["A1"].verdict is Verdict.NOT_COMPARABLE
+    assert found["A1"].note == "its runs were trained on different data"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(synthetic.ROOT / paths.PARAMS, tmp_path)
+    (tmp_path / "dvc.yaml").touch()
+    return tmp_path
+
+
+def write_claims(params: Params, collection: Collection) -> None:
+    found = judge(params, collection)
+    paths.METRICS.mkdir(exist_ok=True)
+    paths.CLAIMS.write_text(claims_json(params, found))
+    paths.CLAIM_PARTS.write_text(claims_csv(found))
+
+
+def shown(*ids: str, width: int = 80) -> str:
+    console = Console(width=width, file=io.StringIO(), highlight=False)
+    with console.capture() as captured:
+        command.show(ids, console)
+    return captured.get()
+
+
+def test_files_are_flat_complete_and_agree(project: Path) -> None:
+    study = without(Study(FIVE).collection(), "expD-64-0")
+    write_claims(FIVE, study)
+    entries = json.loads(paths.CLAIMS.read_text())
+    assert list(entries) == list(CLAIMS)
+    keys = {"verdict", "n", "effect", "low", "high", "unit", "p_holm", "part", "note"}
+    for name, entry in entries.items():
+        shares = {"share", "share_low", "share_high"} if name.startswith("R-") else set()
+        assert entry.keys() == keys | shares
+        assert all(
+            value is None or isinstance(value, str | int | float) for value in entry.values()
+        )
+    parts = pd.read_csv(paths.CLAIM_PARTS)
+    assert list(parts) == list(PART_COLUMNS)
+    assert set(parts["claim"]) == set(CLAIMS) - {"D1"}
+    deciding = parts[(parts["claim"] == "A1") & (parts["part"] == entries["A1"]["part"])]
+    assert deciding["effect"].tolist() == [entries["A1"]["effect"]]
+
+
+def test_the_report_writes_the_claims(project: Path) -> None:
+    params = synthetic.small()
+    synthetic.write(project, params)
+    report.make(params)
+    entries = json.loads(paths.CLAIMS.read_text())
+    assert entries["A1"]["verdict"] == "too few seeds"
+    assert entries["A2"]["verdict"] == "missing run"
+    assert paths.CLAIM_PARTS.read_text().startswith("claim,part,unit,wanted,n,effect,low,high,p,")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_has_a_row_a_claim_within_the_width(project: Path, width: int) -> None:
+    study = Study(FIVE).shift("outpost", "val_top1_pct", 3, 60).noise("outpost", "train_loss", 1)
+    write_claims(FIVE, without(study.collection(), "expD-64-0"))
+    lines = shown(width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    (c1,) = (line for line in lines if line.split()[:1] == ["C1"])
+    assert c1.split()[-2:] == ["5", "supported"]
+    assert "points" in c1
+    (d1,) = (line for line in lines if line.split()[:1] == ["D1"])
+    assert d1.split()[-3:] == ["0", "missing", "run"]
+    first_words = [line.split()[0] for line in lines if line.strip()]
+    assert [word for word in first_words if word in CLAIMS] == list(CLAIMS)
+
+
+def test_every_part_of_a_claim_is_shown_on_request(project: Path) -> None:
+    write_claims(FIVE, Study(FIVE).collection())
+    said = shown("s1", "C4", width=120)
+    assert CLAIMS["S1"].statement[:40] in said
+    assert said.count("expC-64: final val_top1_pct") == 2
+    assert "outpost: backward drift per weight path" in said
+    assert "p over all claims (Holm): " in said
+
+
+def test_why_there_is_no_verdict_is_shown(project: Path) -> None:
+    write_claims(FIVE, without(Study(FIVE).collection(), "expD-64-0"))
+    assert "note: expD-64-0" in shown("D1")
+
+
+def test_an_unknown_claim_is_refused_with_the_known_ones(project: Path) -> None:
+    with pytest.raises(NetstabError, match=r"^Z9: is not a claim; known are A1, A2, .*R-strict$"):
+        shown("Z9")
+
+
+@pytest.mark.parametrize("ids", [(), ("A1",)])
+def test_without_a_report_the_remedy_is_said(project: Path, ids: tuple[str, ...]) -> None:
+    with pytest.raises(NetstabError, match=r"claims\.json: is not there yet.*dvc repro report$"):
+        shown(*ids)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"A1": {"verdict": "perhaps", "n": 3}}'])
+def test_damaged_claims_are_named_with_the_remedy(project: Path, text: str) -> None:
+    paths.METRICS.mkdir()
+    paths.CLAIMS.write_text(text)
+    with pytest.raises(NetstabError, match=r"claims\.json: cannot be read.*dvc repro"):
+        shown()
+
+
+def test_the_command_line_has_the_table(project: Path) -> None:
+    from typer.testing import CliRunner
+
+    from netstab.cli import app
+
+    refused = CliRunner().invoke(app, ["claims"])
+    assert refused.exit_code == 1
+    write_claims(FIVE, Study(FIVE).collection())
+    done = CliRunner().invoke(app, ["claims", "A1"], env={**os.environ, "COLUMNS": "100"})
+    assert done.exit_code == 0
+    assert "outpost: final train_loss, less baseline's" in " ".join(done.stdout.split())

@@ -1,0 +1,282 @@
+"""Files of measurements: read as they are, and refused by name where they are damaged."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from netstab import paths
+from netstab.evidence.aggregate import aggregate
+from netstab.evidence.claims import judge
+from netstab.evidence.drift import log_drift, places, shifts
+from netstab.evidence.judgement import Verdict
+from netstab.evidence.measured import STABILITY, read_ceiling
+from netstab.evidence.runs import collect
+from netstab.params import Params
+from netstab.study.experiments import Run, Variant
+from tests import synthetic_measures
+from tests import synthetic_runs as synthetic
+
+PARAMS = synthetic.small(train={"time_scale": 0.3})
+RUN = Run(Variant("expB", "64"), 1)
+FOLDER = paths.run_dir(RUN.name)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    synthetic.write(tmp_path, PARAMS)
+    return tmp_path
+
+
+def test_measurements_are_read_as_written(root: Path) -> None:
+    found = collect(PARAMS)
+    assert not found.faults
+    table = found.stability[RUN]
+    written = synthetic_measures.stability(PARAMS, RUN)
+    assert list(table) == ["epoch", "distance", "block", *STABILITY]
+    pd.testing.assert_frame_equal(table, written.astype(dict.fromkeys(STABILITY, "float64")))
+    told = found.sharpness[RUN]
+    last = told.at(60)
+    assert last is not None
+    assert last.model_dump() in synthetic_measures.sharpness(PARAMS, RUN)["measurements"]
+    assert told.at(60, "64") != last
+    assert told.at(59) is None
+    assert [m.epoch for m in told.of()] == sorted({m.epoch for m in told.measurements})
+    assert told.protocol["batch_norm"] == "eval"
+
+
+def test_ceiling_is_a_table_of_both_references(root: Path) -> None:
+    table = collect(PARAMS).ceiling
+    assert set(table["variant"]) == {"baseline", "outpost"}
+    (network,) = table[(table["variant"] == "outpost") & (table["block"] == "network")].to_dict(
+        "records"
+    )
+    assert network["changed_pct"] == 30.1
+    assert np.isnan(network["backward_cka"])
+
+
+def test_views_have_measured_nothing_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = synthetic.parameters(seeds=[0], experiments=[], own={}, train={"time_scale": 0.3})
+    synthetic.write(tmp_path, params)
+    found = collect(params)
+    assert not found.faults
+    ema = Run(Variant("expE", "ema"), 0)
+    assert found.stability[ema].empty
+    assert found.sharpness[ema].measurements == ()
+    summaries = aggregate(params, found).summaries
+    assert summaries["expE-ema"]["final_forward_drift"] is None
+    assert summaries["expE-ema"].keys() == summaries["baseline"].keys()
+
+
+Harm = Callable[[], Any]
+
+
+def edit_stability(**columns: Any) -> Harm:
+    def harm() -> None:
+        table = pd.read_csv(FOLDER / "stability.csv", dtype={"block": str})
+        table.assign(**columns).to_csv(FOLDER / "stability.csv", index=False)
+
+    return harm
+
+
+def lose_a_row() -> None:
+    path = FOLDER / "stability.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+
+
+def say_a_row_twice() -> None:
+    path = FOLDER / "stability.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines, lines[-1]]))
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda: (FOLDER / "stability.csv").unlink(), "is missing"),
+        (lambda: (FOLDER / "stability.csv").write_text(""), "is damaged"),
+        (lambda: (FOLDER / "stability.csv").write_bytes(b"\xff\xfe\x00"), "is damaged"),
+        (lambda: (FOLDER / "stability.csv").write_text("epoch,block\n"), "no column distance"),
+        (edit_stability(epoch=60), "epochs are not within 0 to 59"),
+        (edit_stability(distance="mile"), "distance is none of step, epoch, floor"),
+        (edit_stability(block="1024"), "has not each of 64, 128, 256, 512, network once"),
+        (edit_stability(path=np.inf), "path holds what is no finite number"),
+        (edit_stability(forward_change="low"), "forward_change holds what is no finite number"),
+        (lose_a_row, "has not each of"),
+        (say_a_row_twice, "has not each of"),
+    ],
+)
+def test_damaged_stability_is_named_and_the_history_still_counts(
+    root: Path, harm: Harm, said: str
+) -> None:
+    harm()
+    found = collect(PARAMS)
+    (fault,) = map(str, found.faults)
+    assert fault.startswith(f"expB-64-1: {FOLDER}/stability.csv is ")
+    assert said in fault
+    assert fault.endswith("; run: dvc repro train@expB-64-1")
+    assert RUN in found.histories
+    assert RUN not in found.stability
+
+
+def edit_sharpness(**fields: Any) -> Harm:
+    def harm() -> None:
+        path = FOLDER / "sharpness.json"
+        content = json.loads(path.read_text())
+        content["measurements"][0] |= fields
+        path.write_text(json.dumps(content))
+
+    return harm
+
+
+def measure_twice() -> None:
+    path = FOLDER / "sharpness.json"
+    content = json.loads(path.read_text())
+    content["measurements"].append(content["measurements"][0])
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda: (FOLDER / "sharpness.json").unlink(), "is missing"),
+        (lambda: (FOLDER / "sharpness.json").write_text("{"), "is damaged"),
+        (lambda: (FOLDER / "sharpness.json").write_text('{"protocol": {}}'), "measurements"),
+        (edit_sharpness(trace=float("nan")), "trace"),
+        (edit_sharpness(trace="high"), "trace"),
+        (edit_sharpness(epoch=61), "is stale: epoch 61 is past the end"),
+        (edit_sharpness(block="1024"), "is stale: 1024 is no block"),
+        (measure_twice, "is there twice"),
+    ],
+)
+def test_damaged_sharpness_is_named_and_the_history_still_counts(
+    root: Path, harm: Harm, said: str
+) -> None:
+    harm()
+    found = collect(PARAMS)
+    (fault,) = map(str, found.faults)
+    assert fault.startswith(f"expB-64-1: {FOLDER}/sharpness.json is ")
+    assert said in fault
+    assert RUN in found.histories
+    assert RUN not in found.sharpness
+
+
+def test_claims_without_measurements_are_not_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = synthetic.small(seeds=[0, 1, 2], train={"time_scale": 0.3})
+    synthetic.write(tmp_path, params)
+    (FOLDER / "stability.csv").unlink()
+    found = {j.id: j for j in judge(params, collect(params))}
+    assert found["S2"].verdict is Verdict.NOT_MEASURED
+    assert "expB-64-1" in found["S2"].note
+    assert found["B1"].verdict not in (Verdict.NOT_MEASURED, Verdict.MISSING_RUN)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is damaged"),
+        ('{"seeds": [0, 1]}', "is damaged"),
+        ('{"seeds": [3, 4], "comparisons": []}', "is stale: it compares the seeds [3, 4]"),
+    ],
+)
+def test_a_ceiling_that_cannot_be_used_is_named_with_the_remedy(
+    root: Path, text: str, said: str
+) -> None:
+    paths.CEILING.write_text(text)
+    found = collect(PARAMS)
+    (line,) = found.disagreements()
+    assert line.startswith("metrics/ceiling.json ")
+    assert said in line
+    assert line.endswith("Run: dvc repro ceiling")
+    assert found.ceiling.empty
+    assert len(found.histories) == len(found.expected)
+
+
+def test_a_missing_ceiling_is_named_only_if_it_is_asked_for(root: Path) -> None:
+    paths.CEILING.unlink()
+    assert collect(PARAMS).disagreements() == [
+        "metrics/ceiling.json is missing. Run: dvc repro ceiling"
+    ]
+    alone = PARAMS.model_copy(update={"ceiling": PARAMS.ceiling.model_copy(update={"seeds": ()})})
+    assert collect(alone).disagreements() == []
+    assert read_ceiling(paths.CEILING, ()).empty
+
+
+def drifting(params: Params, **columns: Any) -> pd.DataFrame:
+    table = synthetic_measures.stability(params, Run(Variant("baseline"), 0))
+    return table.assign(**columns).astype(dict.fromkeys(STABILITY, "float64"))
+
+
+def test_drift_is_the_geometric_mean_over_places_and_the_epochs_of_the_window() -> None:
+    table = drifting(PARAMS, forward_change=9.0)
+    distant = table["distance"] == "epoch"
+    table.loc[distant & (table["epoch"] >= 30), "forward_change"] = 0.5
+    table.loc[distant & (table["epoch"] >= 30) & (table["block"] == "256"), "forward_change"] = 2.0
+    table.loc[distant & (table["block"] == "64"), "forward_change"] = 0.0  # the image itself
+    told = shifts(table, PARAMS)
+    where = places(PARAMS, "forward")
+    assert where == ("128", "256", "512", "network")
+    assert log_drift(told, "forward", where, 30) == pytest.approx((3 * np.log(0.5) + np.log(2)) / 4)
+    assert places(PARAMS, "backward") == ("64", "128", "256", "512")
+
+
+def test_drift_per_path_divides_by_the_networks_way_in_the_same_epoch() -> None:
+    table = drifting(PARAMS, backward_change=0.5, path=7.0)
+    network = (table["distance"] == "epoch") & (table["block"] == "network")
+    table.loc[network, "path"] = 0.25
+    told = shifts(table, PARAMS)
+    where = places(PARAMS, "backward")
+    assert log_drift(told, "backward", where, 0, per_path=True) == pytest.approx(np.log(2))
+
+
+def test_drift_that_was_not_measured_is_no_number() -> None:
+    with pytest.raises(LookupError, match="no forward change from epoch 58 on"):
+        log_drift(shifts(drifting(PARAMS), PARAMS), "forward", ("512",), 58)
+    told = shifts(drifting(PARAMS, forward_change=np.nan), PARAMS)
+    with pytest.raises(LookupError):
+        log_drift(told, "forward", ("512",), 0)
+
+
+def test_summaries_hold_drift_and_sharpness_of_the_end(root: Path) -> None:
+    for seed, top in ((0, 12.0), (1, 16.0)):
+        path = paths.run_dir(f"outpost-{seed}") / "sharpness.json"
+        content = json.loads(path.read_text())
+        for found in content["measurements"]:
+            if found["epoch"] == 60 and found["block"] == "network":
+                found |= synthetic_measures.curvature(60, "network", top)
+        path.write_text(json.dumps(content))
+        tables = pd.read_csv(paths.run_dir(f"outpost-{seed}") / "stability.csv")
+        tables.loc[tables["epoch"] >= 45, ["forward_change", "backward_change"]] = 0.1, 0.4
+        tables.to_csv(paths.run_dir(f"outpost-{seed}") / "stability.csv", index=False)
+    summary = aggregate(PARAMS, collect(PARAMS)).summaries["outpost"]
+    assert summary["final_sharpness"] == 14
+    assert summary["final_sharpness_sd"] == pytest.approx(np.sqrt(8), rel=1e-5)
+    assert summary["final_adaptive_sharpness"] == 42
+    assert summary["final_trace"] == 22 * 14
+    assert summary["final_forward_drift"] == pytest.approx(0.1)
+    assert summary["final_backward_drift"] == pytest.approx(0.4)
+    assert summary["final_backward_drift_sd"] == pytest.approx(0)
+
+
+def test_an_eigenvalue_that_did_not_converge_is_in_no_mean(root: Path) -> None:
+    for seed in (0, 1):
+        path = paths.run_dir(f"outpost-{seed}") / "sharpness.json"
+        content = json.loads(path.read_text())
+        for found in content["measurements"]:
+            found["eigenvalue"] = None if seed == 0 else 5.0
+        path.write_text(json.dumps(content))
+    summary = aggregate(PARAMS, collect(PARAMS)).summaries["outpost"]
+    assert summary["final_sharpness"] == 5
+    assert summary["final_sharpness_sd"] is None
+    assert summary["final_trace_sd"] is not None
