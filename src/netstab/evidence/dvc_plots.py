@@ -11,9 +11,9 @@ from typing import Any
 import altair as alt
 import typer
 
-from netstab.evidence.charts import vega_bundle
+from netstab.evidence import vega
 from netstab.evidence.files import write_file
-from netstab.evidence.palette import BLOCK_COLOURS, REFERENCE_STYLES
+from netstab.evidence.palette import MANY_COLOURS, REFERENCE_STYLES
 from netstab.study.experiments import REFERENCES
 
 TEMPLATES = Path(".dvc/plots")
@@ -60,7 +60,7 @@ def template(scale: alt.Scale) -> dict[str, Any]:
 
 
 def _lines(scale: alt.Scale) -> alt.Chart:
-    colours = [*(REFERENCE_STYLES[name][0] for name in REFERENCES), *BLOCK_COLOURS]
+    colours = [*(REFERENCE_STYLES[name][0] for name in REFERENCES), *MANY_COLOURS]
     lines: alt.Chart = (
         alt.Chart()
         .mark_line(strokeWidth=1.5, point=alt.OverlayMarkDef(opacity=0, size=60))
@@ -106,7 +106,7 @@ def offline_page() -> str:
     """A page for `dvc plots` that has Vega within, where DVC's own loads it from the network."""
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Plots</title>'
-        f"<script>{vega_bundle()}</script></head><body>{{plot_divs}}</body></html>\n"
+        f"<script>{vega.bundle()}</script></head><body>{{plot_divs}}</body></html>\n"
     )
 
 

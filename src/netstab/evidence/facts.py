@@ -8,7 +8,7 @@ from netstab.evidence.aggregate import Results, final_window
 from netstab.evidence.runs import Collection, Provenance, Stretch
 from netstab.evidence.texts import FIGURES, DataNote, counted, measure_title, shown
 from netstab.params import Params
-from netstab.study.experiments import REFERENCES, Run
+from netstab.study.experiments import REFERENCES, Run, view
 
 
 def facts(results: Results, data: DataNote) -> list[dict[str, str]]:
@@ -74,15 +74,16 @@ def results_table(results: Results) -> dict[str, Any]:
     }
 
 
-def sharing(collection: Collection) -> str:
-    """How many epochs the runs hold, and how many were trained for them."""
-    told = collection.provenance.values()
+def sharing(results: Results) -> str:
+    """How many epochs the runs hold, and how many were trained for them; views train nothing."""
+    params, provenance = results.params, results.collection.provenance
+    told = [p for run, p in provenance.items() if view(params, run.variant) is None]
     held = sum(p.epochs for p in told)
     trained = {(s.trained_for, e) for p in told for s in p.segments for e in range(s.start, s.end)}
     if not held:
         return "No provenance is known."
     return (
-        f"{counted(len(collection.provenance), 'run')} with {counted(held, 'epoch')} in all, of "
+        f"{counted(len(told), 'run')} with {counted(held, 'epoch')} in all, of "
         f"which {len(trained):,} were trained ({len(trained) / held:.0%}): runs of a seed share "
         "what comes before they part."
     )
@@ -122,6 +123,13 @@ def _run_row(run: Run, told: Provenance, users: Counter[tuple[str, int]]) -> dic
         "torch": ", ".join(dict.fromkeys(s.torch for s in told.segments)),
         "key": told.key[:12],
     }
+
+
+def protocol(collection: Collection) -> list[str]:
+    """How sharpness was measured, as its files say; a line for each protocol that was used."""
+    told = (s.protocol for s in collection.sharpness.values() if s.measurements)
+    lines = (", ".join(f"{k.replace('_', ' ')} {v}" for k, v in found.items()) for found in told)
+    return list(dict.fromkeys(lines))
 
 
 def last_finished(collection: Collection) -> str:

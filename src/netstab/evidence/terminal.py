@@ -80,6 +80,8 @@ def _group(name: str) -> str:
 
 
 def _order(name: str) -> tuple[int, list[tuple[int, str]]]:
-    rank = {**{r: i for i, r in enumerate(REFERENCES)}, "own": 99}.get(name.split("-")[0], 50)
+    rank = {**{r: i for i, r in enumerate(REFERENCES)}, "expE": 60, "own": 99}.get(
+        name.split("-")[0], 50
+    )
     pieces = re.findall(r"\d+|\D+", name)
     return rank, [(int(p), "") if p.isdigit() else (-1, p) for p in pieces]

@@ -1,18 +1,12 @@
 """What the page and the charts say in words, from parameters and provenance."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from netstab.data.manifest import read_manifest
 from netstab.errors import DataError
-from netstab.evidence.aggregate import Panel, Results, Summary
+from netstab.evidence.aggregate import Summary
 from netstab.evidence.runs import Collection
-from netstab.params import PARTS, Params
-from netstab.study.experiments import Variant
-from netstab.study.schedule import Frozen, Schedule, Setting
-
-Schedules = Mapping[Variant, Schedule]
+from netstab.params import Params
 
 MEASURE_TITLES = {
     "train_loss": "Training loss",
@@ -55,6 +49,7 @@ EXPERIMENT_TITLES = {
     "expB": "Experiment B: freeze all blocks but one",
     "expC": "Experiment C: decay in one block, then freeze the others",
     "expD": "Experiment D: decay everywhere, then freeze all blocks but one",
+    "expE": "Experiment E: rival explanations (ours)",
     "own": "Interventions of your own",
 }
 
@@ -64,6 +59,10 @@ EXPERIMENT_IDEAS = {
     "expC": "Block k decays while the others keep their rate; from the freeze on, "
     "block k alone is trained.",
     "expD": "The outpost's decay in every block; from the freeze on, block k alone is trained.",
+    "expE": "Can something else than a falling rate have the outpost's gain? ema and bnrecal look "
+    "at the baseline otherwise (averaged weights; recomputed batch-norm statistics), batch "
+    "enlarges the batch where the rate would fall, head trains the linear head alone, and strict "
+    "is experiment B with still batch-norm statistics.",
     "own": "What the section own of params.yaml asks for.",
 }
 
@@ -129,62 +128,3 @@ def size_differences(params: Params) -> list[str]:
         for what, article in ARTICLE.items()
         if mine[what] != article
     ]
-
-
-def events(plan: Schedule) -> dict[int, list[str]]:
-    """What happens in a schedule at which epoch: `decay`, `raise`, `freeze`, `unfreeze`."""
-    found: dict[int, list[str]] = {}
-    for before, after in pairwise(plan.phases):
-        words = (_event(before.setting(part), after.setting(part)) for part in PARTS)
-        found[after.start] = sorted({word for word in words if word})
-    return found
-
-
-def _event(before: Setting, after: Setting) -> str | None:
-    if before == after:
-        return None
-    if isinstance(after, Frozen):
-        return "freeze"
-    if isinstance(before, Frozen):
-        return "unfreeze"
-    return "decay" if after < before else "raise"
-
-
-def panel_events(schedules: Schedules, panel: Panel) -> dict[int, str]:
-    """Epoch -> what happens there in any of a panel's variants, in rising order of epochs."""
-    merged: dict[int, set[str]] = {}
-    for line in panel.lines:
-        for epoch, words in events(schedules[line.variant]).items():
-            merged.setdefault(epoch, set()).update(words)
-    return {epoch: ", ".join(sorted(words)) for epoch, words in sorted(merged.items())}
-
-
-def interventions(schedules: Schedules, panel: Panel) -> list[str]:
-    """A sentence for each group of a panel's variants to which the same happens."""
-    groups: dict[str, list[str]] = {}
-    for line in panel.lines:
-        times: dict[str, list[str]] = {}
-        for epoch, words in events(schedules[line.variant]).items():
-            times.setdefault(" and ".join(words), []).append(str(epoch))
-        told = ", ".join(f"{what} at {' and '.join(when)}" for what, when in times.items())
-        groups.setdefault(told or "nothing changes", []).append(line.label)
-    return [f"{', '.join(labels)}: {told}" for told, labels in groups.items()]
-
-
-def common_epochs(results: Results, drawn: Sequence[Variant]) -> dict[Variant, int]:
-    """Number of first epochs that each variant has in common with one drawn before it.
-
-    Zero where the two rest on different seeds: then their means differ.
-    """
-    schedules, collection = results.collection.schedules, results.collection
-    return {
-        variant: max(
-            (
-                schedules[variant].shared_epochs(schedules[other])
-                for other in drawn[:index]
-                if collection.of(other).keys() == collection.of(variant).keys()
-            ),
-            default=0,
-        )
-        for index, variant in enumerate(drawn)
-    }

@@ -1,83 +1,159 @@
 "use strict";
-// Fills the figures: `study` holds every curve once, each figure names the curves that it draws.
+// Fills the figures: `study` holds every number once, each figure names the tables that it draws.
 (async () => {
   const study = JSON.parse(document.getElementById("study").textContent);
 
-  const rows = ({ measure, lines }) =>
-    lines.flatMap(({ label, variant, common }) => {
-      const { mean, low, high } = study.curves[variant][measure];
-      return mean.map((value, epoch) => ({
-        curve: label, epoch, mean: value, low: low[epoch], high: high[epoch],
-        own: epoch >= common - 1,
+  // A table is columns of one length; without one for epochs, its rows are epochs from 0 on.
+  const rows = (sources) =>
+    sources.flatMap(({ table, as }) => {
+      const columns = Object.entries(study.tables[table]);
+      return columns[0][1].map((_, index) => ({
+        epoch: index,
+        ...Object.fromEntries(columns.map(([name, values]) => [name, values[index]])),
+        ...as,
       }));
     });
 
   // As many columns as fit, 7 pixels a letter and 46 for symbol and gaps, in even rows.
-  const legendColumns = (element, lines) => {
-    const entry = 46 + 7 * Math.max(...lines.map(({ label }) => label.length));
-    const fitting = Math.max(1, Math.floor((element.clientWidth - 50) / entry));
-    return Math.ceil(lines.length / Math.ceil(lines.length / fitting));
+  const legendColumns = (width, labels) => {
+    const entry = 46 + 7 * Math.max(1, ...labels.map((label) => label.length));
+    const fitting = Math.max(1, Math.floor((width - 50) / entry));
+    return Math.ceil(labels.length / Math.ceil(labels.length / fitting)) || 1;
   };
 
-  // A click in one legend highlights the same curves in every figure of the experiment.
-  const shareLegend = (views) => {
-    let busy = false;
-    for (const view of views) {
-      view.addDataListener("pick_store", async (_name, picked) => {
-        if (busy) return;
-        busy = true;
-        const others = views.filter((other) => other !== view);
-        await Promise.all(others.map((other) => other.data("pick_store", picked).runAsync()));
-        busy = false;
+  const NARROW = 520;
+  const columnsOfCells = (width, cells) => {
+    if (width >= NARROW) return Math.min(cells, 4);
+    return cells > 2 ? 2 : 1;
+  };
+
+  class Drawing {
+    constructor(figure) {
+      this.id = figure.id;
+      this.element = figure.querySelector("div");
+      this.chart = study.figures[this.id];
+      this.group = figure.closest(".group");
+      this.section = figure.closest("section");
+      this.values = {}; // of the parameters that buttons set
+      const datasets = Object.entries(this.chart.sources).map(([name, all]) => [name, rows(all)]);
+      Object.assign((this.chart.spec.datasets ??= {}), Object.fromEntries(datasets));
+    }
+
+    has(param) {
+      return (this.chart.spec.params ?? []).some(({ name }) => name === param);
+    }
+
+    get width() {
+      return this.element.clientWidth;
+    }
+
+    // What depends on the width, as parameters of the chart.
+    get fitting() {
+      const narrow = this.width < NARROW;
+      const found = { columns: legendColumns(this.width, this.chart.labels), narrow };
+      return Object.entries({ ...found, ...this.values }).filter(([name]) => this.has(name));
+    }
+
+    spec() {
+      const { spec, cells } = this.chart;
+      const values = Object.fromEntries(this.fitting);
+      const params = spec.params?.map((p) => (p.name in values ? { ...p, value: values[p.name] } : p));
+      if (!cells) return { ...spec, params };
+      const columns = columnsOfCells(this.width, cells);
+      const child = { ...spec.spec, width: Math.floor(this.width / columns) - 40 };
+      return { ...spec, params, columns, spec: child };
+    }
+
+    async draw() {
+      const { view } = await vegaEmbed(this.element, this.spec(), {
+        actions: { export: { svg: true, png: true }, source: false, compiled: false, editor: false },
+        config: study.config,
+        logLevel: 1, // errors: Vega warns whenever no point is hovered over
+        downloadFileName: `netstab-${this.id}`,
+        renderer: "svg",
+        scaleFactor: { png: 2 },
+      });
+      this.view?.finalize();
+      this.view = view;
+      this.drawnAt = this.width;
+      if (this.chart.cells) await this.fillWidth();
+      this.listen();
+    }
+
+    // Small multiples do not fit a width by themselves: give each its share of what is left.
+    async fillWidth() {
+      const columns = columnsOfCells(this.width, this.chart.cells);
+      const drawn = this.element.querySelector("svg.marks").getBoundingClientRect().width;
+      const spare = Math.floor((this.width - drawn) / columns);
+      await this.view.signal("child_width", this.view.signal("child_width") + spare).runAsync();
+      await this.view.resize().runAsync();
+    }
+
+    async fit() {
+      if (!this.view || this.width === this.drawnAt) return;
+      if (this.chart.cells) return this.draw();
+      this.drawnAt = this.width;
+      for (const [name, value] of this.fitting) this.view.signal(name, value);
+      await this.view.runAsync();
+      // The title finds its place only after the legend has found its rows.
+      await this.view.resize().runAsync();
+    }
+
+    async set(param, value) {
+      if (!this.has(param)) return;
+      this.values[param] = value;
+      if (!this.view) return;
+      if (this.chart.spec.params.some(({ name }) => name === "zoom")) {
+        this.view.data("zoom_store", []); // zoom and pan belong to the other view
+      }
+      await this.view.signal(param, value).runAsync();
+    }
+
+    // A click in one legend highlights the same lines in every figure of the group.
+    listen() {
+      if (!this.has("pick")) return;
+      this.view.addDataListener("pick_store", async (_name, picked) => {
+        if (!this.group || this.group.dataset.busy) return;
+        this.group.dataset.busy = "yes";
+        const others = drawings.filter((d) => d !== this && d.group === this.group && d.view);
+        await Promise.all(
+          others.filter((d) => d.has("pick")).map((d) => d.view.data("pick_store", picked).runAsync()),
+        );
+        delete this.group.dataset.busy;
       });
     }
-  };
+  }
 
-  const viewButtons = (experiment, views) => {
-    const buttons = experiment.querySelectorAll(".views button");
+  const drawings = [...document.querySelectorAll("figure")].map((figure) => new Drawing(figure));
+
+  for (const choice of document.querySelectorAll(".views")) {
+    const buttons = choice.querySelectorAll("button");
     for (const button of buttons) {
       button.addEventListener("click", async () => {
         for (const other of buttons) {
           other.setAttribute("aria-pressed", String(other === button));
         }
-        for (const view of views) {
-          // Forget zoom and pan, which belong to the other view.
-          view.data("zoom_store", []).signal("start", Number(button.dataset.start));
-          await view.runAsync();
+        const { param } = choice.dataset;
+        const value = param === "start" ? Number(button.dataset.value) : button.dataset.value;
+        for (const drawing of drawings) {
+          if (drawing.section === choice.closest("section")) await drawing.set(param, value);
         }
       });
     }
-  };
-
-  for (const experiment of document.querySelectorAll(".experiment")) {
-    const views = [];
-    for (const figure of experiment.querySelectorAll("figure")) {
-      const chart = study.figures[figure.id];
-      chart.spec.datasets = { ...chart.spec.datasets, curves: rows(chart) };
-      const element = figure.querySelector("div");
-      const columns = chart.spec.params.find(({ name }) => name === "columns");
-      columns.value = legendColumns(element, chart.lines);
-      const { view } = await vegaEmbed(element, chart.spec, {
-        actions: { export: { svg: true, png: true }, source: false, compiled: false, editor: false },
-        config: study.config,
-        logLevel: 1, // errors: Vega warns whenever no point is hovered over
-        downloadFileName: `netstab-${figure.id}`,
-        renderer: "svg",
-        scaleFactor: { png: 2 },
-      });
-      views.push(view);
-      let settled;
-      window.addEventListener("resize", () => {
-        clearTimeout(settled);
-        settled = setTimeout(async () => {
-          await view.signal("columns", legendColumns(element, chart.lines)).runAsync();
-          // The title finds its place only after the legend has found its rows.
-          await view.resize().runAsync();
-        }, 150);
-      });
-    }
-    shareLegend(views);
-    viewButtons(experiment, views);
   }
+
+  for (const drawing of drawings) {
+    await drawing.draw();
+    // Let the page answer between two figures.
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+
+  let settled;
+  window.addEventListener("resize", () => {
+    clearTimeout(settled);
+    settled = setTimeout(async () => {
+      for (const drawing of drawings) await drawing.fit();
+    }, 150);
+  });
   document.documentElement.dataset.drawn = "yes";
 })();

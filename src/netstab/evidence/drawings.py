@@ -1,0 +1,66 @@
+"""The page's figures as SVG files, for a README or a paper; and the figures of a page, together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from netstab.evidence import figures, figures_measures, figures_summary, tables, texts
+from netstab.evidence.aggregate import Panel, Results, panels
+from netstab.evidence.figures import Figure
+from netstab.evidence.tables import Table
+from netstab.evidence.vega import to_svg
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Every figure of a study, by id.
+
+    Attributes:
+        tables: the numbers that the figures are filled with.
+        summary: `question`, `tree`, `rivals`, `sharpness-end`; those that there are numbers for.
+        curves: of each panel: the article's figures.
+        stability: of each panel: signals and predictions.
+        sharpness: of each panel.
+        left_out: who is not in `question`, and why.
+    """
+
+    tables: Mapping[str, Table]
+    summary: dict[str, Figure] = field(default_factory=dict)
+    curves: dict[Panel, dict[str, Figure]] = field(default_factory=dict)
+    stability: dict[Panel, dict[str, Figure]] = field(default_factory=dict)
+    sharpness: dict[Panel, dict[str, Figure]] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+    def everything(self) -> dict[str, Figure]:
+        """Every figure by its id."""
+        by_panel = [*self.curves.values(), *self.stability.values(), *self.sharpness.values()]
+        return self.summary | {name: f for found in by_panel for name, f in found.items()}
+
+
+def draw(results: Results) -> Drawn:
+    """Every figure that there are numbers for."""
+    warning = texts.data_note(results.params, results.collection).warning
+    numbers = tables.of_results(results)
+    question, left_out = figures_summary.the_question(results, warning)
+    summary = {
+        "question": question,
+        "tree": figures_summary.shared_pasts(results),
+        "rivals": figures_summary.rivals(results, warning),
+        **figures_measures.at_the_end(results, numbers, warning),
+    }
+    shown = panels(results.params)
+    return Drawn(
+        tables=numbers,
+        summary={name: figure for name, figure in summary.items() if figure},
+        curves={p: figures.of_panel(results, p, warning) for p in shown},
+        stability={p: figures_measures.stability(results, p, numbers, warning) for p in shown},
+        sharpness={p: figures_measures.sharpness(results, p, numbers, warning) for p in shown},
+        left_out=left_out,
+    )
+
+
+def svgs(drawn: Drawn) -> dict[str, str]:
+    """Every figure as the text of an SVG file, by file name: `expB-val_loss.svg`."""
+    return {
+        f"{name}.svg": to_svg(figure.filled(drawn.tables))
+        for name, figure in drawn.everything().items()
+    }

@@ -1,0 +1,98 @@
+"""What came out, in plain words: the sentences at the top of the page."""
+
+from math import exp, log
+
+from netstab.evidence.aggregate import Results, final_window
+from netstab.evidence.claims_table import MINUS
+from netstab.evidence.judgement import Judgement, Verdict
+from netstab.evidence.statistics import FEWEST_SEEDS, Sample
+from netstab.evidence.texts import DataNote, counted
+from netstab.study.experiments import Variant
+
+BASELINE, OUTPOST = Variant("baseline"), Variant("outpost")
+DECIDED = (Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.INCONCLUSIVE)
+
+
+def sentences(results: Results) -> list[str]:
+    """One on the outpost against the baseline, where both have runs, and one on the verdicts."""
+    return [*_headline(results), _verdicts(results)]
+
+
+def sample(results: Results, data: DataNote) -> str:
+    """What all of it rests on: seeds, runs, data, hardware."""
+    collection = results.collection
+    devices = {s.device for p in collection.provenance.values() for s in p.segments}
+    hardware = f", on {', '.join(sorted(devices))}" if devices else ""
+    return (
+        f"{counted(len(results.params.seeds), 'seed')}, paired; "
+        f"{len(collection.histories)} of {counted(len(collection.expected), 'run')}; "
+        f"{data.name}{hardware}."
+    )
+
+
+def _headline(results: Results) -> list[str]:
+    runs = {variant: results.collection.of(variant) for variant in (OUTPOST, BASELINE)}
+    seeds = [seed for seed in runs[BASELINE] if seed in runs[OUTPOST]]
+    if not seeds:
+        return []
+    window = final_window(results.params)
+    mine, theirs = (
+        [float(runs[v][s]["val_top1_pct"].to_numpy()[-window:].mean()) for s in seeds]
+        for v in (OUTPOST, BASELINE)
+    )
+    gains = [a - b for a, b in zip(mine, theirs, strict=True)]
+    gain = sum(gains) / len(gains)
+    interval = ""
+    if len(gains) >= FEWEST_SEEDS:
+        confidence = results.params.claims.confidence
+        low, high = Sample.of(gains).interval(confidence)
+        interval = f" ({confidence:.0%} interval {low:+.2f} to {high:+.2f})".replace("-", MINUS)
+    side = "higher" if gain > 0 else "lower"
+    return [
+        f"With step decay everywhere (the outpost) validation top-1 ends at "
+        f"{sum(mine) / len(mine):.2f} %, with a constant rate (the baseline) at "
+        f"{sum(theirs) / len(theirs):.2f} %: {abs(gain):.2f} points {side}{interval}"
+        f"{_calmer(results)}."
+    ]
+
+
+def _calmer(results: Results) -> str:
+    """How the outpost's jitter compares with the baseline's."""
+    mine, theirs = (results.summaries[v.name]["jitter_val_top1_pct"] for v in (OUTPOST, BASELINE))
+    if not mine or not theirs:
+        return ""
+    factor = exp(abs(log(theirs / mine)))
+    change = "calmer" if mine < theirs else "more unsteady"
+    return (
+        f"; from epoch to epoch it jitters by {mine:.2f} points instead of {theirs:.2f}, "
+        f"{factor:.2g} times {change}"
+    )
+
+
+def _verdicts(results: Results) -> str:
+    judgements = results.judgements
+    seeds = len(results.params.seeds)
+    if seeds < FEWEST_SEEDS:
+        return (
+            f"With {counted(seeds, 'seed')} no verdict on any statement is possible: it takes at "
+            f"least {FEWEST_SEEDS}. The numbers below are point estimates."
+        )
+    if not judgements:
+        return "No statement has been judged yet."
+    told = [
+        f"{number} {'is' if number == 1 else 'are'} {verdict}"
+        for verdict in DECIDED
+        if (number := _count(judgements, verdict))
+    ]
+    rest = len(judgements) - sum(_count(judgements, verdict) for verdict in DECIDED)
+    if rest:
+        told.append(f"{rest} could not be tested")
+    return f"Of {counted(len(judgements), 'statement')}, {_listed(told)}."
+
+
+def _count(judgements: tuple[Judgement, ...], verdict: Verdict) -> int:
+    return sum(judgement.verdict is verdict for judgement in judgements)
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

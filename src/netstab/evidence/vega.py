@@ -1,0 +1,57 @@
+"""Vega itself: the script that a page carries, and SVG without a browser."""
+
+import json
+import re
+from functools import cache
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+from netstab.evidence.palette import CONFIG
+
+WIDTH = 640
+"""Of an SVG file's plot or small multiples, in pixels."""
+
+# Of about the same width wherever a file is looked at, which the system's own is not.
+FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"
+
+
+@cache
+def version() -> str:
+    """The version of Vega-Lite that Altair writes for, or the newest that there is."""
+    wanted = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    known: list[str] = vl_convert.get_vegalite_versions()
+    return wanted if wanted in known else known[-1]
+
+
+@cache
+def bundle() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script."""
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", version())
+    # A block of its own keeps the bundle's many short names out of the page's.
+    return "{" + script.replace("</script", r"<\/script") + "}"
+
+
+def to_svg(spec: dict[str, Any]) -> str:
+    """A filled spec as the text of an SVG file, white behind, without what reacts to a pointer."""
+    still = _without_hover({**spec, "config": {**CONFIG, "font": FONT}, "padding": 8})
+    if still.get("width") == "container":
+        still["width"] = WIDTH
+    drawn = vl_convert.vegalite_to_svg(json.dumps(still), vl_version=version())
+    # A tenth of a pixel is as much as anybody sees.
+    return re.sub(r' (?:d|transform)="[^"]*"', lambda found: _shorter(found[0]), drawn)
+
+
+def _shorter(attribute: str) -> str:
+    return re.sub(r"(\.\d)\d+", r"\1", attribute)
+
+
+def _without_hover(spec: dict[str, Any]) -> dict[str, Any]:
+    """Without the layers whose names say that they are there for a pointer alone."""
+    if "spec" in spec:
+        return {**spec, "spec": _without_hover(spec["spec"])}
+    kept = [layer for layer in spec["layer"] if not layer.get("name", "").startswith("hover")]
+    views = {layer.get("name") for layer in kept} | {None}
+    params = [p for p in spec.get("params", []) if set(p.get("views", [None])) & views]
+    return {**spec, "layer": kept, "params": params}
