@@ -23,7 +23,7 @@ from netstab.params import Sharpness as Settings
 
 CHUNK = 64
 """Images a graph, where batch norm sees each image by itself: what a CPU's cache likes."""
-KRYLOV = 8
+KRYLOV = 4
 """Size of ARPACK's subspace: the smaller, the sooner it looks whether it is done."""
 
 
@@ -150,13 +150,14 @@ def spectrum(hessian: Hessian, settings: Settings, seed: int, scope: str) -> Spe
         seed: of the random vectors.
         scope: so that each scope has vectors of its own.
     """
+    draw = generator(seed, "sharpness", scope)
     search = _Search(hessian, settings)
-    search.run(hessian.random_signs(generator(seed, "sharpness", "start", scope)))
+    search.run(hessian.random_signs(draw))
     products = hessian.products
-    signs = generator(seed, "sharpness", "trace", scope)
-    samples = np.empty(settings.trace_samples)
-    for index in range(settings.trace_samples):
-        vector = hessian.random_signs(signs)
+    # The search starts from signs: its first quotient is the trace's first sample.
+    samples = np.full(settings.trace_samples, search.first * hessian.dimension)
+    for index in range(1, settings.trace_samples):
+        vector = hessian.random_signs(draw)
         samples[index] = float(vector.double() @ (hessian @ vector).double())
     converged = search.residual is not None and search.residual <= settings.tolerance
     return Spectrum(
@@ -175,6 +176,7 @@ class _Search:
     def __init__(self, hessian: Hessian, settings: Settings) -> None:
         self._hessian = hessian
         self._settings = settings
+        self.first = np.nan
         self.value = -np.inf
         self.residual: float | None = None
 
@@ -205,6 +207,8 @@ class _Search:
         x, y = vector.ravel().astype(np.float64), product.astype(np.float64)
         size = float(x @ x)
         value = float(x @ y) / size if size > 0 else -np.inf
+        if self._hessian.products == 1:
+            self.first = value
         if value >= self.value or last:
             self.value = value
             apart = float(np.linalg.norm(y - value * x)) / size**0.5

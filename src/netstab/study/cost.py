@@ -44,8 +44,8 @@ def training_flop(phase: Phase, forward: dict[str, float]) -> float:
 
 LOOKS = 3
 """Passes of the probe batch for a measurement of stability: before, after a step, at the end."""
-PRODUCTS = 20
-"""Hessian-vector products that an eigenvalue takes, typically."""
+PRODUCTS = 8
+"""Hessian-vector products that an eigenvalue takes, typically; the first is the trace's too."""
 
 
 def stability_flop(images: int, forward: dict[str, float]) -> float:
@@ -56,11 +56,11 @@ def stability_flop(images: int, forward: dict[str, float]) -> float:
 def sharpness_flop(images: int, trace_samples: int, forward: dict[str, float]) -> float:
     """Operations of a measurement of sharpness, at most: a block alone takes less.
 
-    A gradient is three forward passes; a product goes back through it, for another four. Two
-    eigenvalues, plain and adaptive, and the samples of the trace.
+    A gradient is three forward passes; a product goes back through both directions, six more.
+    Eigenvalue and trace are taken twice, plain and adaptive.
     """
-    products = 2 * PRODUCTS + trace_samples
-    return images * (3 + 4 * products) * sum(forward.values())
+    products = 2 * (PRODUCTS + trace_samples - 1)
+    return images * (3 + 6 * products) * sum(forward.values())
 
 
 # Orders of magnitude for a first estimate, before anything was measured: operations a second of

@@ -121,7 +121,15 @@ def measurements() -> dict[str, Any]:
         named = {f"stability {epoch}": key for epoch, key in drifts.items()}
         named |= {f"sharpness {at} {scope}": key for (at, scope), key in curvatures.items()}
         entries = {name: ledger.notebook.read(key) for name, key in named.items()}
-    return {n: [list(row.values()) for row in e["rows"]] for n, e in entries.items() if e}
+    # How fast a search converges, and how far, hangs on rounding: on the machine.
+    return {
+        name: [
+            [v for k, v in row.items() if not k.endswith(("products", "residual"))]
+            for row in e["rows"]
+        ]
+        for name, e in entries.items()
+        if e
+    }
 
 
 def _ledger(params: Params, folder: str) -> Ledger:
