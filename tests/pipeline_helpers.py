@@ -46,6 +46,10 @@ STUDY: dict[str, Any] = {
             "trace_samples": 2,
         },
     },
+    "expE": {
+        **small.SHIPPED["expE"],
+        "batch": {**small.SHIPPED["expE"]["batch"], "largest_batch": 1024},
+    },
     "ceiling": {"seeds": []},
     "runtime": {"device": "cpu", "threads": 1, "save_interval_s": 1e6},
 }

@@ -1,5 +1,6 @@
 """On CUDA as on the CPU: `pytest -m gpu` on a machine with a GPU; the CPU rows run everywhere."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,18 @@ import pytest
 import torch
 
 from netstab.data.batches import Images, draw_epoch, to_device, training_batches
+from netstab.measure import sharpness
+from netstab.measure.probe import probe
+from netstab.measure.stability import compare, signals
 from netstab.params import Params
 from netstab.study.experiments import runs
+from netstab.study.measuring import boundaries
 from netstab.study.schedule import Frozen, Phase
 from netstab.training import device, state, trajectory
 from netstab.training.engine import Engine
+from netstab.training.ledger import Ledger
 from netstab.training.model import ResNet18
+from netstab.training.observer import Observer
 from tests import small
 from tests.reference import NaiveTrainer
 from tests.test_engine import PATTERNS, phase
@@ -137,3 +144,59 @@ def test_resumed_runs_come_to_the_same_bits(
         ours, theirs = shared.store.tensors_file(record), alone.store.tensors_file(expected)
         assert ours is not None and theirs is not None
         assert state.equal(state.read(ours), state.read(theirs)), run.name
+
+
+@pytest.mark.parametrize("where", DEVICES)
+def test_measuring_leaves_the_bits_of_a_run_alone(where: str, tmp_path: Path) -> None:
+    params = study(experiments=["expB"], measure={"stability": {"every_epochs": 20, "images": 12}})
+    run = small.run(params, "expB-128")
+    records = {}
+    for name in ("measured", "unmeasured"):
+        ledger = small.ledger(params, tmp_path / name)
+        shop = trajectory.Workshop(
+            lambda: (
+                engine(params, where),
+                images(where, 2),
+                images(where, 0),
+                device.hardware(torch.device(where), 1),
+            )
+        )
+        observer = partial(_observer, ledger, shop) if name == "measured" else None
+        record = trajectory.train(ledger, run, shop, small.silent, observer)
+        path = ledger.store.tensors_file(record)
+        assert path is not None
+        records[name] = record.history, state.read(path), len(ledger.notebook.listing())
+    measured, unmeasured = records.values()
+    assert measured[0] == unmeasured[0]
+    assert state.equal(measured[1], unmeasured[1])
+    assert measured[2] > 10 and unmeasured[2] == 0
+
+
+def _observer(ledger: Ledger, shop: trajectory.Workshop) -> Observer:
+    _, training, _, hardware = shop.built
+    return Observer(ledger, shop.twin, training, hardware)
+
+
+@pytest.mark.parametrize("where", [COMPILED])
+def test_measures_come_to_the_cpus_numbers(where: str) -> None:
+    params = study(model={"width": 4})
+    settings = params.measure.sharpness.model_copy(update={"tolerance": 1e-6})
+    found = {}
+    for place in ("cpu", where):
+        model = engine(params, place, double=True).model
+        x, y = probe(images(place, 0, torch.float64), 24, "stability")
+        names = [name for name, _ in model.named_parameters()]
+        (curve,) = sharpness.measure(
+            model, sharpness.Subset(x, y), {"network": names}, settings, seed=0
+        )
+        before = signals(model, boundaries(params), x, y)
+        with torch.no_grad():
+            model.layer2[0].conv1.weight.mul_(1.1)
+        rows = compare(before, signals(model, boundaries(params), x, y), "step", None)
+        found[place] = curve, rows
+    (on_cpu, drift), (curve, rows) = found.values()
+    assert curve.eigenvalue == pytest.approx(on_cpu.eigenvalue, rel=1e-6)
+    assert curve.trace == pytest.approx(on_cpu.trace, rel=1e-6)
+    assert curve.adaptive_eigenvalue == pytest.approx(on_cpu.adaptive_eigenvalue, rel=1e-6)
+    for row, expected in zip(rows, drift, strict=True):
+        assert row == pytest.approx(expected, rel=1e-6, abs=1e-9)

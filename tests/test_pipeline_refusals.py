@@ -9,6 +9,7 @@ import torch
 from netstab.errors import TrainingError
 from netstab.study.experiments import Run, Variant
 from netstab.study.plan import Work
+from netstab.training import device, job
 from netstab.training.dataset import OFFICIAL
 from netstab.training.device import choose
 from netstab.training.job import refuse_days
@@ -112,6 +113,31 @@ def test_days_on_a_cpu_are_accepted_where_the_cpu_is_asked_for(tmp_path: Path) -
     refuse_days(article(tmp_path, "cpu"), run, CPU, threads=2)
 
 
+@pytest.mark.parametrize(
+    ("flags", "has"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16", True),
+        ("flags\t\t: fpu avx2 avx512f amx_bf16 amx_tile", True),
+        ("Features\t: fp asimd bf16", True),
+        ("flags\t\t: fpu avx2 avx512f", False),
+    ],
+)
+def test_bf16_is_warned_of_where_the_processor_would_emulate_it(
+    flags: str,
+    has: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{flags}\n")
+    found = device.bf16_units(tmp_path / "cpuinfo")
+    assert found == has
+    assert device.bf16_units(tmp_path / "missing")
+    monkeypatch.setattr(device, "bf16_units", lambda: found)
+    job._warn_of_emulation()
+    assert ("set train.precision to fp32" in capsys.readouterr().err) == (not has)
+
+
 def test_a_study_of_days_is_refused_though_each_run_would_be_done_in_hours(tmp_path: Path) -> None:
     ledger, run = article(tmp_path, "auto"), Run(Variant("baseline"), 0)
     phases = ledger.schedule(run).phases
@@ -150,10 +176,10 @@ def test_a_cuda_device_that_is_not_there_is_refused(clone: Clone) -> None:
 def test_a_device_beyond_the_last_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    for device, there in (("cuda", True), ("cuda:1", True), ("cuda:2", False)):
-        runtime = small.params(runtime={"device": device}).runtime
+    for name, there in (("cuda", True), ("cuda:1", True), ("cuda:2", False)):
+        runtime = small.params(runtime={"device": name}).runtime
         if there:
-            assert choose(runtime) == torch.device(device)
+            assert choose(runtime) == torch.device(name)
         else:
             with pytest.raises(TrainingError, match="cuda:2 is not there"):
                 choose(runtime)

@@ -32,6 +32,15 @@ def choose(runtime: Runtime) -> torch.device:
     return device
 
 
+def bf16_units(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the CPU computes in bf16 itself; taken for granted where it cannot be looked up."""
+    try:
+        words = set(cpuinfo.read_text().split())
+    except OSError:
+        return True
+    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
 def configure(train: Train, runtime: Runtime) -> int:
     """Set what numbers depend on beside the code; returns the number of CPU threads.
 

@@ -1,5 +1,7 @@
 """One run as a job: refuse what would take days, load the data, train, report."""
 
+import sys
+
 import torch
 
 from netstab.data.batches import Images, splits
@@ -37,6 +39,8 @@ def train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
     threads = devices.configure(ledger.params.train, runtime)
     refuse_days(ledger, run, device, threads)
     _refuse_large_batches(ledger, run, manifest)
+    if device.type == "cpu" and ledger.params.train.precision == "bf16":
+        _warn_of_emulation()
 
     def build() -> tuple[Engine, Images, Images, devices.Hardware]:
         model = ResNet18(ledger.params.model.width, manifest.image_shape[2], len(manifest.classes))
@@ -88,6 +92,16 @@ def refuse_days(ledger: Ledger, run: Run, device: torch.device, threads: int) ->
         "a machine with a CUDA device, or the CPU on purpose: device: cpu under runtime in "
         "params.yaml (dvc exp run -S runtime.device=cpu)"
     )
+
+
+def _warn_of_emulation() -> None:
+    if not devices.bf16_units():
+        print(
+            "warning: this processor has no bf16 units, and emulates them many times slower than "
+            "it computes in fp32: set train.precision to fp32 "
+            "(dvc exp run -S train.precision=fp32)",
+            file=sys.stderr,
+        )
 
 
 def _refuse_large_batches(ledger: Ledger, run: Run, manifest: Manifest) -> None:
