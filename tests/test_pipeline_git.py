@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline_helpers import BLOCKS, MOVED, RUNS, Clone, lent_clone
+from tests.pipeline_helpers import BLOCKS, MOVED, RIVALS, RUNS, Clone, lent_clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline-git")]
 
@@ -30,7 +30,9 @@ def test_branches_are_compared_by_their_metrics_and_curves(clone: Clone) -> None
     table = clone.dvc("metrics", "diff", "main", "moved").said.splitlines()
     assert table[0].split() == ["Path", "Metric", "main", "moved", "Change"]
     rows = [line.split() for line in table[1:] if line.strip()]
-    assert {row[0] for row in rows} == {f"metrics/variants/expB-{b}.json" for b in BLOCKS}
+    assert {row[0] for row in rows} - {"metrics/claims.json"} == {
+        f"metrics/variants/expB-{b}.json" for b in BLOCKS
+    }
     losses = [row for row in rows if row[1] == "final_val_loss"]
     assert len(losses) == len(BLOCKS)
     for path, _, before, after, change in losses:
@@ -51,7 +53,7 @@ def test_the_curves_can_be_seen_at_once(clone: Clone) -> None:
     said = clone.dvc("plots", "show").said.strip()
     page = Path(said.removeprefix("file://")).read_text()
     curves = {row.split(",")[1] for row in clone.read("metrics/curves.csv").splitlines()[1:]}
-    assert {"baseline", "outpost", *BLOCKS, "warm_restart"} == curves
+    assert {"baseline", "outpost", *BLOCKS, *RIVALS, "warm_restart"} == curves
     assert all(f'"{curve}"' in page for curve in curves)
 
 
@@ -72,7 +74,8 @@ def test_a_fresh_clone_has_the_evidence_and_lacks_the_images_alone(fresh: Clone)
     assert status == {"data": [{"changed outs": {"data/prepared": "not in cache"}}]}
     shown = json.loads(fresh.dvc("metrics", "show", "--json").said)
     files = shown[""]["data"]
-    assert len(files) == len(RUNS) and "metrics/variants/expB-512.json" in files
+    assert len(files) == len(RUNS) + 1
+    assert {"metrics/variants/expB-512.json", "metrics/claims.json"} <= set(files)
     assert fresh.dvc("repro", "--allow-missing").stages == []
 
 
@@ -96,7 +99,12 @@ def study(clone: Clone, *words: str, code: int = 0, **env: str) -> str:
 SMALLER = [
     *("-S", "data.image_size=8", "-S", "model.width=2", "-S", "train.time_scale=0.05"),
     *("-S", "train.batch_size=512", "-S", "train.crop_padding=1"),
-    *("-S", "train.horizontal_flip=true"),
+    *("-S", "train.horizontal_flip=true", "-S", "expE.batch.largest_batch=1024"),
+    *("-S", "expE.ema.decay=0.999", "-S", "expE.ema.batch_norm_images=2048"),
+    *("-S", "expE.bnrecal.batch_norm_images=2048", "-S", "measure.stability.every_epochs=100"),
+    *("-S", "measure.stability.images=16", "-S", "measure.sharpness.images=8"),
+    *("-S", "measure.sharpness.settle_epochs=20", "-S", "measure.sharpness.tolerance=0.1"),
+    *("-S", "measure.sharpness.max_products=10"),
 ]
 """Overrides that make of the demo the study that the base's store has."""
 

@@ -7,7 +7,7 @@ from netstab.evidence import figures, figures_measures, figures_summary, tables,
 from netstab.evidence.aggregate import Panel, Results, panels
 from netstab.evidence.figures import Figure
 from netstab.evidence.tables import Table
-from netstab.evidence.vega import to_svg
+from netstab.evidence.vega import reused, to_svg
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,16 @@ def draw(results: Results) -> Drawn:
     )
 
 
-def svgs(drawn: Drawn) -> dict[str, str]:
-    """Every figure as the text of an SVG file, by file name: `expB-val_loss.svg`."""
-    return {
-        f"{name}.svg": to_svg(figure.filled(drawn.tables))
-        for name, figure in drawn.everything().items()
-    }
+def svgs(drawn: Drawn, before: Mapping[str, str]) -> dict[str, str]:
+    """Every figure as the text of an SVG file, by file name: `expB-val_loss.svg`.
+
+    Args:
+        drawn: the figures.
+        before: files of an earlier report; those that show the same are taken over, undrawn.
+    """
+    found = {}
+    for name, figure in drawn.everything().items():
+        spec = figure.filled(drawn.tables)
+        file = f"{name}.svg"
+        found[file] = reused(before.get(file, ""), spec) or to_svg(spec)
+    return found

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -12,6 +13,15 @@ def write_file(path: Path, text: str) -> None:
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(text, encoding="utf-8")
     os.replace(beside, path)
+
+
+def read_folder(folder: Path) -> dict[str, str]:
+    """The files of a folder that can be read as text, by name; none where it is not there."""
+    texts = {}
+    for path in sorted(folder.glob("*")):
+        with suppress(OSError, UnicodeDecodeError):
+            texts[path.name] = path.read_text(encoding="utf-8")
+    return texts
 
 
 def write_folder(folder: Path, texts: Mapping[str, str]) -> None:

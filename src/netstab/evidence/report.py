@@ -6,7 +6,7 @@ from netstab import paths
 from netstab.evidence import drawings, page
 from netstab.evidence.aggregate import Results, aggregate, curves
 from netstab.evidence.claims import claims_csv, claims_json
-from netstab.evidence.files import write_file, write_folder
+from netstab.evidence.files import read_folder, write_file, write_folder
 from netstab.evidence.runs import collect
 from netstab.params import Params
 
@@ -22,7 +22,8 @@ def make(params: Params) -> Results:
     results = aggregate(params, collect(params))
     table = curves(results).to_csv(index=False, float_format="%.6g", lineterminator="\n")
     drawn = drawings.draw(results)
-    html, pictures = page.render(results, drawn), drawings.svgs(drawn)
+    html = page.render(results, drawn)
+    pictures = drawings.svgs(drawn, read_folder(paths.FIGURES))
     summaries = {
         f"{name}.json": json.dumps(summary, indent=2) + "\n"
         for name, summary in results.summaries.items()

@@ -1,8 +1,10 @@
 """Vega itself: the script that a page carries, and SVG without a browser."""
 
+import hashlib
 import json
 import re
 from functools import cache
+from importlib.metadata import version as installed
 from typing import Any
 
 import altair as alt
@@ -40,7 +42,21 @@ def to_svg(spec: dict[str, Any]) -> str:
         still["width"] = WIDTH
     drawn = vl_convert.vegalite_to_svg(json.dumps(still), vl_version=version())
     # A tenth of a pixel is as much as anybody sees.
-    return re.sub(r' (?:d|transform)="[^"]*"', lambda found: _shorter(found[0]), drawn)
+    drawn = re.sub(r' (?:d|transform)="[^"]*"', lambda found: _shorter(found[0]), drawn)
+    return f"{drawn}\n{_seal(spec, drawn)}\n"
+
+
+def reused(text: str, spec: dict[str, Any]) -> str | None:
+    """An SVG file's text if `to_svg` would make just that of the spec; None where it has to."""
+    drawn, _, seal = text.rstrip("\n").rpartition("\n")
+    return text if seal == _seal(spec, drawn) else None
+
+
+def _seal(spec: dict[str, Any], drawn: str) -> str:
+    """What a drawing was made of and with, and that nobody has changed it, as a comment."""
+    source = json.dumps([spec, CONFIG, FONT, installed("vl-convert-python"), version()], sort_keys=True)
+    digests = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in (source, drawn)]
+    return f"<!-- {' '.join(digests)} -->"
 
 
 def _shorter(attribute: str) -> str:

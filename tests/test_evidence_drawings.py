@@ -1,0 +1,26 @@
+"""Figures as files: what shows the same is not drawn again, what was touched is."""
+
+from typing import Any
+
+from netstab.evidence.vega import reused, to_svg
+
+
+def spec(value: float = 1.0) -> dict[str, Any]:
+    values = [{"x": 0, "y": 0}, {"x": 1, "y": value}]
+    encoding = {"x": {"field": "x", "type": "quantitative"}, "y": {"field": "y"}}
+    return {"data": {"values": values}, "layer": [{"mark": "line", "encoding": encoding}]}
+
+
+def test_a_figure_that_shows_the_same_is_taken_over_as_it_is() -> None:
+    drawn = to_svg(spec())
+    assert "<svg" in drawn
+    assert reused(drawn, spec()) == drawn
+    assert to_svg(spec()) == drawn
+
+
+def test_a_figure_is_drawn_again_where_its_numbers_or_its_file_changed() -> None:
+    drawn = to_svg(spec())
+    assert reused(drawn, spec(2.0)) is None
+    assert reused(drawn.replace("<svg", "<SVG"), spec()) is None
+    assert reused(drawn[: len(drawn) // 2], spec()) is None
+    assert reused("", spec()) is None
