@@ -1,5 +1,6 @@
 """A headless Chromium, and the page in it."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,6 +79,56 @@ class Browser:
         figure = self.driver.find_element(By.ID, name)
         self.run("arguments[0].scrollIntoView({block: 'center'})", figure)
         return figure
+
+    def console(self) -> list[str]:
+        """What was said there since this was asked last."""
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def requests(self) -> list[str]:
+        """Addresses that documents of ours asked for since this was asked last."""
+        log = [json.loads(entry["message"]) for entry in self.driver.get_log("performance")]
+        return [
+            found["message"]["params"]["request"]["url"]
+            for found in log
+            if found["message"]["method"] == "Network.requestWillBeSent"
+            # A browser that is slow to start still loads its own start page.
+            and not found["message"]["params"].get("documentURL", "").startswith("chrome")
+        ]
+
+    def marks(self) -> dict[str, dict[str, int]]:
+        """Figure -> what is drawn in it: lines of four points or more, and marks by their kind."""
+        found: dict[str, dict[str, int]] = self.run(
+            """const count = (figure, kind) =>
+              [...figure.querySelectorAll(`svg.marks .mark-${kind}.role-mark > *`)]
+                .filter(mark => mark.getAttribute('opacity') !== '0').length;
+            return Object.fromEntries([...document.querySelectorAll('figure')].map(figure => [
+              figure.id, {
+                lines: [...figure.querySelectorAll('svg.marks .mark-line path')]
+                  .filter(path => path.getAttribute('d').split('L').length >= 4).length,
+                symbols: count(figure, 'symbol'),
+                rules: count(figure, 'rule'),
+              }]))"""
+        )
+        return found
+
+    def titles(self, section: str) -> set[str]:
+        """Titles of a section's figures."""
+        found: list[str] = self.run(
+            # Small multiples have titles of their own, below.
+            """const top = title => title.getBoundingClientRect().top;
+            return [...document.querySelectorAll(`#${arguments[0]} figure`)].map(figure =>
+              [...figure.querySelectorAll('.role-title-text text')]
+                .sort((one, other) => top(one) - top(other))[0].textContent)""",
+            section,
+        )
+        return set(found)
+
+    def press(self, section: str, button: str) -> None:
+        found = self.driver.find_element(
+            By.XPATH, f"//*[@id='{section}']//button[normalize-space()='{button}']"
+        )
+        self.run("arguments[0].scrollIntoView({block: 'center'})", found)
+        found.click()
 
     def opacities(self, figure: str) -> dict[str, float]:
         """Colour of each line -> its opacity."""

@@ -11,9 +11,9 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from netstab import paths
-from netstab.params import PARTS, Params, check
+from netstab.params import PARTS, Ema, Params, check
 from netstab.study.experiments import Run, Variant, runs, schedule, variants, view
-from netstab.study.plan import identity, state_key
+from netstab.study.plan import identity, seen_as, state_key
 from netstab.study.schedule import Frozen, Phase, Schedule
 from tests import synthetic_measures
 
@@ -135,7 +135,8 @@ def write(root: Path, params: Params, data: dict[str, Any] = CIFAR10) -> None:
         plan = schedules[run.variant]
         table = history(run, plan)
         if seen := view(params, run.variant):
-            _smooth(table, params.train.at_scale(seen.start_epoch))
+            window = 5 if isinstance(seen, Ema) else 3
+            _smooth(table, params.train.at_scale(seen.start_epoch), window)
         table.to_csv(folder / "history.csv", index=False)
         synthetic_measures.write(folder, params, run)
         told = provenance(run, pasts(schedules, run), plan.epochs, data=data)
@@ -145,10 +146,10 @@ def write(root: Path, params: Params, data: dict[str, Any] = CIFAR10) -> None:
     (root / paths.CEILING).write_text(between, encoding="utf-8")
 
 
-def _smooth(table: pd.DataFrame, start: int) -> None:
+def _smooth(table: pd.DataFrame, start: int, window: int) -> None:
     """What a view of a run does to its validation: calmer from an epoch on."""
     seen = [column for column in table if column.startswith("val_")]
-    table.loc[start:, seen] = table.loc[start:, seen].rolling(5, min_periods=1).mean()
+    table.loc[start:, seen] = table.loc[start:, seen].rolling(window, min_periods=1).mean()
 
 
 def key(params: Params, run: Run, told: dict[str, Any]) -> str:
@@ -156,6 +157,7 @@ def key(params: Params, run: Run, told: dict[str, Any]) -> str:
     content = told["data"]["content_sha256"]
     who = identity(params, run.seed, data=content, numerics=told["numerics_version"])
     plan = schedule(params, run.variant)
+    who |= seen_as(params, run.variant, plan.epochs)
     return state_key(who, plan, plan.epochs)
 
 
@@ -172,3 +174,13 @@ def retell(root: Path, run: str, **fields: Any) -> None:
     """Overwrite fields of a run's provenance."""
     path = root / paths.run_dir(run) / "provenance.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}), encoding="utf-8")
+
+
+def unmeasure(root: Path, run: str) -> None:
+    """Leave a run's files of measurements as they are where nothing was measured."""
+    folder = root / paths.run_dir(run)
+    table = folder / "stability.csv"
+    table.write_text(table.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    sharpness = folder / "sharpness.json"
+    told = json.loads(sharpness.read_text(encoding="utf-8"))
+    sharpness.write_text(json.dumps({**told, "measurements": []}), encoding="utf-8")

@@ -531,7 +531,7 @@ def test_files_are_flat_complete_and_agree(project: Path) -> None:
     write_claims(FIVE, study)
     entries = json.loads(paths.CLAIMS.read_text())
     assert list(entries) == list(CLAIMS)
-    keys = {"verdict", "n", "effect", "low", "high", "unit", "p_holm", "part", "note"}
+    keys = {"verdict", "n", "effect", "low", "high", "unit", "p_holm"}
     for name, entry in entries.items():
         shares = {"share", "share_low", "share_high"} if name.startswith("R-") else set()
         assert entry.keys() == keys | shares
@@ -540,9 +540,15 @@ def test_files_are_flat_complete_and_agree(project: Path) -> None:
         )
     parts = pd.read_csv(paths.CLAIM_PARTS)
     assert list(parts) == list(PART_COLUMNS)
-    assert set(parts["claim"]) == set(CLAIMS) - {"D1"}
-    deciding = parts[(parts["claim"] == "A1") & (parts["part"] == entries["A1"]["part"])]
-    assert deciding["effect"].tolist() == [entries["A1"]["effect"]]
+    assert set(parts["claim"]) == set(CLAIMS)
+    alone = parts[parts["claim"] == "D1"]
+    assert alone["part"].isna().tolist() == [True]
+    assert "expD-64-0" in alone["note"].item()
+    deciding = parts[parts["decides"]].set_index("claim")["effect"]
+    assert deciding.index.is_unique
+    for name, entry in entries.items():
+        if entry["effect"] is not None:
+            assert deciding[name] == entry["effect"]
 
 
 def test_the_report_writes_the_claims(project: Path) -> None:

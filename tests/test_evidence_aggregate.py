@@ -5,6 +5,7 @@ import json
 from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,9 @@ from netstab.evidence.runs import MEASURES, collect
 from netstab.params import Params
 from netstab.study.experiments import find_variant, schedule
 from tests import synthetic_runs as synthetic
+from tests.synthetic_report import PANELS, Reported, in_one_process
+
+TINY: dict[str, Any] = {"seeds": [0], "train": {"time_scale": 0.1}}
 
 
 @pytest.fixture
@@ -109,21 +113,66 @@ def test_variant_without_a_jitter_window_has_no_jitter_but_the_same_keys(root: P
     assert late.keys() == baseline.keys()
 
 
-def test_a_file_a_variant_all_flat_with_the_same_keys(root: Path) -> None:
-    params = synthetic.parameters(seeds=[0])
-    synthetic.write(root, params)
-    report.make(params)
-    written = {path.stem: json.loads(path.read_text()) for path in paths.VARIANTS.iterdir()}
-    assert len(written) == 19
-    assert {"baseline", "outpost", "expA-64", "expD-512", "own-warm_restart"} < written.keys()
+@pytest.mark.slow
+@in_one_process
+def test_a_file_a_variant_all_flat_with_the_same_keys(whole: Reported) -> None:
+    folder = whole.root / paths.VARIANTS
+    written = {path.stem: json.loads(path.read_text()) for path in folder.iterdir()}
+    assert len(written) == 27
+    assert {"baseline", "outpost", "expA-64", "strict-512", "expE-ema", "own-warm_restart"} < (
+        written.keys()
+    )
     keys = list(written["baseline"])
     assert keys[:3] == ["n_seeds", "epochs", "jitter_window_epochs"]
-    assert {f"{k}_{m}{s}" for k in ("final", "jitter") for m in MEASURES for s in ("", "_sd")} == {
-        *keys[3:]
-    }
-    for summary in written.values():
+    measured = (
+        *("final_forward_drift", "final_backward_drift"),
+        *("final_sharpness", "final_trace", "final_adaptive_sharpness"),
+    )
+    told = [f"{kind}_{measure}" for kind in ("final", "jitter") for measure in MEASURES]
+    assert {*keys[3:]} == {f"{key}{end}" for key in (*told, *measured) for end in ("", "_sd")}
+    for name, summary in written.items():
         assert list(summary) == keys
         assert all(value is None or isinstance(value, int | float) for value in summary.values())
+        # A view is the baseline seen otherwise: nothing of it is measured.
+        is_view = name in ("expE-ema", "expE-bnrecal")
+        assert all((summary[key] is None) == is_view for key in measured), name
+
+
+def test_drift_and_sharpness_at_the_end_are_means_over_seeds_of_what_was_measured(
+    root: Path,
+) -> None:
+    params = synthetic.small()
+    synthetic.write(root, params)
+    for seed, (change, top) in enumerate(((0.2, 10.0), (0.4, 30.0))):
+        folder = paths.run_dir(f"expB-64-{seed}")
+        table = pd.read_csv(folder / "stability.csv")
+        # Only the epochs of the jitter window count, the last 50.
+        table["forward_change"] = np.where(table["epoch"] >= 150, change, 7.0)
+        table.to_csv(folder / "stability.csv", index=False)
+        told = json.loads((folder / "sharpness.json").read_text())
+        for found in told["measurements"]:
+            found["eigenvalue"] = top if found["epoch"] == 200 else 99.0
+        (folder / "sharpness.json").write_text(json.dumps(told))
+    summary = aggregate(params, collect(params)).summaries["expB-64"]
+    assert summary["final_forward_drift"] == pytest.approx(0.3)
+    assert summary["final_forward_drift_sd"] == pytest.approx(0.2 / sqrt(2), rel=1e-5)
+    assert summary["final_sharpness"] == 20
+    assert summary["final_sharpness_sd"] == pytest.approx(sqrt(200), rel=1e-5)
+
+
+def test_an_eigenvalue_that_did_not_converge_is_no_figure(root: Path) -> None:
+    params = synthetic.small()
+    synthetic.write(root, params)
+    for seed in params.seeds:
+        path = paths.run_dir(f"expB-64-{seed}") / "sharpness.json"
+        told = json.loads(path.read_text())
+        for found in told["measurements"]:
+            found["eigenvalue"] = None
+        path.write_text(json.dumps(told))
+    summary = aggregate(params, collect(params)).summaries["expB-64"]
+    assert summary["final_sharpness"] is summary["final_sharpness_sd"] is None
+    assert summary["final_trace"] is not None
+    assert summary["final_adaptive_sharpness"] is not None
 
 
 def test_figures_are_rounded_to_six_digits(root: Path) -> None:
@@ -133,22 +182,23 @@ def test_figures_are_rounded_to_six_digits(root: Path) -> None:
     assert aggregate(params, collect(params)).summaries["baseline"]["final_val_loss"] == 0.333333
 
 
-def test_file_of_a_variant_no_longer_asked_for_is_removed(root: Path) -> None:
-    params = synthetic.small()
+def test_files_of_what_is_no_longer_asked_for_are_removed(root: Path) -> None:
+    params = synthetic.small(**TINY)
     synthetic.write(root, params)
     report.make(params)
     assert (paths.VARIANTS / "expB-64.json").exists()
-    report.make(synthetic.small(experiments=[]))
-    assert sorted(path.name for path in paths.VARIANTS.iterdir()) == [
-        "baseline.json",
-        "outpost.json",
+    assert (paths.FIGURES / "expB-val_loss.svg").exists()
+    report.make(synthetic.small(**TINY, experiments=[]))
+    assert names(paths.VARIANTS) == ["baseline.json", "outpost.json"]
+    assert not any(name.startswith("expB") for name in names(paths.FIGURES))
+    assert names(paths.METRICS) == [
+        *("ceiling.json", "claims.csv", "claims.json", "curves.csv"),
+        *("figures", "report.html", "runs", "variants"),
     ]
-    assert sorted(path.name for path in paths.METRICS.iterdir()) == [
-        "curves.csv",
-        "report.html",
-        "runs",
-        "variants",
-    ]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_folder_is_whole_after_a_crash_at_any_step(
@@ -193,6 +243,11 @@ def test_panels_draw_each_experiment_with_the_articles_references() -> None:
         "expB": ["baseline", *blocks],
         "expC": ["baseline", "outpost", *blocks],
         "expD": ["baseline", "outpost", *blocks],
+        "expE": [
+            *("baseline", "outpost"),
+            *(f"strict-{block}" for block in blocks),
+            *("ema", "bnrecal", "batch", "head"),
+        ],
         "own": ["baseline", "outpost", "warm_restart"],
     }
 
@@ -206,8 +261,7 @@ def test_own_intervention_with_a_references_name_keeps_curves_apart() -> None:
 def test_curves_are_means_over_seeds_in_long_form(root: Path) -> None:
     params = synthetic.small()
     synthetic.write(root, params)
-    report.make(params)
-    table = pd.read_csv(paths.CURVES)
+    table = curves(aggregate(params, collect(params)))
     assert list(table) == ["experiment", "curve", "epoch", *MEASURES]
     assert table["curve"].drop_duplicates().tolist() == ["baseline", "64", "128", "256", "512"]
     assert len(table) == 5 * 200
@@ -216,11 +270,22 @@ def test_curves_are_means_over_seeds_in_long_form(root: Path) -> None:
         for seed in (0, 1)
     ]
     drawn = table[(table["experiment"] == "expB") & (table["curve"] == "128")]["val_loss"]
-    np.testing.assert_allclose(drawn, (seeds[0] + seeds[1]) / 2, rtol=1e-5)
+    np.testing.assert_allclose(drawn, (seeds[0] + seeds[1]) / 2, rtol=1e-12)
+
+
+@pytest.mark.slow
+@in_one_process
+def test_curves_are_written_with_every_panel_and_six_digits(whole: Reported) -> None:
+    written = pd.read_csv(whole.root / paths.CURVES, dtype={"curve": str})
+    made = curves(whole.results)
+    assert written["experiment"].drop_duplicates().tolist() == list(PANELS)
+    assert len(written) == 200 * (5 + 5 + 6 + 6 + 10 + 3)
+    for measure in MEASURES:
+        np.testing.assert_allclose(written[measure], made[measure], rtol=1e-5)
 
 
 def test_curves_without_any_experiment_have_their_header(root: Path) -> None:
-    params = synthetic.small(experiments=[])
+    params = synthetic.small(experiments=[], **TINY)
     synthetic.write(root, params)
     assert curves(aggregate(params, collect(params))).empty
     report.make(params)

@@ -2,22 +2,27 @@
 
 import json
 import re
+from itertools import combinations
+from math import log
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from netstab import paths
-from netstab.evidence import drawings, events, figures, figures_summary, palette, question, tables
+from netstab.evidence import drawings, events, figures_summary, palette, question, tables
 from netstab.evidence.aggregate import Results, aggregate, panels
-from netstab.evidence.figures import Figure
 from netstab.evidence.lanes import lanes_of
 from netstab.evidence.runs import collect
+from netstab.evidence.vega import to_svg
 from netstab.params import Params
 from netstab.study.experiments import Variant, find_variant, schedule, variants
 from netstab.study.plan import tree
 from tests import synthetic_runs as synthetic
+from tests.synthetic_report import Reported, in_one_process
+from tests.synthetic_report import study as page_study
 
 
 @pytest.fixture
@@ -31,27 +36,26 @@ def study(root: Path, params: Params) -> Results:
     return aggregate(params, collect(params))
 
 
-def curves(root: Path, params: Params) -> dict[str, Figure]:
-    """The article's figures by their ids."""
-    results = study(root, params)
-    return {
-        name: figure
-        for panel in panels(params)
-        for name, figure in figures.of_panel(results, panel, None).items()
+@pytest.mark.slow
+@in_one_process
+def test_every_figure_has_a_text_alternative_with_its_numbers(whole: Reported) -> None:
+    found = {
+        name: figure["spec"]["description"]
+        for name, figure in page_study(whole.page)["figures"].items()
     }
-
-
-def test_every_figure_has_a_text_alternative_with_its_numbers(root: Path) -> None:
-    params = synthetic.parameters(seeds=[0], train={"time_scale": 0.1}, ceiling={"seeds": []})
-    found = drawings.draw(study(root, params)).everything()
-    assert {"question", "tree", "sharpness-end", "own-signals"} <= set(found)
-    for name, figure in found.items():
-        assert re.search(r"\d", figure.spec["description"]), name
-    about = found["expB-val_loss"].spec["description"]
-    assert "over 20 epochs. Experiment B" in about
-    assert re.search(r"Mean of the last 1 epoch: baseline [\d.]+, 64 [\d.]+", about)
-    assert "expC-64 leaves expA-64 at 9" in found["tree"].spec["description"]
-    assert "outpost sharpness x" in found["question"].spec["description"]
+    for name, about in found.items():
+        assert re.search(r"\d", about), name
+        assert not re.search(r"nan|None|inf\b", about), name
+    assert "over 200 epochs. Experiment B" in found["expB-val_loss"]
+    final = whole.results.summaries["expB-64"]["final_val_loss"]
+    assert "Mean of the last 10 epochs: baseline 0." in found["expB-val_loss"]
+    assert f", 64 {final:.4g}, 128 " in found["expB-val_loss"]
+    assert "expC-64 leaves expA-64 at 90" in found["tree"]
+    assert "outpost sharpness x" in found["question"]
+    sharpness = whole.results.summaries["outpost"]["final_sharpness"]
+    assert f"outpost {sharpness:.3g}" in found["expA-sharpness"]
+    assert f"outpost {sharpness:.3g}, " in found["sharpness-end"]
+    assert "expE-head" in found["rivals"]
 
 
 def test_interventions_are_marked_from_the_schedules() -> None:
@@ -83,18 +87,23 @@ def test_a_thawed_block_is_an_unfreeze() -> None:
     assert events.scheduled(plan) == {60: ["freeze"], 120: ["unfreeze"]}
 
 
-def test_curves_of_a_shared_past_are_drawn_once(root: Path) -> None:
-    found = curves(root, synthetic.parameters(seeds=[0], ceiling={"seeds": []}))
+@pytest.mark.slow
+@in_one_process
+def test_curves_of_a_shared_past_are_drawn_once(whole: Reported) -> None:
+    found = page_study(whole.page)["figures"]
 
     def common(name: str) -> dict[str, int]:
-        sources = found[name].sources["curves"]
-        return {s.constants["curve"]: s.constants["common"] for s in sources}
+        ((_, sources),) = found[name]["sources"].items()
+        return {source["as"]["curve"]: source["as"]["common"] for source in sources}
 
     ends = dict.fromkeys(("64", "128", "256", "512"), 139)
     assert common("expD-val_loss") == {"baseline": 0, "outpost": 59, **ends}
     # A view has its own validation, and the baseline's training.
     assert common("expE-val_loss")["ema"] == 59
     assert common("expE-train_loss")["ema"] == 199
+    # A state before epoch 140 is shared, and what happens from 130 to 140 as well.
+    assert common("expD-sharpness")["64"] == 140
+    assert common("expD-signals")["64"] == 130
 
 
 def test_no_two_lines_of_a_panel_look_alike(root: Path) -> None:
@@ -206,19 +215,65 @@ def test_the_question_places_variants_by_ratios_to_the_baseline_of_their_seed(ro
     assert "exactly still" in why
 
 
-def test_names_in_the_question_cover_neither_points_nor_each_other(root: Path) -> None:
-    params = synthetic.parameters(seeds=[0], train={"time_scale": 0.1}, ceiling={"seeds": []})
-    points, left_out = question.locate(study(root, params))
-    assert sorted(left_out) == [
-        "a view, measured as the baseline",
-        "some signals stand exactly still, so their ratio says nothing",
+def boxes(points: list[question.Point], width: float, height: float) -> dict[str, list[float]]:
+    """Left, top, right and bottom of each name, 6.6 pixels a letter, from its row."""
+    (left, right), (bottom, top) = question.domains(points)
+    found = {}
+    for row in question.names(points, width, height):
+        x = log(row["sharpness"] / left) / log(right / left) * width + row["dx"]
+        y = log(top / row["drift"]) / log(top / bottom) * height + row["dy"]
+        long = 6.6 * len(row["name"])
+        start = x - {"left": 0, "center": long / 2, "right": long}[row["align"]]
+        found[row["name"]] = [start, y - 6, start + long, y + 6]
+    return found
+
+
+@pytest.mark.parametrize("size", [figures_summary.WIDE, figures_summary.NARROW])
+def test_names_in_the_question_cover_neither_points_nor_each_other(size: tuple[int, int]) -> None:
+    random = np.random.default_rng(3)
+    names = [variant for variant in variants(synthetic.parameters()) if variant.block]
+    points = [
+        question.Point(variant, None, *random.normal(0, 0.7, 2), gain=1.0) for variant in names
     ]
-    wide, narrow = question.names(points, 640, 400), question.names(points, 270, 400)
-    assert {"baseline", "outpost"} <= {row["name"] for row in narrow}
-    assert len(narrow) <= len(wide) <= len(points)
-    assert len({(row["dx"], row["dy"], row["sharpness"], row["drift"]) for row in wide}) == len(
-        wide
-    )
+    (left, right), (bottom, top) = question.domains(points)
+    spots = [
+        (
+            (p.sharpness - log(left)) / log(right / left) * size[0],
+            (log(top) - p.drift) / log(top / bottom) * size[1],
+        )
+        for p in points
+    ]
+    found = boxes(points, *size)
+    # Most of 25 have room, not all of them.
+    assert len(found) >= 15
+    for one, other in combinations(found.values(), 2):
+        apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+        assert apart
+    for box in found.values():
+        assert box[0] >= 0 and box[2] <= size[0] + 0.1
+        assert not any(box[0] < x < box[2] and box[1] < y < box[3] for x, y in spots)
+
+
+def test_a_name_keeps_clear_of_seeds_where_it_can() -> None:
+    who = Variant("outpost")
+    mean = question.Point(who, None, -1.0, -1.0, 1.0)
+    # To the right of the mean, where its name would stand first.
+    seeds = [question.Point(who, seed, 0.05 * seed - 1, -1.0, 1.0) for seed in (1, 2)]
+    (alone,) = question.names([mean], 640, 400)
+    (beside,) = question.names([mean, *seeds], 640, 400)
+    assert (alone["align"], alone["dy"]) == ("left", 0)
+    assert (beside["align"], beside["dy"]) == ("center", -13)
+
+
+def test_who_has_no_place_in_the_question_is_named_with_the_reason(root: Path) -> None:
+    params = synthetic.parameters(seeds=[0], train={"time_scale": 0.1}, ceiling={"seeds": []})
+    _, left_out = question.locate(study(root, params))
+    assert left_out == {
+        "a view, measured as the baseline": ["expE-ema", "expE-bnrecal"],
+        "some signals stand exactly still, so their ratio says nothing": [
+            *("strict-128", "strict-256", "strict-512"),
+        ],
+    }
 
 
 def test_rivals_are_drawn_with_their_share_of_the_outposts_gain(root: Path) -> None:
@@ -239,18 +294,60 @@ def test_rivals_are_drawn_with_their_share_of_the_outposts_gain(root: Path) -> N
     assert figures_summary.rivals(aggregate(params, collect(params)), None) is None
 
 
-def test_figures_are_svg_files_small_and_without_a_pointers_layers(root: Path) -> None:
-    params = synthetic.small(seeds=[0, 1, 2])
-    found = drawings.svgs(drawings.draw(study(root, params)))
-    assert {"expB-val_loss.svg", "expB-signals.svg", "question.svg", "tree.svg"} <= set(found)
-    for name, text in found.items():
-        assert text.startswith("<svg"), name
-        assert len(text) < 150_000, name
+def texts(root: ElementTree.Element) -> list[str]:
+    return [
+        "".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text")
+    ]
+
+
+@pytest.mark.slow
+@in_one_process
+def test_every_figure_of_the_page_is_an_svg_file(whole: Reported) -> None:
+    drawn = page_study(whole.page)["figures"]
+    found = {path.name: path.read_text() for path in (whole.root / paths.FIGURES).iterdir()}
+    assert set(found) == {f"{name}.svg" for name in drawn}
+    for name, figure in drawn.items():
+        text = found[f"{name}.svg"]
+        root = ElementTree.fromstring(text)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert {"width", "height", "viewBox"} <= set(root.keys())
+        assert len(text) < 250_000, name
         assert 'fill="white"' in text, name
-        assert not re.search(r'(href|src)="http', text), name
-        ElementTree.fromstring(text)
+        assert not re.search(r'(href|src)="|url\(http|NaN', text), name
+        # Its legend is whole, and so is its title.
+        assert set(figure["labels"]) <= set(texts(root)), name
+        title = figure["spec"]["title"]["text"]
+        assert isinstance(title, dict) or title in texts(root), name
+
+
+@pytest.mark.slow
+@in_one_process
+def test_svg_files_have_what_is_drawn_and_nothing_that_waits_for_a_pointer(whole: Reported) -> None:
+    folder = whole.root / paths.FIGURES
+    curves = ElementTree.parse(folder / "expC-val_loss.svg").getroot()
+    paths_of = [e for e in curves.iter() if "mark-line" in (e.get("class") or "")]
+    assert sum(len(list(group)) for group in paths_of) == 6
+    assert {"decay", "freeze"} <= set(texts(curves))
+    warning = "not the official CIFAR-10: the first tenth of C…"
+    assert any(text.startswith(warning) for text in texts(curves))
+    # References are told from blocks by dashes too.
+    dashes = {e.get("stroke-dasharray") for group in paths_of for e in group}
+    assert {"5,3", "9,3"} < dashes
+    signals = texts(ElementTree.parse(folder / "expA-signals.svg").getroot())
+    assert {"into 128", "last features", "out of 64", "out of 512"} < set(signals)
+    assert not any("mark-symbol" in (e.get("class") or "") and len(e) > 50 for e in curves.iter())
     # Ticks keep their digits, paths do not.
-    assert any(re.search(r">[^<>]*\.\d\d+</text>", text) for text in found.values())
-    assert not re.search(r' d="[^"]*\.\d\d', found["expB-train_loss.svg"])
-    lines = ElementTree.fromstring(found["expB-val_loss.svg"]).iter()
-    assert sum("stroke-dasharray" in element.attrib for element in lines) >= 1
+    assert "0.02" in signals
+    assert not re.search(r' d="[^"]*\.\d\d', (folder / "expC-val_loss.svg").read_text())
+
+
+def test_a_long_name_stands_whole_in_the_legend(root: Path) -> None:
+    own = {"a_rather_long_name_of_an_intervention": {"64": {"60": 0.01}}}
+    params = synthetic.small(seeds=[0], train={"time_scale": 0.1}, experiments=[], own=own)
+    results = study(root, params)
+    found = drawings.draw(results)
+    (panel,) = panels(params)
+    picture = ElementTree.fromstring(
+        to_svg(found.curves[panel]["own-val_loss"].filled(found.tables))
+    )
+    assert "a_rather_long_name_of_an_intervention" in texts(picture)

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,18 @@ from typing import Any
 import pytest
 
 from netstab import paths
-from netstab.evidence import claims_table, report
+from netstab.evidence import claims_table
+from netstab.evidence import page as pages
+from netstab.evidence.aggregate import Results, aggregate
 from netstab.evidence.judgement import Judgement, Part, Verdict
-from netstab.evidence.runs import MEASURES
+from netstab.evidence.runs import MEASURES, collect
 from netstab.params import Params
+from netstab.study.experiments import Run, Variant, runs, variants
 from tests import synthetic_runs as synthetic
+from tests.synthetic_report import PANELS, Reported, in_one_process, study
 
 LOADING = {"src", "href", "srcset", "action", "data", "poster", "background", "xlink:href"}
+VIEWS = ("expE-ema", "expE-bnrecal")
 TINY: dict[str, Any] = {"seeds": [0], "train": {"time_scale": 0.1}}
 
 
@@ -59,20 +65,23 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def make(root: Path, params: Params, data: dict[str, Any] = synthetic.CIFAR10) -> Page:
     synthetic.write(root, params, data)
-    report.make(params)
-    return Page(paths.REPORT.read_text(encoding="utf-8"))
+    draw(params)
+    return read()
 
 
-def study() -> dict[str, Any]:
-    html = paths.REPORT.read_text(encoding="utf-8")
-    found = re.search(r'<script type="application/json" id="study">(.*?)</script>', html, re.DOTALL)
-    assert found
-    content: dict[str, Any] = json.loads(found[1])
-    return content
+def draw(params: Params) -> Results:
+    """The page of the runs' files as they are, and nothing else of the report."""
+    results = aggregate(params, collect(params))
+    paths.REPORT.write_text(pages.render(results), encoding="utf-8")
+    return results
+
+
+def read(path: Path = paths.REPORT) -> Page:
+    return Page(path.read_text(encoding="utf-8"))
 
 
 def subtitle(figure: str) -> list[str]:
-    lines: list[str] = study()["figures"][figure]["spec"]["title"]["subtitle"]
+    lines: list[str] = study(paths.REPORT)["figures"][figure]["spec"]["title"]["subtitle"]
     return lines
 
 
@@ -91,42 +100,74 @@ def test_page_loads_nothing_from_anywhere(root: Path) -> None:
     assert "url(" not in style
 
 
-def test_linked_files_exist(root: Path) -> None:
-    page = make(root, synthetic.small(**TINY))
+@pytest.mark.slow
+@in_one_process
+def test_linked_files_exist(whole: Reported) -> None:
+    page = read(whole.page)
+    # Of every run: a history from the list of runs, and the measurements from the figures.
+    for run in whole.results.collection.expected:
+        measured = () if run.variant.name in VIEWS else ("stability.csv", "sharpness.json")
+        told = {f"runs/{run.name}/{name}" for name in ("history.csv", *measured)}
+        assert told <= set(page.addresses)
     for address in page.addresses:
-        if not address.startswith(("data:", "#")):
-            assert (paths.METRICS / address).exists(), address
         if address.startswith("#"):
             assert address[1:] in page.ids
+        elif not address.startswith("data:"):
+            assert (whole.page.parent / address).exists(), address
 
 
 @pytest.mark.slow
-def test_article_sized_page_is_below_five_megabytes_and_has_vega_once(root: Path) -> None:
-    make(root, synthetic.parameters())
-    assert paths.REPORT.stat().st_size < 5_000_000
-    html = paths.REPORT.read_text(encoding="utf-8")
+@in_one_process
+def test_page_of_a_whole_study_is_below_five_megabytes_and_has_vega_once(whole: Reported) -> None:
+    params = whole.params
+    assert (len(params.seeds), params.train.run_epochs, len(variants(params))) == (3, 200, 27)
+    assert whole.page.stat().st_size < 5_000_000
+    html = whole.page.read_text(encoding="utf-8")
     assert html.count("https://vega.github.io/schema/vega/v") == 1
-    panels = ("expA", "expB", "expC", "expD", "expE", "own")
-    measured = [f"{panel}-{x}" for panel in panels for x in ("signals", "functional", "sharpness")]
-    curves = [f"{panel}-{measure}" for panel in panels for measure in MEASURES]
+
+
+@pytest.mark.slow
+@in_one_process
+def test_page_has_the_articles_figures_and_what_was_measured_of_every_experiment(
+    whole: Reported,
+) -> None:
+    measured = [f"{panel}-{x}" for panel in PANELS for x in ("signals", "functional", "sharpness")]
+    curves = [f"{panel}-{measure}" for panel in PANELS for measure in MEASURES]
     summary = ["question", "tree", "rivals", "sharpness-end"]
-    assert set(study()["figures"]) == {*summary, *curves, *measured}
+    drawn = study(whole.page)
+    assert set(drawn["figures"]) == {*summary, *curves, *measured}
+    page = read(whole.page)
+    assert set(drawn["figures"]) <= page.ids
+    # Each epoch's mean, smallest and largest; of a measurement, every ten epochs.
+    history = drawn["tables"]["expB-64/val_loss"]
+    assert {name: len(column) for name, column in history.items()} == {
+        "mean": 200,
+        "low": 200,
+        "high": 200,
+    }
+    assert set(drawn["tables"]["expB-64/stability"]["epoch"]) == set(range(0, 200, 10))
+    assert set(drawn["tables"]["expB-64/sharpness"]["epoch"]) == set(range(0, 201, 10))
 
 
 def test_official_cifar10_at_the_articles_size_has_no_banner(root: Path) -> None:
     page = make(root, synthetic.small())
     assert not {"data-banner", "size-banner", "fault-banner"} & page.ids
     assert subtitle("expB-val_loss") == ["mean of 2 seeds, band from smallest to largest"]
-    assert not any("CIFAR" in line for name in study()["figures"] for line in subtitle(name))
+    assert not any(
+        "CIFAR" in line for name in study(paths.REPORT)["figures"] for line in subtitle(name)
+    )
 
 
 def test_other_data_are_announced_at_the_top_and_in_every_figure(root: Path) -> None:
     params = synthetic.small(data={"dataset": "digits", "image_size": 16}, **TINY)
     page = make(root, params, synthetic.DIGITS)
     assert "data-banner" in page.ids
-    assert "This is not CIFAR-10: scikit-learn digits." in page.text
-    for name in set(study()["figures"]) - {"tree"}:
-        assert "not CIFAR-10: scikit-learn digits" in subtitle(name)
+    said = page.text.index("This is not CIFAR-10: scikit-learn digits.")
+    assert said < page.text.index("What came out")
+    figures = study(paths.REPORT)["figures"]
+    # The tree is of the plan, whatever the data are.
+    for name in set(figures) - {"tree"}:
+        assert "not CIFAR-10: scikit-learn digits" in figures[name]["spec"]["title"]["subtitle"]
 
 
 def test_a_cut_of_cifar10_is_not_the_official_one(root: Path) -> None:
@@ -160,14 +201,14 @@ def test_missing_runs_are_named_with_what_to_do(root: Path) -> None:
     params = synthetic.small(**TINY)
     synthetic.write(root, params)
     shutil.rmtree(paths.run_dir("expB-64-0"))
-    report.make(params)
-    page = Page(paths.REPORT.read_text(encoding="utf-8"))
+    draw(params)
+    page = read()
     assert "fault-banner" in page.ids
     assert "1 of 6 runs has files that are missing" in page.text
     assert "metrics/runs/expB-64-0/history.csv is missing" in page.text
     assert "dvc repro train@expB-64-0" in page.text
     assert "No usable run of 64" in page.text
-    drawn = study()["figures"]["expB-val_loss"]
+    drawn = study(paths.REPORT)["figures"]["expB-val_loss"]
     left = ["baseline", "128", "256", "512"]
     assert drawn["labels"] == left
     assert [source["as"]["curve"] for source in drawn["sources"]["curves"]] == left
@@ -178,10 +219,10 @@ def test_experiment_without_any_run_says_so_instead_of_empty_charts(root: Path) 
     synthetic.write(root, params)
     for run in ("baseline", "expB-64", "expB-128", "expB-256", "expB-512"):
         shutil.rmtree(paths.run_dir(f"{run}-0"))
-    report.make(params)
-    page = Page(paths.REPORT.read_text(encoding="utf-8"))
+    draw(params)
+    page = read()
     assert "No usable run of baseline, 64, 128, 256, 512" in page.text
-    assert not any(name.startswith("expB") for name in study()["figures"])
+    assert not any(name.startswith("expB") for name in study(paths.REPORT)["figures"])
 
 
 NASTY = "<script>alert(1)</script> & \"x\" 'y' {{ 7*7 }} </script><!--"
@@ -194,7 +235,7 @@ def test_text_from_data_and_parameters_is_escaped(root: Path) -> None:
     told = json.loads((paths.run_dir("expB-64-0") / "provenance.json").read_text())
     told["segments"][0]["device"] = f"GPU {NASTY}"
     synthetic.retell(root, "expB-64-0", segments=told["segments"], key=NASTY.ljust(64))
-    report.make(params)
+    draw(params)
     html = paths.REPORT.read_text(encoding="utf-8")
     assert "<script>alert" not in html
     assert "GPU <script>" not in html
@@ -207,40 +248,43 @@ def test_text_from_data_and_parameters_is_escaped(root: Path) -> None:
 
 
 def test_table_has_final_and_jitter_with_spread_and_number_of_seeds(root: Path) -> None:
-    params = synthetic.small()
+    params = synthetic.small(train={"time_scale": 0.1})
     synthetic.write(root, params)
     synthetic.change(root, "outpost-0", val_top1_pct=94.0)
     synthetic.change(root, "outpost-1", val_top1_pct=95.0)
-    report.make(params)
-    text = Page(paths.REPORT.read_text(encoding="utf-8")).text
+    draw(params)
+    text = read().text
     assert "outpost 2 94.50 ± 0.71 0.00 ± 0.00" in text
 
 
-def test_provenance_tells_segments_shares_and_epochs_trained(root: Path) -> None:
-    text = make(root, synthetic.parameters(seeds=[0], own={})).text
+@pytest.mark.slow
+@in_one_process
+def test_provenance_tells_segments_shares_and_epochs_trained(whole: Reported) -> None:
+    text = read(whole.page).text
     # The two views of the baseline train nothing, and are not counted.
-    assert "24 runs with 4,800 epochs in all, of which 2,980 were trained (62%)" in text
-    assert "0 to 60 of baseline-0 (in 24 runs)" in text
+    assert "75 runs with 15,000 epochs in all, of which 9,180 were trained (61%)" in text
+    assert "0 to 60 of baseline-0 (in 27 runs)" in text
     assert "60 to 90 of expA-64-0 (in 2 runs) · 90 to 200" in text
-    assert "NVIDIA H200" in text
+    key = whole.results.collection.provenance[Run(Variant("expC", "64"), 2)].key[:12]
+    assert re.search(rf"expC-64-2 2 200 .{{,120}} 2,840 NVIDIA H200 2\.15\.0 {key}", text)
 
 
 def test_same_results_make_the_same_page(root: Path) -> None:
     params = synthetic.small(**TINY)
     make(root, params)
     first = paths.REPORT.read_bytes()
-    report.make(params)
+    draw(params)
     assert paths.REPORT.read_bytes() == first
 
 
 def test_what_came_out_is_said_in_words_with_numbers_sample_and_hardware(root: Path) -> None:
-    params = synthetic.small(seeds=[0, 1, 2])
+    params = synthetic.small(seeds=[0, 1, 2], train={"time_scale": 0.1})
     synthetic.write(root, params)
     for seed, gain in enumerate((4.0, 5.0, 6.0)):
         synthetic.change(root, f"baseline-{seed}", val_top1_pct=90.0)
         synthetic.change(root, f"outpost-{seed}", val_top1_pct=90.0 + gain)
-    results = report.make(params)
-    text = Page(paths.REPORT.read_text(encoding="utf-8")).text
+    results = draw(params)
+    text = read().text
     # Student's t with two degrees of freedom: 4.303 / sqrt(3) = 2.48.
     assert "ends at 95.00 %, with a constant rate (the baseline) at 90.00 %" in text
     assert "5.00 points higher (95% interval +2.52 to +7.48)" in text
@@ -249,11 +293,22 @@ def test_what_came_out_is_said_in_words_with_numbers_sample_and_hardware(root: P
     assert f"Of {len(results.judgements)} statements, {supported} " in text
 
 
+def test_what_came_out_stands_before_the_statements_and_these_before_all_figures(
+    root: Path,
+) -> None:
+    text = make(root, synthetic.small(**TINY)).text
+    order = ("What came out", "Seeds 1 0; runs are paired by seed", "Hardware NVIDIA H200")
+    places = [text.index(said) for said in (*order, "Statement by statement", "Sharper minima, or")]
+    assert places == sorted(places)
+    html = paths.REPORT.read_text(encoding="utf-8")
+    assert html.index('id="claims"') < html.index("<figure")
+
+
 def test_every_claim_is_shown_with_its_verdict_parts_and_note(root: Path) -> None:
-    params = synthetic.small(seeds=[0, 1, 2])
+    params = synthetic.small(seeds=[0, 1, 2], train={"time_scale": 0.1})
     synthetic.write(root, params)
-    results = report.make(params)
-    page = Page(paths.REPORT.read_text(encoding="utf-8"))
+    results = draw(params)
+    page = read()
     for claim in results.judgements:
         assert f"claim-{claim.id}" in page.ids
         shown = page.text[page.text.index(f"{claim.id} {claim.statement} {claim.verdict}") :]
@@ -277,9 +332,8 @@ PART = Part(
 )
 
 
-def test_verdicts_differ_by_more_than_colour(root: Path) -> None:
-    make(root, synthetic.small(**TINY))
-    html = (Path(report.__file__).parent / "templates" / "macros.html").read_text()
+def test_verdicts_differ_by_more_than_colour() -> None:
+    html = (Path(pages.__file__).parent / "templates" / "macros.html").read_text()
     icons = re.search(r"macro icon\(key\) %}(.*?){%- endmacro", html, re.DOTALL)
     assert icons
     shapes = re.split(r"{%- (?:if|elif|else)[^%]*%}", icons[1])[1:]
@@ -312,30 +366,53 @@ def test_claims_numbers_are_written_for_people() -> None:
     assert told["interval"] == "[\N{MINUS SIGN}2.00, unbounded]"
 
 
-def test_every_figure_has_a_link_to_its_data(root: Path) -> None:
-    page = make(root, synthetic.small(seeds=[0, 1, 2], train={"time_scale": 0.1}))
-    html = paths.REPORT.read_text(encoding="utf-8")
-    found = re.findall(r'<figure id="([^"]+)".*?</figure>', html, re.DOTALL)
-    assert set(found) == set(study()["figures"])
-    for name, figure in re.findall(r'<figure id="([^"]+)"(.*?)</figure>', html, re.DOTALL):
-        assert "<figcaption>" in figure, name
-    assert "runs/expB-512-1/stability.csv" in page.addresses
-    assert "runs/baseline-2/sharpness.json" in page.addresses
+@pytest.mark.slow
+@in_one_process
+def test_every_figure_has_a_link_to_its_data_and_a_text_alternative(whole: Reported) -> None:
+    html = whole.page.read_text(encoding="utf-8")
+    figures = study(whole.page)["figures"]
+    found = re.findall(r'<figure id="([^"]+)"(.*?)</figure>', html, re.DOTALL)
+    assert [name for name, _ in found] == list(dict.fromkeys(name for name, _ in found))
+    assert {name for name, _ in found} == set(figures)
+    for name, figure in found:
+        addresses = Page(figure[figure.index("<figcaption>") :]).addresses
+        assert addresses, name
+        if "-signals" in name or "-functional" in name:
+            assert all(address.endswith("/stability.csv") for address in addresses)
+        elif "sharpness" in name:
+            assert all(address.endswith("/sharpness.json") for address in addresses)
+        elif name.split("-")[0] in PANELS:
+            assert addresses == ["curves.csv"]
+        # Without JavaScript, what the figure would have said.
+        without = re.search(r"<noscript><p>(.*?)</p>", figure, re.DOTALL)
+        assert without
+        assert unescape(without[1]) == figures[name]["spec"]["description"]
 
 
 def test_page_without_measurements_says_so(root: Path) -> None:
     params = synthetic.small(**TINY)
     synthetic.write(root, params)
-    for folder in paths.RUNS.iterdir():
-        header = (folder / "stability.csv").read_text().splitlines()[0]
-        (folder / "stability.csv").write_text(header + "\n")
-        told = json.loads((folder / "sharpness.json").read_text())
-        (folder / "sharpness.json").write_text(json.dumps({**told, "measurements": []}))
-    report.make(params)
-    page = Page(paths.REPORT.read_text(encoding="utf-8"))
+    for run in runs(params):
+        synthetic.unmeasure(root, run.name)
+    draw(params)
+    page = read()
     assert page.text.count("Not measured on any run.") == 2
     assert "Not in the picture: baseline, outpost, expB-64" in page.text
-    assert {name.split("-")[0] for name in study()["figures"]} == {"tree", "expB"}
+    assert {name.split("-")[0] for name in study(paths.REPORT)["figures"]} == {"tree", "expB"}
+
+
+def test_a_variant_without_measurements_is_named_beside_those_that_have_them(root: Path) -> None:
+    params = synthetic.small(**TINY)
+    synthetic.write(root, params)
+    synthetic.unmeasure(root, "expB-128-0")
+    draw(params)
+    page = read()
+    assert page.text.count("Not measured: 128.") == 2
+    assert "Not in the picture: expB-128: not measured" in page.text
+    figures = study(paths.REPORT)["figures"]
+    assert figures["expB-val_loss"]["labels"] == ["baseline", "64", "128", "256", "512"]
+    for name in ("expB-signals", "expB-functional", "expB-sharpness"):
+        assert figures[name]["labels"] == ["baseline", "64", "256", "512"]
 
 
 def test_page_says_how_to_cite_study_and_article(root: Path) -> None:

@@ -1,6 +1,7 @@
 """What the report says on the terminal."""
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -9,11 +10,16 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from ruamel.yaml import YAML
 
 from netstab import paths
 from netstab.errors import NetstabError
-from netstab.evidence import report
+from netstab.evidence.aggregate import aggregate
+from netstab.evidence.files import write_folder
+from netstab.evidence.runs import collect
 from netstab.evidence.terminal import read_summaries, summary_table
+from netstab.params import Params, read
+from netstab.study.experiments import variants
 from tests import synthetic_runs as synthetic
 
 ROOT = synthetic.ROOT
@@ -32,12 +38,18 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def summed_up(params: Params) -> None:
+    """The variants' files of a report, and no more."""
+    summaries = aggregate(params, collect(params)).summaries
+    write_folder(paths.VARIANTS, {f"{k}.json": json.dumps(s) for k, s in summaries.items()})
+
+
 def test_table_shows_figures_with_their_spread_within_80_columns(root: Path) -> None:
     params = synthetic.small(train={"time_scale": 0.5})
     synthetic.write(root, params)
     synthetic.change(root, "outpost-0", val_top1_pct=94.0, val_loss=0.21)
     synthetic.change(root, "outpost-1", val_top1_pct=95.0, val_loss=0.22)
-    report.make(params)
+    summed_up(params)
     (row,) = (line for line in shown() if "outpost" in line)
     assert row.split()[:2] == ["outpost", "2"]
     assert "94.50 ± 0.71" in row
@@ -46,21 +58,35 @@ def test_table_shows_figures_with_their_spread_within_80_columns(root: Path) -> 
 
 
 def test_rows_are_in_the_order_of_the_study(root: Path) -> None:
-    params = synthetic.parameters(seeds=[0], train={"time_scale": 0.1})
-    synthetic.write(root, params)
-    report.make(params)
+    params = synthetic.parameters()
+    # As a folder lists them: by name.
+    summarised(sorted(variant.name for variant in variants(params)))
     assert list(read_summaries()) == [
         *("baseline", "outpost"),
         *(f"exp{x}-{block}" for x in "ABCD" for block in (64, 128, 256, 512)),
+        *(f"strict-{block}" for block in (64, 128, 256, 512)),
+        *(f"expE-{name}" for name in ("batch", "bnrecal", "ema", "head")),
         "own-warm_restart",
     ]
+
+
+def test_experiments_are_set_apart(root: Path) -> None:
+    summarised(["baseline", "outpost", "expA-64", "expA-128", "strict-64", "expE-ema"])
+    rows = [line.split()[0] if line.strip() else "" for line in shown()]
+    assert rows[-10:] == [
+        *("baseline", "outpost", "", "expA-64", "expA-128", "", "strict-64", "", "expE-ema", ""),
+    ]
+
+
+def summarised(names: list[str]) -> None:
+    write_folder(paths.VARIANTS, {f"{name}.json": json.dumps({"n_seeds": 1}) for name in names})
 
 
 def test_variant_without_figures_has_dashes(root: Path) -> None:
     params = synthetic.small(seeds=[0], train={"time_scale": 0.1})
     synthetic.write(root, params)
     shutil.rmtree(paths.run_dir("expB-64-0"))
-    report.make(params)
+    summed_up(params)
     (row,) = (line for line in shown() if "expB-64" in line)
     assert row.split() == ["expB-64", "0", *"\N{EN DASH}" * 4]
 
@@ -88,10 +114,20 @@ def stage(root: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def small_params(root: Path) -> Params:
+    """A `params.yaml` of a small study below `root`."""
+    yaml = YAML()
+    content = yaml.load((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
+    content["seeds"], content["train"]["time_scale"] = [0], 0.1
+    content["experiments"], content["own"], content["ceiling"]["seeds"] = ["expB"], {}, []
+    content["expE"] = dict.fromkeys(content["expE"])
+    yaml.dump(content, root / paths.PARAMS)
+    return read(root / paths.PARAMS)
+
+
 @pytest.mark.slow
 def test_stage_prints_the_table_and_names_missing_runs_on_stderr(root: Path) -> None:
-    shutil.copy(ROOT / paths.PARAMS, root)
-    synthetic.write(root, synthetic.parameters())
+    synthetic.write(root, small_params(root))
     shutil.rmtree(paths.run_dir("expB-64-0"))
     done = stage(root)
     assert done.returncode == 0
@@ -105,10 +141,10 @@ def test_stage_prints_the_table_and_names_missing_runs_on_stderr(root: Path) -> 
 
 @pytest.mark.slow
 def test_stage_without_any_run_fails_in_one_line(root: Path) -> None:
-    shutil.copy(ROOT / paths.PARAMS, root)
+    small_params(root)
     done = stage(root)
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("error: metrics/runs: holds none of the 57 runs")
+    assert done.stderr.startswith("error: metrics/runs: holds none of the 6 runs")
     assert done.stderr.count("\n") == 1
     assert not paths.METRICS.exists()

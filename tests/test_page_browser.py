@@ -1,8 +1,11 @@
 """The page in a real browser: draws, reacts, fits, and asks the network for nothing."""
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,90 +14,133 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from netstab import paths
-from netstab.evidence import dvc_plots, report
+from netstab.evidence import dvc_plots
+from netstab.evidence import page as pages
+from netstab.evidence.aggregate import aggregate
+from netstab.evidence.runs import MEASURES, collect
+from netstab.params import Params
+from netstab.study.experiments import runs
 from tests import synthetic_runs as synthetic
 from tests.chromium import Browser, chromium
+from tests.synthetic_report import PANELS, Reported, in_one_process, study
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow, in_one_process]
 
 DESKTOP, PHONE = 1280, 390
-PARAMS = synthetic.parameters(seeds=[0, 1], train={"time_scale": 0.3})
+CURVES = {"expA": 5, "expB": 5, "expC": 6, "expD": 6, "expE": 10, "own": 3}
+"""Lines of each panel."""
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("study")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        synthetic.write(root, PARAMS, synthetic.DIGITS)
-        report.make(PARAMS)
-    return root / paths.REPORT
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with chromium(tmp_path_factory.mktemp("profile")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
-def browser(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with chromium(tmp_path_factory.mktemp("profile")) as driver:
-        yield Browser(driver, page)
+def browser(driver: Any, whole: Reported) -> Browser:
+    return Browser(driver, whole.page)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a page did while it was opened."""
+
+    console: list[str]
+    requests: list[str]
+    marks: dict[str, dict[str, int]]
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser) -> dict[int, Opened]:
+    """The page opened afresh at each width, the wide one last."""
+    return {width: watch(browser, width) for width in (PHONE, DESKTOP)}
+
+
+def watch(browser: Browser, width: int) -> Opened:
+    browser.console()
+    browser.requests()
+    browser.open(width)
+    return Opened(browser.console(), browser.requests(), browser.marks())
 
 
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])
-def test_every_figure_draws_without_a_word_on_the_console(browser: Browser, width: int) -> None:
-    browser.driver.get_log("browser")
-    browser.open(width)
-    drawn = browser.run(
-        """return Object.fromEntries([...document.querySelectorAll('figure')].map(figure => [
-          figure.id,
-          [...figure.querySelectorAll('svg.marks .mark-line path')]
-            .filter(path => path.getAttribute('d').length > 100).length]))"""
-    )
-    assert len(drawn) == 25
-    curves = {"expA": 5, "expB": 5, "expC": 6, "expD": 6, "own": 3}
-    assert drawn == {name: curves[name.split("-")[0]] for name in drawn}
-    # Altair 5 writes for Vega 5, the bundle has Vega 6, and says so.
-    said = [entry["message"] for entry in browser.driver.get_log("browser")]
-    assert [text for text in said if "The compiled spec uses Vega v5" not in text] == []
+def test_every_figure_draws_without_a_word_on_the_console(
+    opened: dict[int, Opened], whole: Reported, width: int
+) -> None:
+    marks = opened[width].marks
+    assert set(marks) == set(study(whole.page)["figures"])
+    drawn = {name: found["lines"] for name, found in marks.items() if found["lines"]}
+    # Two rivals are views of the baseline: its training is theirs, and nothing of them is measured.
+    measured = {**CURVES, "expE": 8}
+    expected = {
+        **{f"{p}-{m}": CURVES[p] for p in PANELS for m in MEASURES if m.startswith("val")},
+        **{f"{p}-{m}": measured[p] for p in PANELS for m in MEASURES if m.startswith("train")},
+        **{f"{panel}-functional": measured[panel] for panel in PANELS},
+        **{f"{panel}-sharpness": 2 * measured[panel] for panel in PANELS},
+        **{f"{panel}-signals": 8 * measured[panel] for panel in PANELS},
+    }
+    # Behind or before frozen blocks with still batch norm, a signal stands still: triangles.
+    expected["expE-signals"] -= 12
+    assert drawn == expected
+    # Marks: a lane a run and a line from it to its parent; means and seeds; means; means of
+    # the network and of four blocks.
+    assert marks["tree"]["rules"] == 27 + 26
+    assert marks["question"]["symbols"] == 22 + 3 * 22
+    assert marks["rivals"]["symbols"] == 8
+    assert marks["sharpness-end"]["symbols"] == 25 * 5
+    assert opened[width].console == []
 
 
-def test_nothing_is_asked_of_the_network(browser: Browser) -> None:
-    browser.driver.get_log("performance")
-    browser.open(DESKTOP)
-    messages = [json.loads(entry["message"]) for entry in browser.driver.get_log("performance")]
-    # By documents of ours: a browser that is slow to start still loads its own start page.
-    asked = [
-        m["message"]["params"]["request"]["url"]
-        for m in messages
-        if m["message"]["method"] == "Network.requestWillBeSent"
-        and not m["message"]["params"].get("documentURL", "").startswith("chrome:")
-    ]
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_nothing_is_asked_of_the_network(
+    browser: Browser, opened: dict[int, Opened], width: int
+) -> None:
+    asked = opened[width].requests
     assert any(url.startswith("file:") for url in asked)
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    browser.at(DESKTOP)
     assert browser.run("return performance.getEntriesByType('resource').length") == 0
 
 
-@pytest.mark.parametrize("width", [DESKTOP, PHONE])
-def test_page_fits_its_width_and_figures_theirs(browser: Browser, width: int) -> None:
-    browser.at(width)
+def test_figures_say_what_they_show(browser: Browser, whole: Reported) -> None:
+    browser.at(DESKTOP)
+    labels = browser.run(
+        """return Object.fromEntries([...document.querySelectorAll('figure')].map(figure => {
+          const drawing = figure.querySelector('[role=graphics-document]');
+          return [figure.id, drawing && drawing.getAttribute('aria-label')];
+        }))"""
+    )
+    figures = study(whole.page)["figures"]
+    assert labels == {name: figure["spec"]["description"] for name, figure in figures.items()}
+
+
+def test_page_fits_its_width_and_figures_theirs(browser: Browser) -> None:
+    browser.at(DESKTOP)
     # Turned and turned back, as a phone is.
-    for step in (width, 700, width):
-        browser.resize(step)
+    for width in (PHONE, 700, PHONE, DESKTOP):
+        browser.resize(width)
         browser.wait(
             """return innerWidth === arguments[0] &&
             [...document.querySelectorAll('figure')].every(figure => {
               const [frame, drawing] = [figure, figure.querySelector('svg.marks')]
                 .map(element => element.getBoundingClientRect());
-              return Math.abs(frame.width - drawing.width) <= 1 &&
+              // Small multiples share what is left in whole pixels.
+              const slack = figure.id.match(/signals|sharpness$/) ? 4 : 1;
+              return Math.abs(frame.width - drawing.width) <= slack &&
                 [...figure.querySelectorAll('svg.marks text')]
                   .map(text => text.getBoundingClientRect()).filter(text => text.width > 0)
                   .every(text => text.left >= drawing.left - 1 && text.right <= drawing.right + 1 &&
                     text.top >= drawing.top - 1 && text.bottom <= drawing.bottom + 1) &&
-                figure.querySelector('.role-title-text').getBoundingClientRect().top
-                  < drawing.top + 12;
+                Math.min(...[...figure.querySelectorAll('.role-title-text')]
+                  .map(title => title.getBoundingClientRect().top)) < drawing.top + 12;
             })""",
-            step,
+            width,
         )
         assert browser.run(
             "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
         )
+    assert browser.console() == []
 
 
 def test_a_click_in_a_legend_highlights_in_every_figure_of_the_experiment(
@@ -103,37 +149,66 @@ def test_a_click_in_a_legend_highlights_in_every_figure_of_the_experiment(
     browser.at(DESKTOP)
     figures = [f"expC-{measure}" for measure in ("val_top1_pct", "train_loss", "val_top5_pct")]
     assert set(browser.opacities(figures[0]).values()) == {1}
-    entries = browser.figure("expC-train_loss").find_elements(
-        By.CSS_SELECTOR, ".role-legend-label text"
-    )
+    entries = legend(browser, "expC-train_loss")
     assert [entry.text for entry in entries] == ["baseline", "outpost", "64", "128", "256", "512"]
     ActionChains(browser.driver).click(entries[2]).perform()
     blue, orange = "#0072B2", "#E69F00"
-
-    def highlighted(*colours: str) -> bool:
-        return all(
-            opacity == (1 if colour in colours else 0.1)
-            for figure in figures
-            for colour, opacity in browser.opacities(figure).items()
-        )
-
-    browser.until(lambda: highlighted(blue))
+    browser.until(lambda: highlighted(browser, figures, blue))
     chain = ActionChains(browser.driver).key_down(Keys.SHIFT).click(entries[3])
     chain.key_up(Keys.SHIFT).perform()
-    browser.until(lambda: highlighted(blue, orange))
+    browser.until(lambda: highlighted(browser, figures, blue, orange))
     assert set(browser.opacities("expD-val_loss").values()) == {1}
 
 
-def test_hovering_shows_the_values_of_an_epoch(browser: Browser) -> None:
+def test_a_click_in_the_legend_of_signals_highlights_in_all_their_places(browser: Browser) -> None:
+    browser.at(DESKTOP)
+    ActionChains(browser.driver).click(legend(browser, "expB-signals")[1]).perform()
+    browser.until(lambda: highlighted(browser, ["expB-signals", "expB-functional"], "#0072B2"))
+    assert set(browser.opacities("expA-signals").values()) == {1}
+
+
+def test_a_click_in_the_legend_of_the_question_picks_an_experiment(browser: Browser) -> None:
+    browser.at(DESKTOP)
+    entries = legend(browser, "question")
+    (outpost,) = (entry for entry in entries if entry.text == "outpost")
+    ActionChains(browser.driver).click(outpost).perform()
+    faint = """return [...document.querySelectorAll('#question .mark-symbol.role-mark path')]
+      .map(path => Number(path.getAttribute('opacity'))).sort((one, other) => one - other)"""
+    # One mean and three seeds of the outpost, against all others.
+    browser.until(lambda: browser.run(faint) == [0.05] * 63 + [0.12] * 21 + [0.75] * 3 + [1])
+
+
+def test_every_legend_of_lines_and_points_reacts(browser: Browser, whole: Reported) -> None:
+    browser.at(DESKTOP)
+    # Vega-Lite names the marks of a legend that a click is waited for in.
+    reacting = browser.run(
+        """return [...document.querySelectorAll('figure')].filter(figure =>
+          figure.querySelector('[class*="_legend_labels"]')).map(figure => figure.id)"""
+    )
+    # In the tree and among the rivals there is nothing to pick.
+    assert set(reacting) == set(study(whole.page)["figures"]) - {"tree", "rivals"}
+
+
+def legend(browser: Browser, figure: str) -> list[Any]:
+    found: list[Any] = browser.figure(figure).find_elements(
+        By.CSS_SELECTOR, ".role-legend-label text"
+    )
+    return found
+
+
+def highlighted(browser: Browser, figures: list[str], *colours: str) -> bool:
+    return all(
+        opacity == (1 if colour in colours else 0.1)
+        for figure in figures
+        for colour, opacity in browser.opacities(figure).items()
+    )
+
+
+def test_hovering_shows_the_values_of_an_epoch(browser: Browser, whole: Reported) -> None:
     browser.at(DESKTOP)
     figure = browser.figure("expB-val_loss")
     ActionChains(browser.driver).move_to_element(figure).perform()
-    browser.wait("return document.querySelector('#vg-tooltip-element.visible') !== null")
-    rows = browser.run(
-        """return [...document.querySelectorAll('#vg-tooltip-element tr')]
-          .map(row => [...row.querySelectorAll('td')].map(cell => cell.textContent))"""
-    )
-    shown = {name.strip(): float(value) for name, value in rows}
+    shown = {name: float(value) for name, value in tooltip(browser).items()}
     assert list(shown) == [
         "epoch",
         "baseline",
@@ -143,22 +218,80 @@ def test_hovering_shows_the_values_of_an_epoch(browser: Browser) -> None:
         "block 512",
     ]
     epoch = int(shown["epoch"])
-    study = browser.run("return JSON.parse(document.getElementById('study').textContent)")
+    tables = study(whole.page)["tables"]
     for label, variant in (("baseline", "baseline"), ("block 128", "expB-128")):
-        value = study["curves"][variant]["val_loss"]["mean"][epoch]
+        value = tables[f"{variant}/val_loss"]["mean"][epoch]
         assert shown[label] == pytest.approx(value, abs=6e-5)
+
+
+def test_hovering_over_a_variant_tells_its_place_in_the_question(
+    browser: Browser, whole: Reported
+) -> None:
+    browser.at(DESKTOP)
+    browser.figure("question")
+    # The largest of the outpost's squares, which nothing covers.
+    points = browser.driver.find_elements(By.CSS_SELECTOR, "#question .mark-symbol.role-mark path")
+    rows = study(whole.page)["figures"]["question"]["spec"]["datasets"]["points"]
+    (at,) = (i for i, r in enumerate(rows) if r["variant"] == "outpost" and r["seed"] is None)
+    means = [p for p in points if p.get_attribute("stroke") == "#333333"]
+    ActionChains(browser.driver).move_to_element(means[at]).perform()
+    told = tooltip(browser)
+    assert told["variant"] == "outpost"
+    assert float(told["sharpness, ratio"]) == pytest.approx(rows[at]["sharpness"], rel=0.01)
+    assert float(told["drift, ratio"]) == pytest.approx(rows[at]["drift"], rel=0.01)
+    assert float(told["gain in top-1 (points)"]) == pytest.approx(rows[at]["gain"], abs=0.006)
+
+
+def tooltip(browser: Browser) -> dict[str, str]:
+    browser.wait("return document.querySelector('#vg-tooltip-element.visible') !== null")
+    rows = browser.run(
+        """return [...document.querySelectorAll('#vg-tooltip-element tr')]
+          .map(row => [...row.querySelectorAll('td')].map(cell => cell.textContent))"""
+    )
+    return {name.strip(): value for name, value in rows}
 
 
 def test_buttons_switch_between_the_whole_run_and_its_later_part(browser: Browser) -> None:
     browser.at(DESKTOP)
+    browser.press("expB", "From the first intervention")
+    browser.until(lambda: min(browser.epochs("expB-train_loss")) >= 55)
     buttons = browser.driver.find_elements(By.CSS_SELECTOR, "#expB .views button")
-    browser.run("arguments[0].scrollIntoView({block: 'center'})", buttons[0])
-    buttons[1].click()
-    browser.until(lambda: min(browser.epochs("expB-train_loss")) >= 16)
     assert [button.get_attribute("aria-pressed") for button in buttons] == ["false", "true"]
     assert min(browser.epochs("expA-train_loss")) == 0
-    buttons[0].click()
+    browser.press("expB", "Whole run")
     browser.until(lambda: min(browser.epochs("expB-train_loss")) == 0)
+
+
+def test_buttons_choose_what_of_stability_and_sharpness_is_drawn(browser: Browser) -> None:
+    browser.at(DESKTOP)
+    before = heights(browser, "expA-signals")
+    browser.press("stability", "a step")
+    browser.press("stability", "1 - CKA")
+    browser.until(
+        lambda: (
+            browser.titles("stability")
+            == {"Signals: 1 - CKA over a step", "Changed predictions over a step (%)"}
+        )
+    )
+    browser.until(lambda: heights(browser, "expA-signals") != before)
+    browser.press("sharpness", "adaptive")
+    browser.press("sharpness", "block 256")
+    browser.until(
+        lambda: (
+            browser.titles("sharpness")
+            == {"Sharpness of the block 256, adaptive", "Sharpness at the end of runs, adaptive"}
+        )
+    )
+    assert browser.console() == []
+
+
+def heights(browser: Browser, figure: str) -> list[str]:
+    found: list[str] = browser.run(
+        """return [...document.querySelectorAll(`#${arguments[0]} .mark-line path`)]
+          .map(path => path.getAttribute('d'))""",
+        figure,
+    )
+    return found
 
 
 def test_wheel_zooms_with_ctrl_only_and_a_double_click_resets(browser: Browser) -> None:
@@ -179,7 +312,7 @@ def test_wheel_zooms_with_ctrl_only_and_a_double_click_resets(browser: Browser) 
     figure = browser.figure("expB-val_top1_pct")
     browser.until(lambda: abs(browser.run("return scrollY") - top) <= 1)
     wheel(2)
-    browser.until(lambda: max(browser.epochs("expB-val_top1_pct")) < max(before))
+    browser.until(lambda: min(browser.epochs("expB-val_top1_pct")) > min(before))
     assert browser.run("return scrollY") == pytest.approx(top, abs=1)
     ActionChains(browser.driver).move_to_element(figure).double_click().perform()
     browser.until(lambda: browser.epochs("expB-val_top1_pct") == before)
@@ -195,19 +328,96 @@ def test_figures_can_be_saved_and_lead_nowhere_else(browser: Browser) -> None:
     assert ["Save as SVG", "netstab-expA-val_loss.svg"] in links
 
 
-def test_figures_say_what_they_show(browser: Browser) -> None:
+def test_paper_has_figures_of_its_own_width_and_the_list_of_runs(browser: Browser) -> None:
     browser.at(DESKTOP)
-    labels = browser.run(
-        """return [...document.querySelectorAll('figure')]
-          .map(figure => figure.querySelector('[role=graphics-document]'))
-          .map(drawing => drawing && drawing.getAttribute('aria-label'))"""
+    browser.run(
+        """matchMedia('print').addEventListener('change', ({ matches }) => {
+          if (!matches) return;
+          window.printed = {
+            open: [...document.querySelectorAll('details.more')].every(({ open }) => open),
+            widths: Object.fromEntries([...document.querySelectorAll('figure')].map(figure =>
+              [figure.id, Number(figure.querySelector('svg.marks').getAttribute('width'))])),
+          };
+        });"""
     )
-    assert len(labels) == 25
-    assert all("Mean of the last 3 epochs: " in label for label in labels)
+    before = browser.marks()
+    browser.driver.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
+    printed = browser.wait("return window.printed")
+    assert printed["open"]
+    # Wide figures take the sheet, others half of it: letters are as large as on a screen.
+    assert {name: round(width, -2) for name, width in printed["widths"].items()} == {
+        name: 700 if wide(name) else 300 for name in before
+    }
+    browser.wait(
+        """return Number(document.querySelector('#question svg.marks').getAttribute('width')) > 800
+          && ![...document.querySelectorAll('details.more')].some(({ open }) => open)"""
+    )
+    assert browser.console() == []
 
 
-def test_templates_of_dvc_plots_draw(browser: Browser, tmp_path: Path) -> None:
-    rows = pd.read_csv(browser.page.parent / paths.CURVES.name).to_dict("records")
+def wide(figure: str) -> bool:
+    """Whether a figure takes the whole width."""
+    return figure.split("-")[-1] not in set(MEASURES) - {"val_top1_pct"}
+
+
+def one_seed(root: Path) -> Params:
+    params = synthetic.parameters(
+        seeds=[0], train={"time_scale": 0.1}, ceiling={"seeds": []}, experiments=["expB", "strict"]
+    )
+    synthetic.write(root, params)
+    return params
+
+
+def missing_run(root: Path) -> Params:
+    params = synthetic.small(train={"time_scale": 0.1})
+    synthetic.write(root, params)
+    shutil.rmtree(root / paths.run_dir("expB-128-0"))
+    shutil.rmtree(root / paths.run_dir("expB-64-0"))
+    shutil.rmtree(root / paths.run_dir("expB-64-1"))
+    return params
+
+
+def unmeasured(root: Path) -> Params:
+    params = synthetic.small(train={"time_scale": 0.1})
+    synthetic.write(root, params)
+    for run in runs(params):
+        synthetic.unmeasure(root, run.name)
+    return params
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said", "figures"),
+    [
+        # Two panels with curves, signals, predictions and sharpness; own; three of the whole.
+        (one_seed, "With 1 seed no verdict on any statement is possible", 3 * 8 + 4),
+        (missing_run, "3 of 12 runs have files that are missing", 8 + 3),
+        (unmeasured, "Not measured on any run.", 5 + 1),
+    ],
+)
+def test_a_study_that_lacks_something_is_drawn_and_says_what(
+    driver: Any, tmp_path: Path, lacking: Callable[[Path], Params], said: str, figures: int
+) -> None:
+    params = lacking(tmp_path)
+    page = tmp_path / paths.REPORT
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        html = pages.render(aggregate(params, collect(params)))
+    page.write_text(html, encoding="utf-8")
+    browser = Browser(driver, page)
+    found = watch(browser, PHONE)
+    assert said in browser.run("return document.body.textContent.replace(/\\s+/g, ' ')")
+    assert len(found.marks) == figures
+    assert all(any(drawn.values()) for drawn in found.marks.values())
+    assert found.console == []
+    assert {url.split(":")[0] for url in found.requests} <= {"file", "data", "blob"}
+    assert browser.run(
+        "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    )
+
+
+def test_templates_of_dvc_plots_draw(driver: Any, whole: Reported, tmp_path: Path) -> None:
+    browser = Browser(driver, whole.page)
+    rows = pd.read_csv(whole.root / paths.CURVES).to_dict("records")
     specs = []
     for name, measure in (("accuracy", "val_top1_pct"), ("loss", "val_loss")):
         text = (synthetic.ROOT / dvc_plots.TEMPLATES / f"{name}.json").read_text()
@@ -226,17 +436,22 @@ def test_templates_of_dvc_plots_draw(browser: Browser, tmp_path: Path) -> None:
     )
     drawn = tmp_path / "index.html"
     drawn.write_text(dvc_plots.offline_page().replace("{plot_divs}", divs), encoding="utf-8")
+    browser.requests()
     browser.driver.get(drawn.as_uri())
-    # Curves of five panels, each in two revisions.
+    # The curves of six panels, each in two revisions.
     lines = (
-        "document.querySelectorAll('#plot{} .mark-line path').length === 2 * (5 + 5 + 6 + 6 + 3)"
+        "document.querySelectorAll('#plot{} .mark-line path').length === "
+        f"{2 * sum(CURVES.values())}"
     )
     browser.wait(f"return {lines.format(0)} && {lines.format(1)}")
-    legend = browser.run(
+    labels = browser.run(
         """return [...document.querySelectorAll('#plot0 .role-legend-label text')]
           .map(label => label.textContent)"""
     )
-    assert legend == [
-        *("baseline", "outpost", "64", "128", "256", "512", "warm_restart"),
+    assert labels == [
+        *("baseline", "outpost", "64", "128", "256", "512"),
+        *("strict-64", "strict-128", "strict-256", "strict-512"),
+        *("ema", "bnrecal", "batch", "head", "warm_restart"),
         *("main", "workspace"),
     ]
+    assert {url.split(":")[0] for url in browser.requests()} <= {"file", "data", "blob"}

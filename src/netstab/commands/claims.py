@@ -104,8 +104,10 @@ def _details(name: str, entry: Figures, rows: Sequence[Figures], console: Consol
     console.print(Text("verdict: ").append_text(_verdict(entry)))
     if entry["p_holm"] is not None:
         console.print(f"p over all claims (Holm): {entry['p_holm']:.2g}")
-    if entry["note"]:
-        console.print(f"note: {entry['note']}", markup=False)
+    for row in rows:
+        if row["part"] is None:
+            console.print(f"note: {row['note']}", markup=False)
+    rows = [row for row in rows if row["part"] is not None]
     if rows:
         table = _table("part", "wanted", *_HEADINGS[wide])
         table.add_column("n", justify="right")

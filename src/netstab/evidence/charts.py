@@ -6,6 +6,7 @@ from typing import Any
 import altair as alt
 
 from netstab.evidence.look import (
+    EPOCH_TICKS,
     OWN,
     ROW,
     Look,
@@ -61,7 +62,7 @@ def _spec(look: Look, is_loss: bool, is_log: bool) -> dict[str, Any]:
     base = (
         alt.Chart(alt.NamedData("curves"))
         .transform_filter("datum.epoch >= start")
-        .encode(x=epoch_axis())
+        .encode(x=epoch_axis(tickCount=EPOCH_TICKS))
     )
     layers = [
         *rules(look, labelled=True, from_start=True),

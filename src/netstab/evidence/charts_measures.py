@@ -143,7 +143,7 @@ def functional(look: Look, ceilings: tuple[tuple[str, float], ...]) -> dict[str,
             low="datum.changed_pct_low",
             high="datum.changed_pct_high",
         )
-        .encode(x=looks.epoch_axis())
+        .encode(x=looks.epoch_axis(tickCount=looks.EPOCH_TICKS))
     )
     band = base.mark_area(clip=True, aria=False).encode(
         y=alt.Y("low:Q", title=None),

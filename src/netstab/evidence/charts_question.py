@@ -42,7 +42,7 @@ def question(
     base = alt.Chart(alt.NamedData("points")).encode(
         x=x, y=y, color=_gain(most), shape=_experiment(experiments)
     )
-    layers = [even.encode(x="one:Q"), even.encode(y="one:Q"), *_points(base), _names(x, y)]
+    layers = [even.encode(x="one:Q"), even.encode(y="one:Q"), *_points(base), *_names(x, y)]
     spec: dict[str, Any] = (
         alt.layer(*layers)
         .add_params(
@@ -66,6 +66,8 @@ def _points(base: alt.Chart) -> list[alt.Chart]:
         base.transform_filter("isValid(datum.seed)")
         .mark_point(filled=True, size=16, stroke="#777777", strokeWidth=0.4, aria=False)
         .encode(opacity=alt.when(picked).then(alt.value(0.75)).otherwise(alt.value(0.05)))
+        # Of the first layer with a legend: Vega-Lite has the legend react for this one alone.
+        .add_params(picked)
     )
     means = (
         base.transform_filter("!isValid(datum.seed)")
@@ -79,20 +81,21 @@ def _points(base: alt.Chart) -> list[alt.Chart]:
                 alt.Tooltip("gain:Q", title="gain in top-1 (points)", format="+.2f"),
             ],
         )
-        .add_params(picked)
     )
     return [seeds, means]
 
 
-def _names(x: alt.X, y: alt.Y) -> alt.Chart:
+def _names(x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """Names, each over a white one with a wide outline: legible on whatever is below."""
     offsets: dict[str, Any] = {name: alt.ExprRef(f"datum.{name}") for name in ("align", "dx", "dy")}
-    names: alt.Chart = (
+    base = (
         alt.Chart(alt.NamedData("names"))
         .transform_filter("datum.narrow === narrow")
-        .mark_text(fontSize=10.5, color=INK, baseline="middle", aria=False, **offsets)
         .encode(x=x, y=y, text="name:N")
     )
-    return names
+    shared: dict[str, Any] = {"fontSize": 10.5, "baseline": "middle", "aria": False, **offsets}
+    halo = base.mark_text(color="white", stroke="white", strokeWidth=3, opacity=0.8, **shared)
+    return [halo, base.mark_text(color=INK, **shared)]
 
 
 def _gain(most: float) -> alt.Color:

@@ -76,7 +76,7 @@ def at_the_end(names: Sequence[str], blocks: Sequence[str], epochs: int) -> dict
     )
     pick = alt.selection_point(name="pick", fields=["block"], bind="legend")
     spec: dict[str, Any] = (
-        alt.layer(spread, reached.add_params(pick), bound)
+        alt.layer(spread.add_params(pick), reached, bound)
         .add_params(
             alt.param(name="kind", value=KINDS[0]), alt.param(name="columns", value=len(of))
         )
@@ -125,15 +125,15 @@ def shares(
         scale=alt.Scale(domain=list(domain), nice=False),
     )
     marks = [
-        {"at": 0, "label": "baseline", "align": "right", "dx": -4, "dy": -4},
-        {"at": threshold, "label": f"{threshold:.0%}", "align": "center", "dx": 0, "dy": -17},
-        {"at": 1, "label": "outpost", "align": "left", "dx": 4, "dy": -4},
+        {"at": 0, "label": "baseline", "dy": -4},
+        {"at": threshold, "label": f"{threshold:.0%}", "dy": -17},
+        {"at": 1, "label": "outpost", "dy": -4},
     ]
     rule = alt.Chart(alt.InlineData(marks)).encode(x="at:Q")
-    offsets: dict[str, Any] = {name: alt.ExprRef(f"datum.{name}") for name in ("align", "dx", "dy")}
+    up: Any = alt.ExprRef("datum.dy")
     layers = [
         rule.mark_rule(color="#999999", strokeDash=[3, 3], aria=False),
-        rule.mark_text(color=SOFT, fontSize=11, baseline="bottom", aria=False, **offsets).encode(
+        rule.mark_text(color=SOFT, fontSize=11, baseline="bottom", dy=up, aria=False).encode(
             text="label:N", y=alt.value(0)
         ),
         summed.transform_filter("isValid(datum.low)")

@@ -13,7 +13,7 @@ ARTICLE = (
 
 def plain(results: Results, data: DataNote) -> str:
     """The study in a line: project, version, size, data, hardware, date."""
-    return f"netstab {netstab.__version__}: {_TITLE}. {_told(results, data)}."
+    return f"netstab {netstab.__version__}: {_TITLE} {_told(results, data)}."
 
 
 def bibtex(results: Results, data: DataNote) -> str:

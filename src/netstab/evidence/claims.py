@@ -38,6 +38,7 @@ PART_COLUMNS = (
     "high",
     "p",
     "verdict",
+    "decides",
     "note",
 )
 """Columns of `metrics/claims.csv`."""
@@ -110,23 +111,25 @@ def _mixed(claim: Claim, study: Study) -> str:
 
 
 def claims_json(params: Params, judgements: Sequence[Judgement]) -> str:
-    """`metrics/claims.json`: one flat entry a claim, for `dvc metrics` and `netstab claims`."""
+    """`metrics/claims.json`: one flat entry a claim, for `dvc metrics` and `netstab claims`.
+
+    Numbers and a few words: `dvc metrics diff` makes its columns as wide as the longest value.
+    """
     content = {judgement.id: _entry(params, judgement) for judgement in judgements}
     return json.dumps(content, indent=2) + "\n"
 
 
 def _entry(params: Params, judgement: Judgement) -> dict[str, Any]:
-    figures: dict[str, Any] = dict.fromkeys(("effect", "low", "high", "unit", "part"))
+    figures: dict[str, Any] = dict.fromkeys(("effect", "low", "high", "unit"))
     if judgement.deciding is not None:
         part = judgement.parts[judgement.deciding]
         ends = {"low": _rounded(part.low), "high": _rounded(part.high)}
-        figures = {"effect": _rounded(part.effect), **ends, "unit": part.unit, "part": part.name}
+        figures = {"effect": _rounded(part.effect), **ends, "unit": part.unit}
     entry: dict[str, Any] = {
         "verdict": judgement.verdict.value,
         "n": judgement.n,
         **figures,
         "p_holm": _rounded(judgement.p_holm),
-        "note": judgement.note,
     }
     if judgement.id.startswith("R-"):
         share = _deciding_share(params, judgement)
@@ -150,24 +153,19 @@ _WITHOUT_EFFECT = (Verdict.NOT_COMPARABLE, Verdict.NOT_MEASURED, Verdict.TOO_FEW
 
 
 def claims_csv(judgements: Sequence[Judgement]) -> str:
-    """`metrics/claims.csv`: a row a part."""
-    rows = [
-        (
-            judgement.id,
-            part.name,
-            part.unit,
-            part.wanted,
-            0 if part.verdict in _WITHOUT_EFFECT else judgement.n,
-            part.effect,
-            part.low,
-            part.high,
-            part.p,
-            part.verdict.value,
-            part.note,
-        )
-        for judgement in judgements
-        for part in judgement.parts
-    ]
+    """`metrics/claims.csv`: a row a part; before them, a row without one for a claim's own note."""
+    rows: list[tuple[Any, ...]] = []
+    for judgement in judgements:
+        name, verdict = judgement.id, judgement.verdict.value
+        if judgement.note:
+            blank = (None,) * 4
+            rows.append((name, "", "", "", judgement.n, *blank, verdict, False, judgement.note))
+        for index, part in enumerate(judgement.parts):
+            what = (part.name, part.unit, part.wanted)
+            n = 0 if part.verdict in _WITHOUT_EFFECT else judgement.n
+            numbers = (part.effect, part.low, part.high, part.p)
+            decides = index == judgement.deciding
+            rows.append((name, *what, n, *numbers, part.verdict.value, decides, part.note))
     table = pd.DataFrame(rows, columns=list(PART_COLUMNS))
     return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 

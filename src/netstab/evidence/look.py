@@ -76,13 +76,17 @@ def when_picked(yes: float, no: float) -> Any:
     return alt.when(picked).then(alt.value(yes)).otherwise(alt.value(no))
 
 
-def epoch_axis(field: str = "epoch:Q") -> alt.X:
-    """Epochs, in whole numbers, no wider than the data."""
+EPOCH_TICKS: Any = alt.ExprRef("min(10, ceil(width / 40))")
+"""Of a single plot: as many as Vega would have, but no crowd of them in a wide one."""
+
+
+def epoch_axis(**options: Any) -> alt.X:
+    """Epochs, in whole numbers, no wider than the data; options are the axis's."""
     return alt.X(
-        field,
+        "epoch:Q",
         title="epoch",
         scale=alt.Scale(zero=False, nice=False),
-        axis=alt.Axis(format="d", tickMinStep=1),
+        axis=alt.Axis(format="d", tickMinStep=1, **options),
     )
 
 

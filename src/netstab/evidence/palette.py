@@ -41,7 +41,7 @@ EXPERIMENT_SHAPES = {
     "expD": "cross",
     "strict": "triangle-left",
     "expE": "triangle-right",
-    "own": "wedge",
+    "own": "M0,-1L.24,-.32L.95,-.31L.39,.12L.59,.81L0,.4L-.59,.81L-.39,.12L-.95,-.31L-.24,-.32Z",
 }
 MANY_COLOURS = (
     *BLOCK_COLOURS,
@@ -79,7 +79,14 @@ CONFIG: dict[str, Any] = {
     },
     "axisY": {"domain": False, "ticks": False, "labelPadding": 6},
     "axisX": {"grid": False},
-    "legend": {"labelFontSize": 12, "labelColor": INK, "title": None, "symbolStrokeWidth": 2.4},
+    "legend": {
+        "labelFontSize": 12,
+        "labelColor": INK,
+        # As much as a phone has room for.
+        "labelLimit": 250,
+        "title": None,
+        "symbolStrokeWidth": 2.4,
+    },
 }
 
 

@@ -116,16 +116,17 @@ _SIDES = (
     (7, -10, "left"), (7, 10, "left"), (-7, -10, "right"), (-7, 10, "right"),
     (12, -20, "left"), (12, 20, "left"), (-12, -20, "right"), (-12, 20, "right"),
 )  # fmt: skip
-_LETTER, _LINE = 5.9, 12.0
-"""Width and height of a letter, in pixels."""
+_LETTER, _LINE = 6.6, 12.5
+"""Width and height of a letter, in pixels, of the wider ones among the page's fonts."""
 
 Box = tuple[float, float, float, float]
 
 
 def names(points: list[Point], width: float, height: float) -> list[dict[str, Any]]:
-    """A place for each mean's name where it covers no point and no other name, if there is one.
+    """A place for each mean's name where it covers no mean and no other name, if there is one.
 
-    A name without such a place is left out: its point tells it when hovered over.
+    A place that covers few points of seeds is preferred. A name without a place is left out:
+    its point tells it when hovered over.
 
     Args:
         points: as `locate` has them.
@@ -134,27 +135,35 @@ def names(points: list[Point], width: float, height: float) -> list[dict[str, An
     """
     (left, right), (bottom, top) = domains(points)
     means = [point for point in points if point.seed is None]
-    spots = {
-        point.variant: (
-            (point.sharpness - log(left)) / (log(right) - log(left)) * width,
-            (log(top) - point.drift) / (log(top) - log(bottom)) * height,
-        )
-        for point in means
-    }
-    taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for x, y in spots.values()]
+
+    def spot(point: Point) -> tuple[float, float]:
+        x = (point.sharpness - log(left)) / (log(right) - log(left)) * width
+        return x, (log(top) - point.drift) / (log(top) - log(bottom)) * height
+
+    taken = [_around(*spot(point), 6) for point in means]
+    seeds = [_around(*spot(point), 2) for point in points if point.seed is not None]
     rows = []
     for point in means:
-        x, y = spots[point.variant]
+        x, y = spot(point)
         name = point.variant.name.removeprefix("exp")
-        for dx, dy, align in _SIDES:
+        free = []
+        for rank, (dx, dy, align) in enumerate(_SIDES):
             box = _box(x + dx, y + dy, align, len(name) * _LETTER)
             inside = box[0] >= 0 and box[2] <= width and box[1] >= 0 and box[3] <= height
             if inside and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
-                place = {"name": name, "dx": dx, "dy": dy, "align": align}
-                rows.append({**place, **{k: point.row()[k] for k in ("sharpness", "drift")}})
-                break
+                # Whose name it is must stay plain: four sides further off are worth one seed.
+                cost = rank // 4 + sum(_overlap(box, other) for other in seeds)
+                free.append((cost, box, (dx, dy, align)))
+        if free:
+            _, box, side = min(free, key=lambda place: place[0])
+            taken.append(box)
+            place = {"name": name, **dict(zip(("dx", "dy", "align"), side, strict=True))}
+            rows.append({**place, **{k: point.row()[k] for k in ("sharpness", "drift")}})
     return rows
+
+
+def _around(x: float, y: float, radius: float) -> Box:
+    return x - radius, y - radius, x + radius, y + radius
 
 
 def _box(x: float, y: float, align: str, width: float) -> Box:

@@ -20,7 +20,7 @@ from netstab.evidence.measured import (
 )
 from netstab.params import PARTS, Params
 from netstab.study.experiments import REFERENCES, Run, Variant, runs, schedule, variants
-from netstab.study.plan import identity, state_key
+from netstab.study.plan import identity, seen_as, state_key
 from netstab.study.schedule import Frozen, Schedule
 
 MEASURES = ("train_loss", "train_top1_pct", "val_loss", "val_top1_pct", "val_top5_pct")
@@ -157,7 +157,7 @@ def collect(params: Params) -> Collection:
             expected_schedule = schedules[run.variant]
             history = _read_history(folder / "history.csv", expected_schedule)
             told = _read_provenance(folder / "provenance.json")
-            _check_key(folder / "provenance.json", told, params, run.seed, expected_schedule)
+            _check_key(folder / "provenance.json", told, params, run, expected_schedule)
             histories[run], provenance[run] = history, told
             epochs = expected_schedule.epochs
             stability[run] = read_stability(folder / "stability.csv", blocks, epochs)
@@ -237,14 +237,15 @@ def _read_provenance(path: Path) -> Provenance:
         raise UnusableFileError(f"{path} is damaged: {one_line(error)}") from error
 
 
-def _check_key(path: Path, told: Provenance, params: Params, seed: int, expected: Schedule) -> None:
+def _check_key(path: Path, told: Provenance, params: Params, run: Run, expected: Schedule) -> None:
     """Hold the key that a run was stored under against the parameters of today.
 
     Raises:
         UnusableFileError: the run was trained with other settings.
     """
     data, numerics = told.data.content_sha256, told.numerics_version
-    who = identity(params, seed, data=data, numerics=numerics)
+    who = identity(params, run.seed, data=data, numerics=numerics)
+    who |= seen_as(params, run.variant, expected.epochs)
     if told.key != state_key(who, expected, expected.epochs):
         raise UnusableFileError(
             f"{path} is stale: the run was trained with other settings than params.yaml has now"

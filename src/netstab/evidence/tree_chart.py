@@ -7,11 +7,15 @@ from typing import Any
 import altair as alt
 
 from netstab.evidence.lanes import Lane
+from netstab.evidence.look import EPOCH_TICKS
 from netstab.evidence.palette import EXPERIMENT_COLOURS, INK, SOFT
 from netstab.study.experiments import Variant
 
 HEIGHT = 19
 """Of a lane in pixels."""
+
+JOINT = "#AAAAAA"
+"""Colour of the lines from lane to lane, which belong to no run."""
 
 SHAPES = {
     "decay": "triangle-down",
@@ -21,7 +25,7 @@ SHAPES = {
     "larger batch": "diamond",
     "smaller batch": "diamond",
     "averaging": "circle",
-    "recalibration": "circle",
+    "recalibration": "M-1,-1H1L-1,1H1Z",
 }
 """Word for what happens -> symbol."""
 
@@ -100,7 +104,10 @@ def _lines(found: Sequence[Lane]) -> alt.Chart:
         .mark_rule(aria=False, strokeWidth=2.6, strokeCap="butt")
         .encode(
             x=alt.X(
-                "start:Q", title="epoch", scale=alt.Scale(nice=False), axis=alt.Axis(format="d")
+                "start:Q",
+                title="epoch",
+                scale=alt.Scale(nice=False),
+                axis=alt.Axis(format="d", tickCount=EPOCH_TICKS),
             ),
             x2="end:Q",
             y=_y("lane", found),
@@ -123,15 +130,14 @@ def _joints(found: Sequence[Lane]) -> alt.Chart:
             "at": lane.start,
             "from": lane.parent.name,
             "lane": lane.variant.name,
-            "experiment": lane.variant.experiment,
         }
         for lane in found
         if lane.parent
     ]
     joints: alt.Chart = (
         alt.Chart(alt.InlineData(rows))
-        .mark_rule(aria=False, strokeWidth=1.1, opacity=0.55)
-        .encode(x="at:Q", y=_y("from", found), y2="lane:N", color=_colour(found))
+        .mark_rule(aria=False, strokeWidth=1.1, color=JOINT)
+        .encode(x="at:Q", y=_y("from", found), y2="lane:N")
     )
     return joints
 
@@ -146,17 +152,19 @@ def _marks(
             "experiment": lane.variant.experiment,
             "epoch": epoch,
             "what": word,
+            "place": place,
         }
         for lane in found
         for epoch, words in happens[lane.variant].items()
         if epoch >= lane.start
-        for word in words
+        for place, word in enumerate(words)
     ]
     words = [word for word in SHAPES if any(row["what"] == word for row in rows)]
     if not rows:
         return None
     legend = alt.Legend(
         orient="top",
+        offset=4,
         columns=alt.ExprRef("columns"),
         symbolFillColor=SOFT,
         symbolStrokeColor=INK,
@@ -166,7 +174,16 @@ def _marks(
     scale = alt.Scale(domain=words, range=[SHAPES[word] for word in words])
     marks: alt.Chart = (
         alt.Chart(alt.InlineData(rows))
-        .mark_point(filled=True, size=62, stroke="white", strokeWidth=0.9, opacity=1, aria=False)
+        .mark_point(
+            filled=True,
+            size=74,
+            stroke="white",
+            strokeWidth=0.9,
+            opacity=1,
+            aria=False,
+            # What happens at one epoch stands side by side.
+            xOffset=alt.ExprRef("9 * datum.place"),
+        )
         .encode(
             x="epoch:Q",
             y=_y("lane", found),

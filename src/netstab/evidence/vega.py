@@ -54,7 +54,9 @@ def reused(text: str, spec: dict[str, Any]) -> str | None:
 
 def _seal(spec: dict[str, Any], drawn: str) -> str:
     """What a drawing was made of and with, and that nobody has changed it, as a comment."""
-    source = json.dumps([spec, CONFIG, FONT, installed("vl-convert-python"), version()], sort_keys=True)
+    source = json.dumps(
+        [spec, CONFIG, FONT, installed("vl-convert-python"), version()], sort_keys=True
+    )
     digests = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in (source, drawn)]
     return f"<!-- {' '.join(digests)} -->"
 

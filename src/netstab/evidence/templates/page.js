@@ -22,6 +22,7 @@
   };
 
   const NARROW = 520;
+  const PAPER = 680; // width of a sheet without its margins, in CSS pixels
   const columnsOfCells = (width, cells) => {
     if (width >= NARROW) return Math.min(cells, 4);
     return cells > 2 ? 2 : 1;
@@ -43,8 +44,14 @@
       return (this.chart.spec.params ?? []).some(({ name }) => name === param);
     }
 
+    // On paper a width of its own: drawn for a screen and shrunk, letters would be too small.
     get width() {
-      return this.element.clientWidth;
+      if (!this.onPaper) return this.element.clientWidth;
+      return this.element.parentElement.matches(".wide") ? PAPER : PAPER / 2 - 20;
+    }
+
+    get cellWidth() {
+      return Math.floor(this.width / columnsOfCells(this.width, this.chart.cells)) - 40;
     }
 
     // What depends on the width, as parameters of the chart.
@@ -60,7 +67,7 @@
       const params = spec.params?.map((p) => (p.name in values ? { ...p, value: values[p.name] } : p));
       if (!cells) return { ...spec, params };
       const columns = columnsOfCells(this.width, cells);
-      const child = { ...spec.spec, width: Math.floor(this.width / columns) - 40 };
+      const child = { ...spec.spec, width: this.cellWidth };
       return { ...spec, params, columns, spec: child };
     }
 
@@ -80,23 +87,33 @@
       this.listen();
     }
 
-    // Small multiples do not fit a width by themselves: give each its share of what is left.
+    // Small multiples do not fit a width by themselves: give each its share of what is left. Up to
+    // three times, since a legend or an axis can need another width once there is room.
     async fillWidth() {
       const columns = columnsOfCells(this.width, this.chart.cells);
-      const drawn = this.element.querySelector("svg.marks").getBoundingClientRect().width;
-      const spare = Math.floor((this.width - drawn) / columns);
-      await this.view.signal("child_width", this.view.signal("child_width") + spare).runAsync();
+      for (let turn = 0; turn < 3; turn++) {
+        await this.view.resize().runAsync();
+        const drawn = this.element.querySelector("svg.marks").getBoundingClientRect().width;
+        const spare = Math.floor((this.width - drawn) / columns);
+        if (!spare) return;
+        await this.view.signal("child_width", this.view.signal("child_width") + spare).runAsync();
+      }
       await this.view.resize().runAsync();
     }
 
     async fit() {
       if (!this.view || this.width === this.drawnAt) return;
-      if (this.chart.cells) return this.draw();
+      const { cells } = this.chart;
+      const [before, now] = [this.drawnAt, this.width].map((width) => columnsOfCells(width, cells));
+      if (cells && before !== now) return this.draw();
       this.drawnAt = this.width;
       for (const [name, value] of this.fitting) this.view.signal(name, value);
+      if (cells) this.view.signal("child_width", this.cellWidth);
+      else this.view.signal("width", this.width);
       await this.view.runAsync();
       // The title finds its place only after the legend has found its rows.
       await this.view.resize().runAsync();
+      if (cells) await this.fillWidth();
     }
 
     async set(param, value) {
@@ -155,5 +172,14 @@
       for (const drawing of drawings) await drawing.fit();
     }, 150);
   });
+
+  const folded = document.querySelectorAll("details.more");
+  const print = (onPaper) => {
+    for (const details of folded) details.open = onPaper;
+    // No figure waits for anything but promises, so all are done before the sheet is laid out.
+    for (const drawing of drawings) Object.assign(drawing, { onPaper }).fit();
+  };
+  window.addEventListener("beforeprint", () => print(true));
+  window.addEventListener("afterprint", () => print(false));
   document.documentElement.dataset.drawn = "yes";
 })();
