@@ -313,7 +313,7 @@ def altered(path: tuple[str, ...]) -> Params | None:
     for step in path:
         place = place[step]
     candidates: list[Any] = [
-        *{"live": ["eval"], "bf16": ["fp32"], "always": ["end"]}.get(str(place), [])
+        *{"live": ["eval"], "bf16": ["fp32"], "end": ["always"]}.get(str(place), [])
     ]
     if isinstance(place, bool):
         candidates = [not place]

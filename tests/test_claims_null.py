@@ -25,7 +25,8 @@ from netstab.study.schedule import Schedule
 from tests import synthetic_runs as synthetic
 from tests import synthetic_studies as studies
 
-pytestmark = pytest.mark.slow
+# In one process: the simulations are shared.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("null")]
 
 STUDIES = 600
 SEEDS = (3, 5)

@@ -101,5 +101,5 @@ def _measuring(ledger: Ledger) -> str:
     stability, sharpness = (part / training for part in parts)
     return (
         f"measuring         {stability + sharpness:>+7.0%}  "
-        f"(at most, by operations: stability {stability:.0%}, sharpness {sharpness:.0%})"
+        f"(about, by operations: stability {stability:.0%}, sharpness {sharpness:.0%})"
     )

@@ -139,8 +139,8 @@ def _measured(
                     found[f"{direction}_drift"].append(0.0 if isnan(drift) else exp(drift))
         sharpness = collection.sharpness.get(run)
         if last := sharpness and sharpness.at(end):
-            found["trace"].append(last.trace)
             for name, value in (
+                ("trace", last.trace),
                 ("sharpness", last.eigenvalue),
                 ("adaptive_sharpness", last.adaptive_eigenvalue),
             ):

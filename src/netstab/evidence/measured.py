@@ -44,18 +44,19 @@ class Curvature(BaseModel):
     block: str
     eigenvalue: float | None
     """Largest eigenvalue of the Hessian; None where it did not converge."""
-    lower_bound: float
-    """Largest Ritz value, converged or not."""
-    residual: float
+    lower_bound: float | None
+    """Largest vector's quotient, converged or not; None where curvature is not finite."""
+    residual: float | None
+    """None where the eigenvalue is exactly zero."""
     products: int
-    trace: float
-    trace_se: float
+    trace: float | None
+    trace_se: float | None
     adaptive_eigenvalue: float | None
-    adaptive_lower_bound: float
-    adaptive_residual: float
+    adaptive_lower_bound: float | None
+    adaptive_residual: float | None
     adaptive_products: int
-    adaptive_trace: float
-    adaptive_trace_se: float
+    adaptive_trace: float | None
+    adaptive_trace_se: float | None
 
 
 class Sharpness(BaseModel):

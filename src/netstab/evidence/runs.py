@@ -185,7 +185,7 @@ def collect(params: Params) -> Collection:
 
 def _ceiling(params: Params) -> tuple[pd.DataFrame, str]:
     try:
-        return read_ceiling(paths.CEILING, params.ceiling.seeds), ""
+        return read_ceiling(paths.CEILING, params.ceiling_pair), ""
     except UnusableFileError as problem:
         return read_ceiling(paths.CEILING, ()), str(problem)
 

@@ -140,8 +140,10 @@ def _traits(found: Curvature) -> Iterable[dict[str, Any]]:
         trace = getattr(found, f"{prefix}trace")
         converged = top is not None
         value = top if converged else bound
-        yield {**where, "trait": "eigenvalue", "value": value, "converged": converged}
-        yield {**where, "trait": "trace", "value": trace, "converged": True}
+        if value is not None:
+            yield {**where, "trait": "eigenvalue", "value": value, "converged": converged}
+        if trace is not None:
+            yield {**where, "trait": "trace", "value": trace, "converged": True}
 
 
 def _over_seeds(tables: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:

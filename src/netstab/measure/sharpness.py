@@ -47,7 +47,8 @@ class Sharpness:
         scope: `network` or the block's name.
         eigenvalue: the largest; None where it did not converge, that is where the relative
             residual ‖Hv - λv‖ / |λ| stayed above the tolerance.
-        lower_bound: the largest vᵀHv of a unit vector v that was come across.
+        lower_bound: the largest vᵀHv of a unit vector v that was come across; None, as trace and
+            error, where curvature is not finite.
         residual: relative, of that vector; None where it is not defined.
         products: Hessian-vector products taken for the eigenvalue.
         trace: Hutchinson's estimate.
@@ -57,17 +58,17 @@ class Sharpness:
 
     scope: str
     eigenvalue: float | None
-    lower_bound: float
+    lower_bound: float | None
     residual: float | None
     products: int
-    trace: float
-    trace_se: float
+    trace: float | None
+    trace_se: float | None
     adaptive_eigenvalue: float | None
-    adaptive_lower_bound: float
+    adaptive_lower_bound: float | None
     adaptive_residual: float | None
     adaptive_products: int
-    adaptive_trace: float
-    adaptive_trace_se: float
+    adaptive_trace: float | None
+    adaptive_trace_se: float | None
 
 
 def protocol(subset: Subset, settings: Settings, seed: int) -> dict[str, Any]:
@@ -134,11 +135,11 @@ class Spectrum(NamedTuple):
     """Largest eigenvalue and trace of one operator; see `Sharpness`."""
 
     eigenvalue: float | None
-    lower_bound: float
+    lower_bound: float | None
     residual: float | None
     products: int
-    trace: float
-    trace_se: float
+    trace: float | None
+    trace_se: float | None
 
 
 def spectrum(hessian: Hessian, settings: Settings, seed: int, scope: str) -> Spectrum:
@@ -162,12 +163,16 @@ def spectrum(hessian: Hessian, settings: Settings, seed: int, scope: str) -> Spe
     converged = search.residual is not None and search.residual <= settings.tolerance
     return Spectrum(
         search.value if converged else None,
-        search.value,
+        _finite(search.value),
         search.residual,
         products,
-        float(samples.mean()),
-        float(samples.std(ddof=1) / len(samples) ** 0.5),
+        _finite(samples.mean()),
+        _finite(samples.std(ddof=1) / len(samples) ** 0.5),
     )
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 class _Search:

@@ -129,3 +129,9 @@ class Params(BaseModel):
     report: Report
     claims: Claims
     runtime: Runtime
+
+    @property
+    def ceiling_pair(self) -> Seeds:
+        """The two seeds that are compared with each other; none where the study lacks one."""
+        pair = self.ceiling.seeds
+        return pair if set(pair) <= set(self.seeds) else ()

@@ -19,7 +19,7 @@ def main() -> None:
     try:
         content = params.read(paths.PARAMS)
         found: dict[str, Any] = {"seeds": [], "comparisons": []}
-        if content.ceiling.seeds:
+        if content.ceiling_pair:
             from netstab.training.ceiling import compare_seeds
 
             manifest = read_manifest()

@@ -54,7 +54,7 @@ def stability_flop(images: int, forward: dict[str, float]) -> float:
 
 
 def sharpness_flop(images: int, trace_samples: int, forward: dict[str, float]) -> float:
-    """Operations of a measurement of sharpness, at most: a block alone takes less.
+    """Operations of a measurement of sharpness, roughly: a block alone takes less.
 
     A gradient is three forward passes; a product goes back through both directions, six more.
     Eigenvalue and trace are taken twice, plain and adaptive.

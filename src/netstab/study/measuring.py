@@ -45,17 +45,19 @@ def parts_of(params: Params, scope: str) -> tuple[str, ...]:
     return tuple(part for part in PARTS if part in members)
 
 
-def stability_inputs(params: Params, state_key: str) -> dict[str, Any]:
+def stability_inputs(params: Params, state_key: str, *, floor: bool) -> dict[str, Any]:
     """What determines a measurement of stability.
 
     Args:
         params: the parameters.
         state_key: of the state at the end of the epoch, which says all of its past.
+        floor: whether the same weights are looked at twice as well.
     """
     return {
         "measure": "stability",
         "state": state_key,
         "images": params.measure.stability.images,
+        "floor": floor,
         "blocks": {name: parts_of(params, name) for name in params.blocks},
     }
 
@@ -66,6 +68,7 @@ def sharpness_inputs(params: Params, state_key: str, scope: str) -> dict[str, An
     return {
         "measure": "sharpness",
         "state": state_key,
+        "scope": scope,
         "parts": parts_of(params, scope),
         **params.measure.sharpness.model_dump(exclude=when),
     }

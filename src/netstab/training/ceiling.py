@@ -30,7 +30,7 @@ def compare_seeds(ledger: Ledger, manifest: Manifest) -> dict[str, Any]:
     Raises:
         NetstabError: as for a run.
     """
-    seeds = ledger.params.ceiling.seeds
+    seeds = ledger.params.ceiling_pair
     rows: list[dict[str, Any]] = []
     for name in REFERENCES if seeds else ():
         first, second = (_end(ledger, manifest, Run(Variant(name), seed)) for seed in seeds)

@@ -57,7 +57,9 @@ def train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
     with Reporter(ledger, run, gpu=device.type == "cuda", threads=threads) as reporter:
         record = trajectory.train(ledger, run, workshop, reporter.epoch_done, observer)
         if any(ledger.unmeasured(run)):
-            replay.measure(ledger, run, workshop, observer(), reporter.measuring)
+            # One process at a time; and what is in use is not collected as garbage.
+            with ledger.store.lock(record.key):
+                replay.measure(ledger, run, workshop, observer(), reporter.measuring)
     reporter.study()
     return record
 

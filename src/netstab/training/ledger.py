@@ -105,9 +105,15 @@ class Ledger:
             if not self.is_view(run)
         }
 
+    def has_floor(self, run: Run, epoch: int) -> bool:
+        """Whether stability over an epoch comes with its floor: in the first and the last one."""
+        wanted = measuring.stability_epochs(self.params, self.schedule(run))
+        return epoch in (wanted[0], wanted[-1])
+
     def stability_inputs(self, run: Run, epoch: int) -> dict[str, Any]:
         """What determines the measurement over an epoch."""
-        return measuring.stability_inputs(self.params, self.key(run, epoch + 1))
+        state, floor = self.key(run, epoch + 1), self.has_floor(run, epoch)
+        return measuring.stability_inputs(self.params, state, floor=floor)
 
     def sharpness_keys(self, run: Run) -> dict[tuple[int, str], str]:
         """(epoch, scope) -> key of its measurement of sharpness; a view has none."""

@@ -56,9 +56,8 @@ class Observer:
         key = self._ledger.stability_keys(run).get(epoch)
         if key is None or key in self._ledger.notebook:
             return None
-        wanted = list(self._ledger.stability_keys(run))
         weights = _weights(model, self._ledger)
-        floor = epoch in (wanted[0], wanted[-1])
+        floor = self._ledger.has_floor(run, epoch)
 
         def finish(rows: list[Row], seconds: float) -> None:
             entry = {"rows": rows, "provenance": self._provenance(run, seconds)}

@@ -104,7 +104,8 @@ def _train_view(
     train(ledger, host, workshop, epoch_done, observer)
     end = ledger.schedule(run).epochs
     while (record := ledger.finished(run)) is None:
-        with ledger.store.lock(ledger.key(run, end)):
+        # Every view that lacks rides along: one process does it for all of them.
+        with ledger.store.lock(ledger.key(host, end)):
             if not ledger.finished(run):
                 resume = Resume(0, *_boarding(ledger, run), end)
                 _Segment(ledger, host, resume, workshop, epoch_done, observer).train()
@@ -241,11 +242,13 @@ def enter_state(ledger: Ledger, run: Run, record: Record | None, workshop: Works
     engine = workshop.built[0]
     if record is None:
         start(engine, run.seed)
+        workshop.key = None
     elif workshop.key != record.key:
         path = ledger.store.tensors_file(record)
         if path is None:
             return False
         state.restore(engine, state.read(path))
+        workshop.key = record.key
     return True
 
 
