@@ -25,11 +25,11 @@ def content(size: str, **changes: Any) -> dict[str, Any]:
     yaml = YAML(typ="safe", pure=True)
     made: dict[str, Any] = yaml.load((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
     for key, value in yaml.load((ROOT / "sizes.yaml").read_text(encoding="utf-8"))[size].items():
-        section, _, name = key.partition(".")
-        if name:
-            made[section][name] = value
-        else:
-            made[section] = value
+        *folders, name = key.split(".")
+        place = made
+        for folder in folders:
+            place = place[folder]
+        place[name] = value
     for section, change in changes.items():
         if isinstance(change, dict):
             made[section].update(change)
