@@ -164,7 +164,7 @@ def spectrum(hessian: Hessian, settings: Settings, seed: int, scope: str) -> Spe
     return Spectrum(
         search.value if converged else None,
         _finite(search.value),
-        search.residual,
+        None if search.residual is None else _finite(search.residual),
         products,
         _finite(samples.mean()),
         _finite(samples.std(ddof=1) / len(samples) ** 0.5),
