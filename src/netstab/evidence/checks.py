@@ -72,7 +72,8 @@ def _with_zeros(check: Check, effects: list[float]) -> Part:
     if len(effects) < FEWEST_SEEDS:
         return _part(check, {}, Verdict.TOO_FEW_SEEDS, "exactly zero")
     if len(set(effects)) > 1 or np.isnan(effects[0]):
-        return _part(check, {}, Verdict.INCONCLUSIVE, "exactly zero in some run, and zero has no logarithm", p=1.0)
+        note = "exactly zero in some run, and zero has no logarithm"
+        return _part(check, {}, Verdict.INCONCLUSIVE, note, p=1.0)
     whose = "exactly zero" if effects[0] < 0 else "what it is compared with is exactly zero"
     note = f"{whose} in every seed"
     if check.rule.holds(effects[0]):
