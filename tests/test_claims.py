@@ -621,3 +621,14 @@ def test_the_command_line_has_the_table(project: Path) -> None:
     done = CliRunner().invoke(app, ["claims", "A1"], env={**os.environ, "COLUMNS": "100"})
     assert done.exit_code == 0
     assert "outpost: final train_loss, less baseline's" in " ".join(done.stdout.split())
+
+
+def test_where_the_outpost_gains_nothing_no_share_of_it_is_told() -> None:
+    study = Study(FIVE).shift("outpost", "val_top1_pct", -5, 60)
+    judgements = judge(FIVE, study.collection())
+    entries = json.loads(claims_json(FIVE, judgements))
+    for judgement in judgements:
+        if judgement.id.startswith("R-"):
+            assert judgement.note == "the outpost gains nothing that could be recovered"
+            assert judgement.verdict is not Verdict.SUPPORTED
+            assert entries[judgement.id]["share"] is None

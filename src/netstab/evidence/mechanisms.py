@@ -136,6 +136,8 @@ def _recovers(variants: Callable[[Params], list[Variant]]) -> Callable[[Params],
 def recovered(params: Params, parts: Sequence[Part]) -> list[Ratio]:
     """Share of the outpost's gain that each part after the first (the gain) stands for.
 
+    None at all where there is no gain on average: a share of it would read like one.
+
     Args:
         params: the parameters.
         parts: of one of the claims R.
@@ -143,6 +145,8 @@ def recovered(params: Params, parts: Sequence[Part]) -> list[Ratio]:
     if not parts or not parts[0].values:
         return []
     gains, share = parts[0].values, params.claims.recovered_share
+    if sum(gains.values()) <= 0:
+        return []
     return [
         ratio(
             [beyond + share * gains[seed] for seed, beyond in part.values.items()],
@@ -154,8 +158,11 @@ def recovered(params: Params, parts: Sequence[Part]) -> list[Ratio]:
 
 
 def _shares(params: Params, parts: Sequence[Part]) -> str:
+    shares = recovered(params, parts)
+    if parts and parts[0].values and not shares:
+        return "the outpost gains nothing that could be recovered"
     told = []
-    for part, found in zip(parts[1:], recovered(params, parts), strict=False):
+    for part, found in zip(parts[1:], shares, strict=False):
         whose = part.name.split(":")[0]
         value = "undefined" if found.value is None else f"{found.value:.2f}"
         bounded = found.low is not None
