@@ -87,6 +87,26 @@ class Sharpness(BaseModel):
         return tuple(sorted(found, key=lambda m: m.epoch))
 
 
+def read_table(
+    path: Path, columns: list[str], kinds: dict[str, type] | None = None
+) -> pd.DataFrame:
+    """A CSV file as a table that has at least these columns.
+
+    Raises:
+        UnusableFileError: missing, not to be read, or without one of the columns.
+    """
+    try:
+        table = pd.read_csv(path, dtype=kinds)
+    except FileNotFoundError:
+        raise UnusableFileError(f"{path} is missing") from None
+    except (OSError, ValueError) as error:
+        raise UnusableFileError(f"{path} is damaged: {one_line(error)}") from error
+    absent = [column for column in columns if column not in table]
+    if absent:
+        raise UnusableFileError(f"{path} is damaged: no column {few(absent)}")
+    return table
+
+
 def read_stability(path: Path, blocks: tuple[str, ...], epochs: int) -> pd.DataFrame:
     """`stability.csv` as a table: epoch, distance, block and `STABILITY`.
 
@@ -99,15 +119,7 @@ def read_stability(path: Path, blocks: tuple[str, ...], epochs: int) -> pd.DataF
         UnusableFileError: missing or damaged.
     """
     columns = ["epoch", "distance", "block", *STABILITY]
-    try:
-        table = pd.read_csv(path, dtype={"distance": str, "block": str})
-    except FileNotFoundError:
-        raise UnusableFileError(f"{path} is missing") from None
-    except (OSError, ValueError) as error:
-        raise UnusableFileError(f"{path} is damaged: {one_line(error)}") from error
-    absent = [column for column in columns if column not in table]
-    if absent:
-        raise UnusableFileError(f"{path} is damaged: no column {', '.join(absent)}")
+    table = read_table(path, columns, {"distance": str, "block": str})
     if table.empty:  # a view measures nothing of its own
         kinds = {"epoch": "int64", **dict.fromkeys(STABILITY, "float64")}
         return table[columns].astype(kinds)
@@ -205,3 +217,8 @@ def _ceiling_table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFra
 def one_line(error: Exception) -> str:
     """What an exception says, short and without line breaks."""
     return " ".join(str(error).split())[:200]
+
+
+def few(names: list[str]) -> str:
+    """Names in a row; of more than four the first and how many more."""
+    return ", ".join(names) if len(names) <= 4 else f"{names[0]} and {len(names) - 1} more"

@@ -13,10 +13,12 @@ from netstab.errors import NetstabError
 from netstab.evidence.measured import (
     Sharpness,
     UnusableFileError,
+    few,
     one_line,
     read_ceiling,
     read_sharpness,
     read_stability,
+    read_table,
 )
 from netstab.params import PARTS, Params
 from netstab.study.experiments import REFERENCES, Run, Variant, runs, schedule, variants
@@ -121,7 +123,7 @@ class Collection:
                 value = data if what == "data" else str(told.numerics_version)
                 groups.setdefault(value, []).append(run.name)
             if len(groups) > 1:
-                members = "; ".join(f"{_few(names)}: {value}" for value, names in groups.items())
+                members = "; ".join(f"{few(names)}: {value}" for value, names in groups.items())
                 found.append(f"Runs differ in their {what} ({members}). Run: dvc repro")
         return found
 
@@ -198,15 +200,7 @@ def _read_history(path: Path, expected: Schedule) -> pd.DataFrame:
     """
     settings = [f"{what}_{part}" for what in ("lr", "frozen") for part in PARTS]
     columns = ["epoch", *MEASURES, *settings]
-    try:
-        table = pd.read_csv(path)
-    except FileNotFoundError:
-        raise UnusableFileError(f"{path} is missing") from None
-    except (OSError, ValueError) as error:
-        raise UnusableFileError(f"{path} is damaged: {one_line(error)}") from error
-    absent = [column for column in columns if column not in table]
-    if absent:
-        raise UnusableFileError(f"{path} is damaged: no column {_few(absent)}")
+    table = read_table(path, columns)
     for column in columns:
         if table[column].dtype.kind not in "iuf" or not np.isfinite(table[column]).all():
             raise UnusableFileError(f"{path} is damaged: {column} holds what is no finite number")
@@ -250,7 +244,3 @@ def _check_key(path: Path, told: Provenance, params: Params, run: Run, expected:
         raise UnusableFileError(
             f"{path} is stale: the run was trained with other settings than params.yaml has now"
         )
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names) if len(names) <= 4 else f"{names[0]} and {len(names) - 1} more"
