@@ -37,7 +37,7 @@ def test_the_golden_values_cover_every_freeze_pattern_and_mode() -> None:
             for mode in ("live", "eval"):
                 assert f"{experiment}-{block} {mode}" in covered
     assert {"baseline live", "outpost live", "own-thaw live", "own-thaw eval"} <= covered.keys()
-    assert len(GOLDEN["golden"]["schedules"]) == 2 * 19
+    assert len(GOLDEN["golden"]["schedules"]) == 2 * 27
 
 
 def moved_by_mutation(variant: str, mode: str) -> list[str]:
@@ -158,10 +158,16 @@ def _epoch(**changes: Callable[[int], int]) -> Callable[[pytest.MonkeyPatch], No
         original = engine.Engine.epoch
 
         def mutated(
-            self: engine.Engine, phase: Phase, t: Images, v: Images, seed: int, epoch: int
+            self: engine.Engine,
+            phase: Phase,
+            t: Images,
+            v: Images,
+            seed: int,
+            epoch: int,
+            *rest: Any,
         ) -> dict[str, int | float]:
             seed = changes.get("seed", int)(seed)
-            row = original(self, phase, t, v, seed, changes.get("epoch", int)(epoch))
+            row = original(self, phase, t, v, seed, changes.get("epoch", int)(epoch), *rest)
             return {**row, "epoch": epoch}
 
         patch.setattr(engine.Engine, "epoch", mutated)

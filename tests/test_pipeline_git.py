@@ -8,7 +8,7 @@ import pytest
 
 from tests.pipeline_helpers import BLOCKS, MOVED, RIVALS, RUNS, Clone, lent_clone
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline-git")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
 
 NETSTAB = ("-c", "from netstab.cli import app; app()")
 

@@ -18,7 +18,7 @@ from netstab.training.store import Store
 from tests import small
 from tests.pipeline_helpers import Clone, lent_clone
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline-refusals")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
 
 CPU = torch.device("cpu")
 

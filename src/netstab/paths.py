@@ -58,6 +58,12 @@ def downloads() -> Path:
     return main_root() / ".netstab" / "downloads"
 
 
+def kept_script(name: str) -> Path:
+    """File that keeps a page's script; outside a checkout a relative one."""
+    named = os.environ.get("DVC_ROOT")
+    return Path(named or "") / ".netstab" / "vega" / name
+
+
 def run_dir(run: str) -> Path:
     """Folder of one run's small files, e.g. `metrics/runs/expB-64-0`.
 

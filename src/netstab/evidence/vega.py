@@ -3,13 +3,17 @@
 import hashlib
 import json
 import re
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version as installed
+from pathlib import Path
 from typing import Any
 
 import altair as alt
 import vl_convert
 
+from netstab import paths
+from netstab.evidence.files import write_file
 from netstab.evidence.palette import CONFIG
 
 WIDTH = 640
@@ -29,10 +33,31 @@ def version() -> str:
 
 @cache
 def bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script."""
-    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", version())
+    """Vega, Vega-Lite and Vega-Embed as one script.
+
+    Always the same for a version, and seconds to put together: so it is kept beside the store.
+    """
+    kept = paths.kept_script(f"vl-convert-{installed('vl-convert-python')}-{version()}.js")
+    script = _checked(kept)
+    if script is None:
+        script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", version())
+        with suppress(OSError):  # nowhere to keep it: it is put together anew next time
+            write_file(kept, f"{_digest(script)}\n{script}")
     # A block of its own keeps the bundle's many short names out of the page's.
     return "{" + script.replace("</script", r"<\/script") + "}"
+
+
+def _checked(path: Path) -> str | None:
+    """A script that is kept, if it is what was put there."""
+    try:
+        digest, _, script = path.read_text(encoding="utf-8").partition("\n")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return script if digest == _digest(script) else None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def to_svg(spec: dict[str, Any]) -> str:
@@ -57,7 +82,7 @@ def _seal(spec: dict[str, Any], drawn: str) -> str:
     source = json.dumps(
         [spec, CONFIG, FONT, installed("vl-convert-python"), version()], sort_keys=True
     )
-    digests = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in (source, drawn)]
+    digests = [_digest(text)[:16] for text in (source, drawn)]
     return f"<!-- {' '.join(digests)} -->"
 
 
