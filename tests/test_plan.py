@@ -370,10 +370,10 @@ def test_work_is_told_phase_by_phase() -> None:
     steady = whole.schedules[baseline].phases[0]
     _, cool, cold = whole.schedules[outpost].phases
     assert outstanding(whole, in_store(params, [("baseline", 70)])) == [
+        Work(baseline, steady, 60),
         Work(baseline, steady, 130),
         Work(outpost, cool, 60),
         Work(outpost, cold, 80),
-        Work(baseline, steady, 60),
     ]
     assert outstanding(whole, in_store(params, [("baseline", 200), ("outpost", 130)])) == [
         Work(outpost, cold, 70)

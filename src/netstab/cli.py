@@ -1,4 +1,4 @@
-"""The command line: `netstab plan`, `claims`, `study`, `store`. Stages are not here."""
+"""The command line: `netstab plan`, `sweep`, `claims`, `study`, `store`. Stages are not here."""
 
 import sys
 from collections.abc import Iterator
@@ -32,6 +32,15 @@ def plan() -> None:
         from netstab.commands import plan as command
 
         command.draw(_ledger(), _console())
+
+
+@app.command()
+def sweep() -> None:
+    """Train everything that the plan asks for and the store lacks; `dvc repro` then collects it."""
+    with _refusals():
+        from netstab.commands import sweep as command
+
+        command.run(_console())
 
 
 @app.command()

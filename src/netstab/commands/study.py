@@ -4,7 +4,6 @@ import io
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 import time
@@ -16,6 +15,7 @@ from rich.console import Console
 from ruamel.yaml import YAML
 
 from netstab import paths
+from netstab.commands.dvc import run_dvc
 from netstab.errors import NetstabError
 from netstab.evidence.terminal import read_summaries, summary_table
 from netstab.training.estimate import spoken
@@ -33,11 +33,14 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
         NetstabError: there is no such size, or a stage failed.
     """
     root = paths.project_root()
-    overrides = [*_overrides(root / SIZES, size), *_source(size, source), *extra]
+    # One process after another would import torch once a run.
+    overrides = ["runtime.sweep=true", *_overrides(root / SIZES, size), *_source(size, source)]
+    overrides += extra
     started = time.monotonic()
     name = f"{size}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     arguments = [word for override in overrides for word in ("-S", override)]
-    code = _dvc(root, ["exp", "run", "--temp", "--name", name, *arguments])
+    command = ["exp", "run", "--temp", "--name", name, *arguments]
+    code = run_dvc(root, command, {**_identity(root), **os.environ})
     if code:
         raise NetstabError(
             f"the study stopped (dvc exit code {code}); see above. Nothing trained is lost: "
@@ -78,17 +81,6 @@ def _source(size: str, source: str | None) -> list[str]:
     # Quoted for the override's own grammar, in which = and , have a meaning.
     quoted = source.replace("\\", "\\\\").replace("'", "\\'")
     return [f"data.source='{quoted}'"]
-
-
-def _dvc(root: Path, arguments: list[str]) -> int:
-    # Stage commands run the PATH's python: it has to be the one of this environment.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=root,
-        env={**_identity(root), **os.environ, "PATH": path},
-        check=False,
-    ).returncode
 
 
 def _identity(root: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ every device, and nothing to save.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -36,6 +36,10 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def first(self, count: int) -> "Images":
+        """The first of them; all, where there are not so many."""
+        return replace(self, pixels=self.pixels[:count], labels=self.labels[:count])
 
     @property
     def size(self) -> tuple[int, int]:

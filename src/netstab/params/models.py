@@ -90,6 +90,10 @@ class Runtime(Section):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
     threads: Positive | None
     """CPU threads of a process; null for one a core. Part of what 'the same bits' means."""
+    workers: Positive | None
+    """Processes that a sweep trains side by side; null for as many as a short trial finds best."""
+    sweep: StrictBool
+    """A stage that has to train trains whatever the whole study lacks, by a sweep."""
     compile: StrictBool
     """Compile the training step with torch.compile, once for each freeze pattern."""
     save_interval_s: Annotated[Number, Field(gt=0)]

@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from netstab import params, paths
-from netstab.data.manifest import read_manifest
+from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError
 from netstab.study.experiments import Run, find_variant
 from netstab.training import runfiles
 from netstab.training.dataset import Dataset
 from netstab.training.ledger import Ledger, versions
-from netstab.training.store import Store
+from netstab.training.store import Record, Store
 
 
 def main(
@@ -29,10 +30,7 @@ def main(
         ledger = Ledger(content, Dataset.prepared(manifest), store, *versions())
         record = ledger.finished(run)
         if record is None or record.interim or any(ledger.unmeasured(run)):
-            # Only now torch: a run that is complete is collected without it.
-            from netstab.training.job import train
-
-            record = train(ledger, run, manifest)
+            record = _train(ledger, run, manifest)
         data = {
             "name": manifest.name,
             "official": manifest.official,
@@ -45,6 +43,21 @@ def main(
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last saved state", file=sys.stderr)
         raise typer.Exit(130) from None
+
+
+def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
+    # Only now torch: a run that is complete is collected without it.
+    if ledger.params.runtime.sweep:
+        from netstab.training.board import Board
+        from netstab.training.sweep import sweep
+
+        sweep(ledger, manifest, Board(ledger, Console(highlight=False, soft_wrap=True)))
+        record = ledger.finished(run)
+        if record is not None and not record.interim:
+            return record
+    from netstab.training.job import train
+
+    return train(ledger, run, manifest)
 
 
 if __name__ == "__main__":

@@ -170,36 +170,79 @@ class Work:
     epochs: int
 
 
-def outstanding(whole: Tree, stored: Callable[[Variant, int], bool]) -> list[Work]:
-    """What a seed still needs, given which states are stored.
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What of a segment is still to be trained.
+
+    Attributes:
+        segment: whose end has to be reached.
+        start: epoch of the deepest state that is stored, or of the segment's start.
+        after: what has to be trained first; None where the state at `start` is there.
+    """
+
+    segment: Segment
+    start: int
+    after: "Stretch | None"
+
+
+def missing(whole: Tree, stored: Callable[[Variant, int], bool]) -> list[Stretch]:
+    """The stretches that a seed still needs, those first that others wait for.
 
     Args:
         whole: the tree.
         stored: whether the state of a variant at the start of an epoch is in the store.
     """
-    work: list[Work] = []
+    starts: dict[tuple[Variant, int], int] = {}
     for root in whole.roots:
-        _needs_start(root, whole, stored, work)
-    return work
+        _needs_start(root, whole, stored, starts)
+    found: list[Stretch] = []
+
+    def add(segment: Segment, before: Stretch | None) -> None:
+        start = starts.get((segment.variants[0], segment.end))
+        stretch = None
+        if start is not None and start < segment.end:
+            stretch = Stretch(segment, start, before if start == segment.start else None)
+            found.append(stretch)
+        for child in segment.children:
+            add(child, stretch)
+
+    for root in whole.roots:
+        add(root, None)
+    return found
+
+
+def outstanding(whole: Tree, stored: Callable[[Variant, int], bool]) -> list[Work]:
+    """What a seed still needs, as `missing`, phase by phase."""
+    return [work for stretch in missing(whole, stored) for work in works(whole, stretch)]
+
+
+def works(whole: Tree, stretch: Stretch) -> list[Work]:
+    """The epochs of a stretch, phase by phase."""
+    variant, end = stretch.segment.variants[0], stretch.segment.end
+    parts = (
+        Work(variant, phase, min(phase.end, end) - max(phase.start, stretch.start))
+        for phase in whole.schedules[variant].phases
+    )
+    return [part for part in parts if part.epochs > 0]
 
 
 def _needs_start(
-    segment: Segment, whole: Tree, stored: Callable[[Variant, int], bool], work: list[Work]
+    segment: Segment,
+    whole: Tree,
+    stored: Callable[[Variant, int], bool],
+    starts: dict[tuple[Variant, int], int],
 ) -> bool:
-    """Whether the state at the segment's start is needed; adds the work in and below it."""
+    """Whether the state at the segment's start is needed; notes from where its end is trained."""
     variant = segment.variants[0]
     schedules = [whole.schedules[v] for v in segment.variants]
     end_is_wanted = any(s.epochs == segment.end for s in schedules)
     for child in segment.children:
-        # Every child is asked: each adds its own work.
-        end_is_wanted = _needs_start(child, whole, stored, work) or end_is_wanted
+        # Every child is asked: each notes its own.
+        end_is_wanted = _needs_start(child, whole, stored, starts) or end_is_wanted
     if not end_is_wanted:
         return False
     found = next(
         (e for e in range(segment.end, segment.start, -1) if stored(variant, e)), segment.start
     )
-    for phase in whole.schedules[variant].phases:
-        epochs = min(phase.end, segment.end) - max(phase.start, found)
-        if epochs > 0:
-            work.append(Work(variant, phase, epochs))
+    starts[variant, segment.end] = found
     return found == segment.start

@@ -86,6 +86,8 @@ def study(time_scale: float, batch_norm: str) -> Params:
         "runtime": {
             "device": "cpu",
             "threads": 1,
+            "workers": None,
+            "sweep": False,
             "compile": False,
             "save_interval_s": 60.0,
             "keep_every": 30,

@@ -1,6 +1,8 @@
 """One run as a job: refuse what would take days, load the data, train, report."""
 
 import sys
+from collections.abc import Callable
+from functools import cached_property
 
 import torch
 
@@ -27,41 +29,96 @@ STUDY_PATIENCE_S = 24 * 3600.0
 unless the CPU was asked for."""
 
 
+class Trainer:
+    """Trains and measures runs of a study in this process; engine and images are built once.
+
+    Attributes:
+        ledger: what is wanted, and what the store has.
+        manifest: of the images.
+        device: that the parameters ask for.
+        threads: of the CPU.
+        workshop: engine and images.
+    """
+
+    def __init__(self, ledger: Ledger, manifest: Manifest) -> None:
+        self.ledger = ledger
+        self.manifest = manifest
+        params = ledger.params
+        self.device = devices.choose(params.runtime)
+        self.threads = devices.configure(params.train, params.runtime)
+        self.workshop = trajectory.Workshop(self._build)
+        if self.device.type == "cpu" and params.train.precision == "bf16":
+            _warn_of_emulation()
+
+    def _build(self) -> tuple[Engine, Images, Images, devices.Hardware]:
+        params, manifest = self.ledger.params, self.manifest
+        model = ResNet18(params.model.width, manifest.image_shape[2], len(manifest.classes))
+        block_parameters(model, params.blocks)
+        engine = Engine(model, params.train, self.device, compiled=params.runtime.compile)
+        images = load_images(self.ledger, manifest, self.device)
+        return (engine, *images, devices.hardware(self.device, self.threads))
+
+    @cached_property
+    def _observer(self) -> Observer:
+        _, training, _, used = self.workshop.built
+        return Observer(self.ledger, self.workshop.twin, training, used)
+
+    def train(
+        self,
+        run: Run,
+        epoch_done: trajectory.EpochDone,
+        said: Callable[[str], None],
+        end: int | None = None,
+    ) -> Record:
+        """Train a run and take its measurements.
+
+        Args:
+            run: a run or a view.
+            epoch_done: told of every epoch.
+            said: told in words what is measured afterwards.
+            end: a boundary of the run's segments at which to stop; None for its end.
+
+        Raises:
+            NetstabError: the data is not what the manifest says, a loss is not finite, or a state
+                cannot be saved.
+        """
+        ledger = self.ledger
+        record = trajectory.train(
+            ledger, run, self.workshop, epoch_done, lambda: self._observer, end
+        )
+        if record.epoch == ledger.schedule(run).epochs and any(ledger.unmeasured(run)):
+            # One process at a time; and what is in use is not collected as garbage.
+            with ledger.store.lock(record.key):
+                replay.measure(ledger, run, self.workshop, self._observer, said)
+        return record
+
+
 def train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
     """Train a run to its end on the device that the parameters ask for, and measure it.
 
     Raises:
-        NetstabError: the run is refused (see `refuse_days`), the data is not what the manifest
-            says, a loss is not finite, or a state cannot be saved.
+        NetstabError: the run is refused (see `refuse`), the data is not what the manifest says, a
+            loss is not finite, or a state cannot be saved.
     """
-    runtime = ledger.params.runtime
-    device = devices.choose(runtime)
-    threads = devices.configure(ledger.params.train, runtime)
-    refuse_days(ledger, run, device, threads)
-    _refuse_large_batches(ledger, run, manifest)
-    if device.type == "cpu" and ledger.params.train.precision == "bf16":
-        _warn_of_emulation()
-
-    def build() -> tuple[Engine, Images, Images, devices.Hardware]:
-        model = ResNet18(ledger.params.model.width, manifest.image_shape[2], len(manifest.classes))
-        block_parameters(model, ledger.params.blocks)
-        engine = Engine(model, ledger.params.train, device, compiled=runtime.compile)
-        return (engine, *load_images(ledger, manifest, device), devices.hardware(device, threads))
-
-    workshop = trajectory.Workshop(build)
-
-    def observer() -> Observer:
-        _, training, _, used = workshop.built
-        return Observer(ledger, workshop.twin, training, used)
-
-    with Reporter(ledger, run, gpu=device.type == "cuda", threads=threads) as reporter:
-        record = trajectory.train(ledger, run, workshop, reporter.epoch_done, observer)
-        if any(ledger.unmeasured(run)):
-            # One process at a time; and what is in use is not collected as garbage.
-            with ledger.store.lock(record.key):
-                replay.measure(ledger, run, workshop, observer(), reporter.measuring)
+    trainer = Trainer(ledger, manifest)
+    refuse(ledger, run, manifest, trainer.device, trainer.threads)
+    gpu = trainer.device.type == "cuda"
+    with Reporter(ledger, run, gpu=gpu, threads=trainer.threads) as reporter:
+        record = trainer.train(run, reporter.epoch_done, reporter.measuring)
     reporter.study()
     return record
+
+
+def refuse(
+    ledger: Ledger, run: Run, manifest: Manifest, device: torch.device, threads: int
+) -> None:
+    """Refuse a run that cannot be trained, or that would take days unasked.
+
+    Raises:
+        TrainingError: its batches are larger than the training set, or see `refuse_days`.
+    """
+    refuse_days(ledger, run, device, threads)
+    _refuse_large_batches(ledger, run, manifest)
 
 
 def device_of(params: Params) -> torch.device:

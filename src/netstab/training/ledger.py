@@ -141,14 +141,20 @@ class Ledger:
             [at for at, key in self.sharpness_keys(run).items() if key not in self.notebook],
         )
 
+    def sharers(self, run: Run, epoch: int) -> list[Run]:
+        """The runs of a seed that are in the same state at the start of an epoch; views are not."""
+        key = self.key(run, epoch)
+        others = (Run(v, run.seed) for v in self.tree.schedules if v not in self.tree.views)
+        return [other for other in others if self.key(other, epoch) == key]
+
     def finished(self, run: Run) -> Record | None:
         """The record of a run's end, where the store has it."""
         return self.store.record(self.key(run, self.schedule(run).epochs))
 
-    def resume(self, run: Run) -> Resume:
-        """The deepest state on the run's way from which it can go on."""
+    def resume(self, run: Run, end: int | None = None) -> Resume:
+        """The deepest state on the run's way to an epoch (None: its own end) to go on from."""
         keys, found, kept = self.store.listing(), None, 0
-        last = self.schedule(run).epochs
+        last = end or self.schedule(run).epochs
         for epoch in range(last, 0, -1) if keys else ():
             key = self.key(run, epoch)
             record = self.store.record(key) if key in keys else None
@@ -169,13 +175,21 @@ class Ledger:
         keys = self.store.listing()
 
         def of(seed: int) -> list[plan.Work]:
-            def stored(variant: Variant, epoch: int) -> bool:
-                return self.key(Run(variant, seed), epoch) in keys
-
-            work = plan.outstanding(self.tree, stored if keys else lambda variant, epoch: False)
-            return work + self._replays(seed, stored)
+            stored = self._stored(seed, keys)
+            return plan.outstanding(self.tree, stored) + self._replays(seed, stored)
 
         return {seed: of(seed) for seed in self.params.seeds}
+
+    def missing(self) -> dict[int, list[plan.Stretch]]:
+        """By seed, the stretches of the tree that are still to be trained."""
+        keys = self.store.listing()
+        seeds = self.params.seeds
+        return {seed: plan.missing(self.tree, self._stored(seed, keys)) for seed in seeds}
+
+    def _stored(self, seed: int, keys: set[str]) -> Callable[[Variant, int], bool]:
+        if not keys:
+            return lambda variant, epoch: False
+        return lambda variant, epoch: self.key(Run(variant, seed), epoch) in keys
 
     def _replays(self, seed: int, stored: Callable[[Variant, int], bool]) -> list[plan.Work]:
         """Epochs of the baseline to be trained anew for views that were not there when it was."""

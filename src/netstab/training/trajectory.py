@@ -60,6 +60,7 @@ def train(
     workshop: Workshop,
     epoch_done: EpochDone,
     observer: Callable[[], Observer] | None = None,
+    end: int | None = None,
 ) -> Record:
     """Train a run to its end, or take what the store has.
 
@@ -69,9 +70,10 @@ def train(
         workshop: engine and images.
         epoch_done: told of every epoch.
         observer: makes who takes the measurements of each epoch trained; None for nobody.
+        end: a boundary of the run's segments at which to stop; None for its end.
 
     Returns:
-        The record of the run's last state, with the whole history.
+        The record of the state there, with the whole history.
 
     Raises:
         TrainingError: a loss is not finite; the last good state stays.
@@ -79,14 +81,15 @@ def train(
     """
     if ledger.is_view(run):
         return _train_view(ledger, run, workshop, epoch_done, observer)
-    while (record := ledger.finished(run)) is None or record.interim:
-        resume = ledger.resume(run)
-        if resume.kept == ledger.schedule(run).epochs:
+    last = end or ledger.schedule(run).epochs
+    while (record := ledger.store.record(ledger.key(run, last))) is None or record.interim:
+        resume = ledger.resume(run, last)
+        if resume.kept == last:
             continue  # another process has finished it just now
         # Whoever starts from the same kept state under the same phase would train the same
         # epochs, whatever the plan says of the segment's end: that is what the lock names.
         with ledger.store.lock(ledger.key(run, resume.kept + 1)):
-            again = ledger.resume(run)
+            again = ledger.resume(run, last)
             if again.kept == resume.kept:
                 _Segment(ledger, run, again, workshop, epoch_done, observer).train()
     return record
@@ -172,8 +175,10 @@ class _Segment:
                 self._save(epoch + 1, aboard, interim=True)
                 saved = time.monotonic()
         self._save(resume.end, aboard, interim=False)
-        if self._observer and resume.end == ledger.schedule(run).epochs:
-            self._observer.state(run, resume.end, engine.model)
+        if self._observer:
+            # Whoever goes on from here finds the state measured, also where several do at once.
+            for sharer in ledger.sharers(run, resume.end):
+                self._observer.state(sharer, resume.end, engine.model)
 
     def _epoch(self, epoch: int, aboard: list[Rider]) -> tuple[Row, float]:
         """Train an epoch; its row and the seconds that training alone took."""

@@ -1,0 +1,16 @@
+"""DVC as a person would start it, with this environment's python for its stages."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def run_dvc(root: Path, arguments: list[str], env: Mapping[str, str] = os.environ) -> int:
+    """Run `dvc` in a checkout; its exit code."""
+    # Stage commands run the PATH's python: it has to be the one of this environment.
+    path = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")])
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], cwd=root, env={**env, "PATH": path}, check=False
+    ).returncode

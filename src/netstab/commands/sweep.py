@@ -1,0 +1,39 @@
+"""`netstab sweep`: the whole study in one go, into the store; `dvc repro` then collects it."""
+
+import os
+import sys
+
+import typer
+from rich.console import Console
+
+from netstab import params, paths
+from netstab.commands.dvc import run_dvc
+from netstab.data.manifest import read_manifest
+from netstab.errors import NetstabError
+from netstab.training.board import Board
+from netstab.training.dataset import Dataset
+from netstab.training.ledger import Ledger, versions
+from netstab.training.store import Store
+from netstab.training.sweep import sweep
+
+
+def run(console: Console) -> None:
+    """Prepare the images where they are not, then train whatever the plan lacks.
+
+    Raises:
+        NetstabError: `params.yaml` or the images cannot be used, or a run cannot be trained.
+    """
+    root = paths.project_root()
+    content = params.read(root / paths.PARAMS)
+    os.chdir(root)
+    code = run_dvc(root, ["repro", "--quiet", "data"])
+    if code:
+        raise NetstabError(f"the images could not be prepared (dvc exit code {code}); see above")
+    manifest = read_manifest()
+    ledger = Ledger(content, Dataset.prepared(manifest), Store(paths.store_root()), *versions())
+    try:
+        sweep(ledger, manifest, Board(ledger, console))
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last saved states", file=sys.stderr)
+        raise typer.Exit(130) from None
+    console.print("dvc repro collects the runs and makes the report")

@@ -1,0 +1,203 @@
+"""The whole study in one go: every job of the plan, several processes side by side where it pays.
+
+The tree of shared pasts is walked parents first, the longest remaining way before shorter ones.
+The parent hands out jobs and needs no torch; workers train them as a stage would, through the same
+store, so a sweep may be stopped, killed, started twice, or left to `dvc repro` at any time.
+"""
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.context import SpawnContext
+from queue import Empty
+
+import psutil
+
+from netstab.data.manifest import Manifest
+from netstab.errors import NetstabError, TrainingError
+from netstab.training import worker
+from netstab.training.board import Board
+from netstab.training.estimate import looks_like_gpu, usable_cores
+from netstab.training.jobs import Job, ahead, jobs
+from netstab.training.ledger import Ledger
+
+TRIAL_S = 2.0
+"""For how long each number of workers is tried."""
+WORTH = 1.05
+"""How many times faster more workers have to be, all together."""
+MOST = 8
+"""Workers on one machine; beyond, memory and disk are what they wait for."""
+MEMORY_EACH = 2 * 2**30
+"""Bytes that a worker may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """How many workers train side by side, and in how many CPU threads each."""
+
+    workers: int
+    threads: int
+
+    @property
+    def spoken(self) -> str:
+        """For people."""
+        alone = "one process" if self.workers == 1 else f"{self.workers} processes side by side"
+        return f"{alone}, {self.threads} CPU thread{'s'[: self.threads > 1]} each"
+
+
+def sweep(ledger: Ledger, manifest: Manifest, board: Board) -> None:
+    """Train and measure everything that the plan asks for and the store lacks.
+
+    Args:
+        ledger: of the study.
+        manifest: of its images, which are prepared.
+        board: shows how far it is.
+
+    Raises:
+        NetstabError: a run is refused, or one or more could not be trained: those that do not
+            hang on them are done, and every fault is named.
+        KeyboardInterrupt: after the workers have gone; the store has what they saved.
+    """
+    todo = jobs(ledger)
+    if not todo:
+        board.nothing()
+        return
+    possible = _possible(ledger, todo)
+    with _pool(ledger, manifest, possible) as crewed:
+        pool, shared = crewed
+        runs = list(dict.fromkeys(job.run for job in todo))
+        kind = pool.submit(worker.refuse, runs, possible[0].threads).result()
+        crew = _calibrated(pool, possible, board)
+        board.start(todo, crew.spoken, gpu=kind == "cuda")
+        _Sweep(ledger, todo, crew, pool, shared, board).run()
+
+
+def _possible(ledger: Ledger, todo: list[Job]) -> list[Crew]:
+    """The crews to try, small ones first: 1, 2, 4 ... workers that share the cores."""
+    runtime, cores = ledger.params.runtime, usable_cores()
+    if runtime.workers:
+        return [Crew(runtime.workers, runtime.threads or max(1, cores // runtime.workers))]
+    room = max(1, int(psutil.virtual_memory().available / MEMORY_EACH))
+    most = min(MOST, room, cores // (runtime.threads or 1), _side_by_side(todo))
+    if looks_like_gpu() and runtime.device != "cpu":
+        most = min(MOST, room, _side_by_side(todo))
+    sizes = [size for size in (1, 2, 4, 8) if size <= max(1, most)]
+    return [Crew(size, runtime.threads or max(1, cores // size)) for size in sizes]
+
+
+def _side_by_side(todo: list[Job]) -> int:
+    """How many jobs there can be at once, at most: those that nothing waits for."""
+    return len(set(range(len(todo))) - {job.after for job in todo})
+
+
+@contextmanager
+def _pool(
+    ledger: Ledger, manifest: Manifest, possible: list[Crew]
+) -> Iterator[tuple[ProcessPoolExecutor, worker.Shared]]:
+    """As many workers as the largest crew has; gone at the end, however that comes."""
+    context: SpawnContext = multiprocessing.get_context("spawn")
+    # The workers hold the end that reads: it ends when this process closes its own, or dies.
+    reader, writer = context.Pipe(duplex=False)
+    shared = worker.Shared(
+        ledger.params,
+        manifest,
+        ledger.store,
+        context.Queue(),
+        reader,
+        {crew.workers: context.Barrier(crew.workers) for crew in possible},
+    )
+    most = max(crew.workers for crew in possible)
+    pool = ProcessPoolExecutor(most, context, worker.join, (shared,))
+    try:
+        yield pool, shared
+    except BrokenProcessPool:
+        raise TrainingError(
+            "a training process died: it was killed, or memory ran out. What was saved stays; the "
+            "same command goes on. Fewer side by side need less: workers: 1 under runtime in "
+            "params.yaml (-S runtime.workers=1)"
+        ) from None
+    finally:
+        writer.close()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _calibrated(pool: ProcessPoolExecutor, possible: list[Crew], board: Board) -> Crew:
+    """The crew that trains the most images a second; a larger one only where it is worth it."""
+    best, pace = possible[0], 0.0
+    if len(possible) == 1:
+        return best
+    for crew in possible:
+        board.say(f"trying {crew.spoken} ...")
+        paces = [
+            pool.submit(worker.pace, crew.workers, crew.threads, TRIAL_S)
+            for _ in range(crew.workers)
+        ]
+        found = sum(one.result() for one in paces)
+        board.say(f"{crew.spoken}: {found:,.0f} images a second")
+        if found > pace * WORTH:
+            best, pace = crew, found
+    return best
+
+
+@dataclass
+class _Sweep:
+    """The jobs of a sweep on their way."""
+
+    ledger: Ledger
+    todo: list[Job]
+    crew: Crew
+    pool: ProcessPoolExecutor
+    shared: worker.Shared
+    board: Board
+    done: set[int] = field(default_factory=set)
+    faults: dict[int, str] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Hand out jobs until none is left."""
+        way = ahead(self.ledger, self.todo)
+        waiting = sorted(range(len(self.todo)), key=lambda number: -way[number])
+        under_way: dict[Future[None], int] = {}
+        with self.board:
+            while waiting or under_way:
+                for number in self._ready(waiting)[: self.crew.workers - len(under_way)]:
+                    waiting.remove(number)
+                    job = self.todo[number]
+                    self.board.begin(number)
+                    future = self.pool.submit(worker.do, number, job, self.crew.threads)
+                    under_way[future] = number
+                if not under_way:
+                    break  # what is left hangs on what failed
+                self._listen(under_way)
+        self._tell_of_faults(waiting)
+
+    def _ready(self, waiting: list[int]) -> list[int]:
+        return [n for n in waiting if (after := self.todo[n].after) is None or after in self.done]
+
+    def _listen(self, under_way: dict[Future[None], int]) -> None:
+        """Pass on what workers say, until one is done."""
+        over, _ = wait(under_way, timeout=0.2, return_when=FIRST_COMPLETED)
+        while True:
+            try:
+                self.board.hear(self.shared.said.get_nowait())
+            except Empty:
+                break
+        for future in over:
+            number = under_way.pop(future)
+            try:
+                future.result()
+                self.done.add(number)
+            except NetstabError as error:
+                self.faults[number] = str(error)
+            self.board.end(number)
+
+    def _tell_of_faults(self, left: list[int]) -> None:
+        if not self.faults:
+            return
+        lines = list(dict.fromkeys(self.faults.values()))
+        if left:
+            names = ", ".join(self.todo[number].name for number in left)
+            lines.append(f"not trained, since they start from there: {names}")
+        raise TrainingError("\n".join(lines))

@@ -1,0 +1,165 @@
+"""A process of a sweep: it trains the jobs that it is given, and dies with its parent."""
+
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from typing import TYPE_CHECKING, Any
+
+from netstab.data.manifest import Manifest
+from netstab.params import Params
+from netstab.study.experiments import Run, Variant
+from netstab.training.dataset import Dataset
+from netstab.training.jobs import Job
+from netstab.training.ledger import Ledger, versions
+from netstab.training.store import Row, Store
+
+if TYPE_CHECKING:
+    from netstab.training.job import Trainer
+
+STEPS = 8
+"""Of training at a time, while workers are timed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a worker tells of its job: an epoch is done, or (in words) what it measures.
+
+    Attributes:
+        job: number of the job.
+        run: name of the run.
+        epoch: that was trained; None for words.
+        figures: of the epoch, or the words.
+    """
+
+    job: int
+    run: str
+    epoch: int | None
+    figures: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What parent and workers have in common.
+
+    Attributes:
+        params: the parameters.
+        manifest: of the images.
+        store: the store of states.
+        said: to the parent.
+        parent: ends when the parent closes its end, or is gone: the workers go as well.
+        together: number of workers -> the barrier at which so many start to be timed.
+    """
+
+    params: Params
+    manifest: Manifest
+    store: Store
+    said: "Queue[Said]"
+    parent: "Connection[Any, Any]"
+    together: dict[int, Barrier]
+
+
+class _Worker:
+    """The trainer of this process; another number of threads makes another one."""
+
+    def __init__(self, shared: Shared) -> None:
+        # Only here torch, which the parent does without; and before the first job comes.
+        from netstab.training.job import Trainer
+
+        self.shared = shared
+        self._make = Trainer
+        self._threads = 0
+
+    def trainer(self, threads: int) -> "Trainer":
+        """A trainer that computes in so many threads; its states are its own."""
+        if threads != self._threads:
+            params = self.shared.params
+            runtime = params.runtime.model_copy(update={"threads": threads})
+            dataset = Dataset.prepared(self.shared.manifest)
+            params = params.model_copy(update={"runtime": runtime})
+            ledger = Ledger(params, dataset, self.shared.store, *versions())
+            self._trainer = self._make(ledger, self.shared.manifest)
+            self._threads = threads
+        return self._trainer
+
+
+_here: list[_Worker] = []
+
+
+def join(shared: Shared) -> None:
+    """Make this process a worker."""
+    # Ctrl-C reaches every process of a terminal; the parent decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with, args=(shared.parent,), daemon=True).start()
+    _here.append(_Worker(shared))
+
+
+def _die_with(parent: "Connection[Any, Any]") -> None:
+    """End this process when the parent ends the connection, or itself, however that comes.
+
+    At once and in mid-step: states are written whole or not at all, and locks fall with their
+    holder.
+    """
+    parent.poll(None)
+    os._exit(1)
+
+
+def refuse(todo: list[Run], threads: int) -> str:
+    """Refuse runs as stages of their own would; see `job.refuse`.
+
+    Returns:
+        The type of the device: `cpu` or `cuda`.
+    """
+    from netstab.training import job
+
+    trainer = _here[0].trainer(threads)
+    for run in todo:
+        job.refuse(trainer.ledger, run, trainer.manifest, trainer.device, threads)
+    return trainer.device.type
+
+
+def pace(crew: int, threads: int, seconds: float) -> float:
+    """Images a second in the baseline's first phase, while `crew` workers do the same."""
+    from netstab.training import trajectory
+
+    (here,) = _here
+    trainer = here.trainer(threads)
+    engine, training, validation, _ = trainer.workshop.built
+    trainer.workshop.key = None  # the engine is in nobody's state after this
+    run = trainer.ledger.host(Run(Variant("baseline"), 0))
+    phase = trainer.ledger.schedule(run).phases[0]
+    few = training.first(STEPS * phase.batch_size), validation.first(1)
+
+    def train() -> None:
+        trajectory.start(engine, 0)
+        engine.epoch(phase, *few, 0, 0)
+
+    train()
+    here.shared.together[crew].wait()
+    started, images = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        train()
+        images += len(few[0])
+    return images / (time.perf_counter() - started)
+
+
+def do(number: int, job: Job, threads: int) -> None:
+    """Train a job, and tell of it.
+
+    Raises:
+        NetstabError: as `job.Trainer.train`.
+    """
+    (here,) = _here
+
+    def epoch_done(run: Run, row: Row, seconds: float) -> None:
+        figures = f"val top-1 {row['val_top1_pct']:.1f} %, {seconds:.2g} s an epoch"
+        here.shared.said.put(Said(number, run.name, int(row["epoch"]), figures))
+
+    def measuring(words: str) -> None:
+        here.shared.said.put(Said(number, job.run.name, None, words))
+
+    here.trainer(threads).train(job.run, epoch_done, measuring, job.end)

@@ -1,0 +1,127 @@
+"""`netstab sweep` in a real pipeline: the same bits, each epoch once, and no harm by kills."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.pipeline_helpers import Clone, lent_clone, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
+
+SWEEP = ("-c", "from netstab.cli import app; app(['sweep'])")
+
+
+@pytest.fixture
+def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    for made in lent_clone(tmp_path_factory, tmp_path):
+        made.change(runtime={"workers": 2, "threads": 1})
+        yield made
+
+
+def emptied(clone: Clone) -> dict[str, str]:
+    """Remove the store; what it held."""
+    states = clone.states()
+    shutil.rmtree(clone.root / ".netstab/store")
+    return states
+
+
+class Swept:
+    """A sweep under way."""
+
+    def __init__(self, clone: Clone) -> None:
+        self.said = clone.root.parent / "swept"
+        with self.said.open("w") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, *SWEEP],
+                cwd=clone.root,
+                env={**clone.environment(), "PYTHONPATH": "src"},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+
+
+def epochs(clone: Clone) -> Counter[str]:
+    """How often each epoch was trained, by the weights that it started from, and its settings."""
+    return Counter(f"{row['start']} {row['settings']}" for row in clone.trained())
+
+
+def test_a_sweep_trains_each_epoch_once_in_two_processes_and_dvc_collects_the_same_bits(
+    clone: Clone,
+) -> None:
+    expected = emptied(clone)
+    said = clone.python(*SWEEP).text
+    assert "2 processes side by side, 1 CPU thread each" in said
+    assert set(epochs(clone).values()) == {1}
+    assert len({row["pid"] for row in clone.trained()}) == 2
+    states = clone.states()
+    assert states and states == {key: expected[key] for key in states}
+    before, trained = clone.files("metrics/runs"), len(clone.trained())
+    shutil.rmtree(clone.root / "metrics/runs")
+    clone.dvc("repro")
+    assert len(clone.trained()) == trained, "dvc had to train"
+    after = clone.files("metrics/runs")
+    assert after.keys() == before.keys()
+    for name, content in before.items():
+        if not name.endswith(("provenance.json", "sharpness.json")):  # these have times
+            assert after[name] == content, name
+    assert "nothing to train" in clone.python(*SWEEP).text
+
+
+def test_a_sweep_survives_the_loss_of_a_process_or_of_all_and_comes_to_the_same_bits(
+    clone: Clone,
+) -> None:
+    expected = emptied(clone)
+    clone.close_gate(5)
+    swept = Swept(clone)
+    wait_for(lambda: any(row["epoch"] == 5 for row in clone.trained()), "the gate")
+    psutil.Process(clone.trained()[-1]["pid"]).kill()
+    assert swept.process.wait(60) == 1
+    assert "a training process died" in swept.said.read_text()
+    assert "runtime.workers=1" in swept.said.read_text()
+
+    for how, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+        swept, count = Swept(clone), len(clone.trained())
+        wait_for(lambda count=count: len(clone.trained()) > count, "the gate again")  # type: ignore[misc]
+        workers = psutil.Process(swept.process.pid).children(recursive=True)
+        swept.process.send_signal(how)
+        assert swept.process.wait(60) == code
+        _, alive = psutil.wait_procs(workers, timeout=60)
+        assert not alive, "workers outlive their parent"
+        assert ("stopped; the same command goes on" in swept.said.read_text()) == (code == 130)
+
+    clone.open_gates()
+    clone.python(*SWEEP)
+    states = clone.states()
+    assert states and states == {key: expected[key] for key in states}
+
+
+def test_a_run_that_cannot_be_trained_is_named_and_the_others_are_trained(clone: Clone) -> None:
+    # What follows on the fault in the same run is lost with it; the other run has nothing of it.
+    clone.change(own={"bad": {"64": {"60": 1e30}}, "good": {"64": {"60": 0.05}}})
+    refused = clone.python(*SWEEP, code=1).text
+    assert "own-bad-0: the training loss is not finite at epoch 3" in refused
+    assert "lower train.learning_rate or the rate of the intervention" in refused
+    assert {row["epoch"] for row in clone.trained()} >= set(range(3, 10)), "own-good is trained"
+    assert clone.dvc("repro", "own@good-0").stages
+
+
+def test_dvc_trains_the_whole_study_in_its_first_stage_where_it_is_told_to(clone: Clone) -> None:
+    emptied(clone)
+    clone.change(runtime={"sweep": True}, train={"weight_decay": 0.001}, experiments=["expB"])
+    said = clone.dvc("repro").said
+    assert set(epochs(clone).values()) == {1}
+    assert said.count("epochs done in") == 1, "one stage trains for all"
+    assert "Running stage 'report'" in said
+
+
+def test_a_sweep_without_a_usable_parameter_file_says_what_is_wrong(clone: Clone) -> None:
+    clone.change(runtime={"workers": 0})
+    assert "runtime.workers" in clone.python(*SWEEP, code=1).text

@@ -1,0 +1,169 @@
+"""A sweep's jobs: what is missing, in which order, by how many processes, and what is shown."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from netstab.study.experiments import Run, Variant, find_variant
+from netstab.training import sweep, trajectory
+from netstab.training.board import Board
+from netstab.training.jobs import Job, ahead, jobs
+from netstab.training.ledger import Ledger
+from netstab.training.worker import Said
+from tests import small
+
+
+def names(found: list[Job]) -> list[tuple[str, int, int]]:
+    return [(job.run.name, job.end, job.epochs) for job in found]
+
+
+def run(ledger: Ledger, name: str) -> Run:
+    return Run(find_variant(ledger.params, name), 0)
+
+
+def test_every_epoch_of_the_plan_is_in_one_job_and_parents_come_first(tmp_path: Path) -> None:
+    ledger = small.ledger(small.params(seeds=[0, 1]), tmp_path)
+    found = jobs(ledger)
+    assert sum(job.epochs for job in found) == 2 * ledger.tree.epochs
+    for number, job in enumerate(found):
+        start = job.end - job.epochs
+        if job.after is not None:
+            assert job.after < number
+            before = found[job.after]
+            host = ledger.host(job.run) if ledger.is_view(job.run) else job.run
+            at = start if job.work else before.end
+            assert ledger.key(host, at) == ledger.key(before.run, before.end)
+        else:
+            assert start == 0
+    ended = {job.run for job in found if job.end == 10}
+    assert {Run(v, s) for v in ledger.tree.schedules for s in (0, 1)} == ended
+
+
+def test_what_is_stored_is_no_job_and_a_view_or_a_measurement_that_lacks_is(tmp_path: Path) -> None:
+    ledger = small.ledger(small.params(experiments=["expB"], own={}), tmp_path)
+    workshop = small.workshop(ledger.params)
+    trajectory.train(ledger, run(ledger, "baseline"), workshop, lambda *_: None)
+    assert ("baseline-0", 10, 0) in names(jobs(ledger)), "its measurements are missing"
+    trained = {job.run.name: job for job in jobs(ledger) if job.work}
+    assert trained["outpost-0"].after is None and trained["outpost-0"].epochs == 7
+    assert not any(job.epochs and job.run.name == "baseline-0" for job in jobs(ledger))
+
+
+def test_the_longest_way_counts_what_hangs_on_a_job(tmp_path: Path) -> None:
+    ledger = small.ledger(small.params(), tmp_path)
+    found = jobs(ledger)
+    costs = ahead(ledger, found)
+    for number, job in enumerate(found):
+        own = ledger.estimate.flop(list(job.work))
+        behind = [costs[n] for n, other in enumerate(found) if other.after == number]
+        assert costs[number] == pytest.approx(own + max(behind, default=0.0))
+    assert costs[0] == max(costs)
+
+
+def test_a_run_stops_at_the_boundary_that_it_is_asked_for(tmp_path: Path) -> None:
+    ledger = small.ledger(small.params(), tmp_path)
+    workshop, outpost = small.workshop(ledger.params), run(ledger, "outpost")
+    first = jobs(ledger)[0]
+    record = trajectory.train(ledger, first.run, workshop, lambda *_: None, end=first.end)
+    assert record.epoch == first.end == 3
+    assert ledger.store.record(ledger.key(outpost, 3)) is not None
+    stored = {
+        record.epoch for key in ledger.store.listing() if (record := ledger.store.record(key))
+    }
+    assert max(stored) == 3
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory_gib", "runtime", "crews"),
+    [
+        (2, 24, {}, [(1, 2), (2, 1)]),
+        (16, 64, {}, [(1, 16), (2, 8), (4, 4), (8, 2)]),
+        (16, 5, {}, [(1, 16), (2, 8)]),
+        (1, 1, {}, [(1, 1)]),
+        (8, 64, {"threads": 4}, [(1, 4), (2, 4)]),
+        (8, 64, {"threads": 3, "workers": 5}, [(5, 3)]),
+        (8, 64, {"workers": 4}, [(4, 2)]),
+    ],
+)
+def test_crews_share_the_cores_and_fit_the_memory(
+    cores: int,
+    memory_gib: float,
+    runtime: dict[str, int],
+    crews: list[tuple[int, int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweep, "usable_cores", lambda: cores)
+    memory = SimpleNamespace(available=memory_gib * 2**30)
+    monkeypatch.setattr(sweep.psutil, "virtual_memory", lambda: memory)
+    study = small.params(runtime={"threads": None, **runtime})
+    ledger = small.ledger(study, tmp_path)
+    found = sweep._possible(ledger, jobs(ledger))
+    assert [(crew.workers, crew.threads) for crew in found] == crews
+
+
+class Pool:
+    """Workers whose pace is known."""
+
+    def __init__(self, paces: dict[int, float]) -> None:
+        self.paces = paces
+
+    def submit(self, what: Callable[..., Any], crew: int, *_: Any) -> SimpleNamespace:
+        return SimpleNamespace(result=lambda: self.paces[crew] / crew)
+
+
+@pytest.mark.parametrize(
+    ("paces", "chosen"),
+    [
+        ({1: 100, 2: 130, 4: 150}, 4),
+        ({1: 100, 2: 130, 4: 131}, 2),
+        ({1: 100, 2: 103, 4: 90}, 1),
+        ({1: 100, 2: 90, 4: 120}, 4),
+    ],
+)
+def test_more_processes_are_taken_only_where_they_are_worth_it(
+    paces: dict[int, float], chosen: int, tmp_path: Path
+) -> None:
+    board = Board(small.ledger(small.params(), tmp_path), Console(file=io.StringIO()))
+    possible = [sweep.Crew(size, 1) for size in paces]
+    assert sweep._calibrated(Pool(paces), possible, board).workers == chosen  # type: ignore[arg-type]
+
+
+def test_progress_is_told_in_lines_where_there_is_no_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = small.ledger(small.params(), tmp_path)
+    said, now = io.StringIO(), [0.0]
+    monkeypatch.setattr("netstab.training.board.time.monotonic", lambda: now[0])
+    board = Board(ledger, Console(file=said, width=200))
+    todo = jobs(ledger)
+    board.start(todo, "2 processes side by side, 1 CPU thread each", gpu=False)
+    with board:
+        board.begin(0)
+        for epoch in range(3):
+            now[0] += 10
+            board.hear(Said(0, "baseline-0", epoch, "val top-1 12.3 %, 10 s an epoch"))
+        board.hear(Said(0, "baseline-0", None, "baseline-0: measuring at epoch 3"))
+        board.end(0)
+    lines = said.getvalue().splitlines()
+    total = ledger.tree.epochs
+    assert lines[0] == (
+        f"{total} epochs in {len(todo)} stretches on the CPU, 2 processes side by side, 1 CPU "
+        "thread each"
+    )
+    assert lines[1].startswith(f"study: 2 of {total} epochs, 0 of {len(todo)} stretches, about ")
+    assert lines[1].endswith("left (baseline-0 epoch 2: val top-1 12.3 %, 10 s an epoch)")
+    assert lines[-1] == f"3 of {total} epochs done in 30 s"
+
+
+def test_a_view_waits_for_the_run_that_it_looks_at(tmp_path: Path) -> None:
+    ledger = small.ledger(small.params(), tmp_path)
+    found = jobs(ledger)
+    (view,) = [job for job in found if job.run.variant == Variant("expE", "ema")]
+    assert view.after is not None and not view.work
+    assert (found[view.after].run.name, found[view.after].end) == ("baseline-0", 10)
