@@ -96,6 +96,8 @@ class Runtime(Section):
     """A stage that has to train trains whatever the whole study lacks, by a sweep."""
     compile: StrictBool
     """Compile the training step with torch.compile, once for each freeze pattern."""
+    cuda_graphs: StrictBool
+    """Record whole training steps as CUDA graphs and replay them; no effect on a CPU."""
     save_interval_s: Annotated[Number, Field(gt=0)]
     """Seconds between saved states of a run under way: what a kill can cost."""
     keep_every: Positive

@@ -12,12 +12,12 @@ from netstab.errors import TrainingError
 from netstab.measure.evaluate import Evaluation, evaluate
 from netstab.params import PARTS, Train
 from netstab.study.schedule import Frozen, Phase
+from netstab.training import cuda_graph
+from netstab.training.compiled import Compiled
 from netstab.training.model import ResNet18, apply_modes
 from netstab.training.optimizer import apply_rates, sgd
+from netstab.training.step import EagerStep, GraphedStep, Step
 from netstab.training.store import Row
-
-Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Images and labels -> mean loss (differentiable) and number of first guesses that are right."""
 
 AfterStep = Callable[[], None]
 """Told after every optimizer step."""
@@ -26,13 +26,28 @@ AfterStep = Callable[[], None]
 class Engine:
     """A network, its optimizer, and how to take them through an epoch.
 
+    Args:
+        model: the network.
+        train: how it is trained.
+        device: where.
+        compiled: whether the forward pass is compiled, for each freeze pattern by itself.
+        graphs: whether whole steps are replayed as CUDA graphs; without effect on a CPU.
+
     Attributes:
         model: the network, channels last in memory.
         optimizer: one parameter group a part.
+        compiled: functions for each freeze pattern; None where nothing is compiled.
+        recorder: records steps and replays them; None where each runs as it is written.
     """
 
     def __init__(
-        self, model: ResNet18, train: Train, device: torch.device, *, compiled: bool = False
+        self,
+        model: ResNet18,
+        train: Train,
+        device: torch.device,
+        *,
+        compiled: bool = False,
+        graphs: bool = False,
     ) -> None:
         self.model = model.to(device).to(memory_format=torch.channels_last)
         self.optimizer = sgd(self.model, train)
@@ -41,25 +56,36 @@ class Engine:
         self.autocast = torch.autocast(
             device.type, torch.bfloat16, enabled=train.precision == "bf16"
         )
-        self._compiled = compiled
-        self._compiled_pattern: tuple[Frozen | None, ...] = ()
-        self._phase: Phase | None = None
-        self._step: Step = self._forward
+        self.compiled = Compiled(self.forward) if compiled else None
+        self.recorder = cuda_graph.recorder(device) if graphs else None
+        self._entered: tuple[Phase, Step] | None = None
 
-    def enter(self, phase: Phase) -> None:
-        """Put model and optimizer into a phase; entering the one in force changes nothing."""
-        if phase == self._phase:
-            return
-        apply_modes(self.model, phase)
-        apply_rates(self.optimizer, phase)
-        if self._compiled and _pattern(phase) != self._compiled_pattern:
-            self._step = _freshly_compiled(self._forward)
-            self._compiled_pattern = _pattern(phase)
-        self._phase = phase
+    def enter(self, phase: Phase) -> Step:
+        """Put model and optimizer into a phase; entering the one in force changes nothing.
+
+        Returns:
+            What takes them through its steps.
+        """
+        if self._entered is None or self._entered[0] != phase:
+            apply_modes(self.model, phase)
+            apply_rates(self.optimizer, phase)
+            self._entered = phase, self._make_step(phase)
+        return self._entered[1]
 
     def leave(self) -> None:
         """Forget the phase in force: weights or momentum were replaced from outside."""
-        self._phase = None
+        self._entered = None
+
+    def _make_step(self, phase: Phase) -> Step:
+        forward = self.compiled.of(phase) if self.compiled else self.forward
+        pieces = phase.batch_size // self._piece(phase)
+        eager = EagerStep(forward, self.optimizer, pieces=pieces, learns=bool(phase.trained))
+        if self.recorder is None:
+            return eager
+        return GraphedStep(eager, self.recorder, self.model, self.optimizer, pieces=pieces)
+
+    def _piece(self, phase: Phase) -> int:
+        return min(phase.batch_size, self.train.batch_size)
 
     def epoch(
         self,
@@ -91,7 +117,7 @@ class Engine:
         Raises:
             TrainingError: a loss is not finite; the epoch and the step are named.
         """
-        self.enter(phase)
+        step = self.enter(phase)
         draws = draw_epoch(
             len(training),
             phase.batch_size,
@@ -100,29 +126,23 @@ class Engine:
             seed=seed,
             epoch=epoch,
         )
-        piece = min(phase.batch_size, self.train.batch_size)
+        piece = self._piece(phase)
         pieces = phase.batch_size // piece
         losses = torch.empty(len(draws.order) // piece, dtype=torch.float64, device=self.device)
         hits = torch.zeros((), dtype=torch.int64, device=self.device)
-        learns = bool(phase.trained)
+        step.begin()
         for index, (x, y) in enumerate(training_batches(training, draws, piece)):
-            if index % pieces == 0:
-                self.optimizer.zero_grad(set_to_none=True)
-            loss, right = self._step(x, y)
-            if learns:
-                (loss / pieces if pieces > 1 else loss).backward()  # type: ignore[no-untyped-call]
-            losses[index] = loss.detach()
+            last = index % pieces == pieces - 1
+            losses[index], right = step(x, y, first=index % pieces == 0, last=last)
             hits += right
-            if index % pieces == pieces - 1:
-                if learns:
-                    self.optimizer.step()
-                if after_step:
-                    after_step()
+            if last and after_step:
+                after_step()
         result = evaluate(self.model, validation, self.autocast)
         top1_pct = 100 * int(hits) / len(draws.order)
         return self._row(phase, epoch, losses.cpu().view(-1, pieces).mean(1), top1_pct, result)
 
-    def _forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean loss of a batch, differentiable, and the number of first guesses that are right."""
         with self.autocast:
             logits = self.model(x)
         logits = logits.to(x.dtype)
@@ -157,14 +177,3 @@ class Engine:
         for part in PARTS:
             row[f"frozen_{part}"] = int(isinstance(phase.setting(part), Frozen))
         return row
-
-
-def _pattern(phase: Phase) -> tuple[Frozen | None, ...]:
-    return tuple(s if isinstance(s, Frozen) else None for s in phase.settings)
-
-
-def _freshly_compiled(forward: Step) -> Step:
-    # A compiled graph may outlive a change of requires_grad: each freeze pattern gets its own.
-    torch._dynamo.reset()
-    compiled: Step = torch.compile(forward, fullgraph=True, dynamic=False)
-    return compiled

@@ -54,7 +54,8 @@ class Trainer:
         params, manifest = self.ledger.params, self.manifest
         model = ResNet18(params.model.width, manifest.image_shape[2], len(manifest.classes))
         block_parameters(model, params.blocks)
-        engine = Engine(model, params.train, self.device, compiled=params.runtime.compile)
+        how = {"compiled": params.runtime.compile, "graphs": params.runtime.cuda_graphs}
+        engine = Engine(model, params.train, self.device, **how)
         images = load_images(self.ledger, manifest, self.device)
         return (engine, *images, devices.hardware(self.device, self.threads))
 

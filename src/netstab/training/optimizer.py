@@ -9,13 +9,20 @@ from netstab.training.model import by_part
 
 
 def sgd(model: nn.Module, train: Train) -> torch.optim.SGD:
-    """SGD with momentum (Sutskever et al. 2013, in torch's form), decay on every parameter."""
+    """SGD with momentum (Sutskever et al. 2013, in torch's form), decay on every parameter.
+
+    On CUDA a part's update is one kernel; the CPU keeps torch's plain loop, and its bits.
+    """
     groups = [
         {"params": list(parameters.values()), "part": part}
         for part, parameters in by_part(model).items()
     ]
     return torch.optim.SGD(
-        groups, lr=train.learning_rate, momentum=train.momentum, weight_decay=train.weight_decay
+        groups,
+        lr=train.learning_rate,
+        momentum=train.momentum,
+        weight_decay=train.weight_decay,
+        fused=True if all(p.is_cuda for p in model.parameters()) else None,
     )
 
 
