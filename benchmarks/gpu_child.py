@@ -1,0 +1,225 @@
+"""Items of `benchmarks.gpu_programme` that time and weigh the engine itself."""
+
+import gc
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from json import dumps, loads
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+import torch
+import typer
+
+from benchmarks import sizes, trainer
+from benchmarks.common import Spread, in_turn
+from benchmarks.trainer import Course, Trainer
+from netstab.params import Params
+from netstab.study.experiments import Variant, schedule
+from netstab.study.schedule import Phase
+from netstab.training import device as devices
+from netstab.training import engine, state
+from netstab.training.compiled import Compiled
+
+app = typer.Typer(add_completion=False)
+Rehearse = Annotated[bool, typer.Option(help="On the CPU, at a tiny size.")]
+Json = Annotated[Path, typer.Option("--json", help="Where the results go.")]
+
+WAYS: dict[str, dict[str, bool]] = {
+    "eager": {},
+    "compiled": {"compile": True},
+    "graphs": {"cuda_graphs": True},
+    "compiled graphs": {"compile": True, "cuda_graphs": True},
+}
+STEADY_S = 20.0
+TINY_STEPS = 6
+BITS_STEPS = 40
+
+
+@contextmanager
+def _course(rehearse: bool, **train: bool) -> Iterator[Course]:
+    size = "demo" if rehearse else "article"
+    runtime = {"device": "cpu", "threads": 1} if rehearse else {"device": "cuda"}
+    if rehearse:
+        # Generating code takes minutes on a CPU, and shows nothing about a GPU.
+        engine.Compiled = partial(Compiled, backend="aot_eager")  # type: ignore[misc,assignment]
+    with tempfile.TemporaryDirectory() as folder:
+        study = sizes.params(size, runtime=runtime, train=train)
+        yield trainer.course(study, size, Path(folder), TINY_STEPS if rehearse else None)
+
+
+def _study(course: Course, way: str, **train: bool) -> Params:
+    study = course.study
+    runtime = study.runtime.model_copy(update=WAYS[way])
+    return study.model_copy(
+        update={"runtime": runtime, "train": study.train.model_copy(update=train)}
+    )
+
+
+def _made(course: Course, way: str, **train: bool) -> Trainer:
+    return Trainer(_study(course, way, **train), course.manifest, course.device)
+
+
+def _epoch_of(course: Course, made: Trainer, phase: Phase) -> Callable[[], None]:
+    return partial(made.epoch, phase, course.training, course.validation)
+
+
+def _write(path: Path, course: Course, results: dict[str, Any]) -> None:
+    content = {"on": course.on, "settings": course.settings, **results}
+    path.write_text(dumps(content), encoding="utf-8")
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+@app.command()
+def ways(result: Json, rehearse: Rehearse = False, block: str = "", rounds: int = 7) -> None:
+    """Time an epoch each way, in turn; the first one, which compiles and records, by itself."""
+    with _course(rehearse) as course:
+        phase = trainer.trunk(course.study)
+        if block:
+            phase = schedule(course.study, Variant("expB", block)).phases[-1]
+        cases = {way: _epoch_of(course, _made(course, way), phase) for way in WAYS}
+        first = {way: _seconds(case) for way, case in cases.items()}
+        measured = in_turn(cases, 1 if rehearse else rounds)
+        results = {
+            way: {
+                "first_epoch_s": first[way],
+                "epoch_s": seconds.as_json(),
+                "images_per_s": len(course.training) / seconds.median,
+                "eager_per_this": Spread.of_ratios(measured["eager"], seconds).as_json(),
+            }
+            for way, seconds in measured.items()
+        }
+        _write(result, course, {"trained": list(phase.trained), "ways": results})
+
+
+@app.command()
+def deterministic(result: Json, rehearse: Rehearse = False, rounds: int = 5) -> None:
+    """Time epochs with and without, eager and as graphs; and compare runs to the bit.
+
+    All in one process with the fixed workspace of cuBLAS that determinism asks for. Under it torch
+    fills fresh memory, to show who reads it too early; without that is a case of its own.
+    """
+    with _course(rehearse, deterministic=True) as course:
+        cases = {}
+        for way in ("eager", "graphs"):
+            for name, on, fill in (
+                ("free", False, True),
+                ("", True, True),
+                ("unfilled", True, False),
+            ):
+                made = _made(course, way, deterministic=on)
+                case = partial(_under, course, made, fill)
+                case()
+                cases[f"{way} {name or 'deterministic'}"] = case
+        measured = in_turn(cases, 1 if rehearse else rounds)
+        bits = {}
+        for way in ("eager", "graphs", "eager again", "graphs again"):
+            made = _made(course, way.split()[0], deterministic=True)
+            devices.configure(made.engine.train, course.study.runtime)
+            short = course.cut(min(BITS_STEPS, course.settings["steps_an_epoch"]))
+            for _ in range(2):
+                _epoch_of(short, made, trainer.trunk(course.study))()
+            bits[way] = state.capture(made.engine)
+        results = {
+            name: {
+                "epoch_s": seconds.as_json(),
+                "this_per_free": Spread.of_ratios(
+                    seconds, measured[f"{name.split()[0]} free"]
+                ).as_json(),
+            }
+            for name, seconds in measured.items()
+        }
+        same = {way: state.equal(bits["eager"], found) for way, found in bits.items()}
+        _write(result, course, {"cases": results, "same_bits_as_eager": same})
+
+
+def _under(course: Course, made: Trainer, fill: bool) -> None:
+    """An epoch under the trainer's own settings, which are the whole process's."""
+    devices.configure(made.engine.train, course.study.runtime)
+    torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+    made.epoch(trainer.trunk(course.study), course.training, course.validation)
+    torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
+
+
+@app.command()
+def steady(way: str, rehearse: Rehearse = False) -> None:
+    """Train epochs for a while, once a line is read; print how many and how long as JSON."""
+    with _course(rehearse) as course:
+        epoch = _epoch_of(course, _made(course, way), trainer.trunk(course.study))
+        epoch()
+        print("ready", flush=True)
+        sys.stdin.readline()
+        epochs, started, least = 0, time.perf_counter(), 0.2 if rehearse else STEADY_S
+        while (seconds := time.perf_counter() - started) < least or not epochs:
+            epoch()
+            epochs += 1
+        said = {"epochs": epochs, "seconds": seconds, "images": len(course.training)}
+        print(dumps({**said, "on": course.on, "settings": course.settings}), flush=True)
+
+
+@app.command()
+def together(result: Json, way: str = "graphs", rehearse: Rehearse = False, most: int = 3) -> None:
+    """Train in 1, 2, ... processes at once; epochs a second of all together."""
+    found: list[dict[str, Any]] = []
+    for count in range(1, (2 if rehearse else most) + 1):
+        each = _at_once(count, way, rehearse)
+        rates = [one["epochs"] / one["seconds"] for one in each]
+        found.append({"processes": count, "epochs_per_s": sum(rates), "of_each": rates})
+    alone = found[0]["epochs_per_s"]
+    for row in found:
+        row["times_one_alone"] = row["epochs_per_s"] / alone
+    shared = {name: each[0][name] for name in ("on", "settings")}
+    result.write_text(dumps({**shared, "way": way, "together": found}), encoding="utf-8")
+
+
+def _at_once(count: int, way: str, rehearse: bool) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "benchmarks.gpu_child", "steady", way]
+    command += ["--rehearse"] if rehearse else []
+    pipe = subprocess.PIPE
+    children = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(count)]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline().strip() == "ready", "a process failed; see above"
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    said = [child.communicate()[0] for child in children]
+    return [loads(text) for text in said]
+
+
+@app.command()
+def memory(result: Json, rehearse: Rehearse = False) -> None:
+    """Peak memory each way: allocated and reserved on the GPU, resident in the process."""
+    with _course(rehearse) as course:
+        found = {}
+        on_gpu = course.device.type == "cuda"
+        for way in WAYS:
+            gc.collect()
+            if on_gpu:
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats()
+            made = _made(course, way)
+            for _ in range(2):
+                _epoch_of(course, made, trainer.trunk(course.study))()
+            found[way] = {
+                "allocated_mib": torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,
+                "reserved_mib": torch.cuda.max_memory_reserved() / 2**20 if on_gpu else None,
+                "resident_mib": psutil.Process().memory_info().rss / 2**20,
+            }
+            del made
+        _write(result, course, {"ways": found})
+
+
+if __name__ == "__main__":
+    app()
