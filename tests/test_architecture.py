@@ -54,10 +54,14 @@ EXEMPT_OF = {
     "netstab.stages.train": {
         "netstab.stages.train": "a thin entry",
         "netstab.data.tensors": "what it loads is checked against the manifest's hashes",
+        "netstab.training.board": "says how far a sweep is",
         "netstab.training.job": "brings tested pieces together",
+        "netstab.training.jobs": "says in which order runs are trained, by the trajectory's means",
         "netstab.training.progress": "says how far a run is",
         "netstab.training.replay": "trains by the trajectory's own means",
         "netstab.training.runfiles": "writes down what the record says",
+        "netstab.training.sweep": "hands out jobs, which the trajectory trains",
+        "netstab.training.worker": "trains jobs by the trajectory's own means",
     },
     "netstab.stages.ceiling": {
         "netstab.stages.ceiling": "a thin entry",
