@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import psutil
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -61,11 +61,12 @@ class Spread:
         }
 
     def __str__(self) -> str:
-        low, high = _three_digits(min(self.values)), _three_digits(max(self.values))
-        return f"{_three_digits(self.median)} [{low}, {high}]"
+        low, high = three_digits(min(self.values)), three_digits(max(self.values))
+        return f"{three_digits(self.median)} [{low}, {high}]"
 
 
-def _three_digits(value: float) -> str:
+def three_digits(value: float) -> str:
+    """A number as a table shows it."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
 
 
@@ -94,17 +95,26 @@ class Goal:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What a case returns that knows by itself how long it took: part of its call is no part."""
+
+    seconds: float
+
+
 def in_turn(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Spread]:
     """Wall time in seconds of each case, all once in every round: A B C, A B C, ...
 
-    In turn, so that what else the machine does meets all alike; the caller warms up.
+    In turn, so that what else the machine does meets all alike; the caller warms up. A case that
+    returns a `Took` is believed.
     """
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(rounds):
         for name, case in cases.items():
             started = time.perf_counter()
-            case()
-            seconds[name].append(time.perf_counter() - started)
+            told = case()
+            wall = time.perf_counter() - started
+            seconds[name].append(told.seconds if isinstance(told, Took) else wall)
         said = ", ".join(f"{name} {values[-1]:.3g} s" for name, values in seconds.items())
         print(f"round {number + 1} of {rounds}: {said}", file=sys.stderr, flush=True)
     return {name: Spread(tuple(values)) for name, values in seconds.items()}
@@ -146,7 +156,7 @@ def _processor() -> str:
 def report(
     name: str,
     path: Path | None,
-    table: Table,
+    table: RenderableType,
     *,
     on: Mapping[str, Any],
     settings: Mapping[str, Any],
@@ -159,7 +169,7 @@ def report(
     Args:
         name: of the benchmark; also of the file, where `path` is None.
         path: of the JSON file.
-        table: what a person sees.
+        table: what a person sees: a table, or a group of them.
         on: the machine, as `machine` told before anything was measured.
         settings: how it was measured.
         results: what was measured, in names with units.
@@ -171,7 +181,7 @@ def report(
         said = goal.as_json()
         verdict = "[green]met[/]" if goal.met else "[red]missed[/]"
         console.print(
-            f"goal: {goal.what} {said['goal']}: {verdict} ({_three_digits(goal.measured)})"
+            f"goal: {goal.what} {said['goal']}: {verdict} ({three_digits(goal.measured)})"
         )
     for note in notes:
         console.print(f"[dim]{escape(note)}[/]")

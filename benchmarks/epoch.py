@@ -1,21 +1,14 @@
-"""One epoch of netstab's engine against a plain PyTorch loop, and epochs with frozen parts."""
+"""One epoch: netstab's engine, plain loops, frozen parts, and what the device could do."""
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from benchmarks import sizes
-from benchmarks.common import Goal, Spread, in_turn, make_table, report
-from netstab.study.experiments import Variant, schedule
-
-if TYPE_CHECKING:
-    from benchmarks.trainer import Course
-
-PLAIN = "plain loop"
-SPEED_UP = 2.0
+from benchmarks import once, sizes
+from benchmarks.common import in_turn
+from benchmarks.script import Script
 
 
 def main(
@@ -30,92 +23,57 @@ def main(
     workers: Annotated[int, typer.Option(min=0, help="Loader processes of the plain loop.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; one a core.")] = None,
+    compile: Annotated[
+        int, typer.Option(min=0, help="Rounds for compilation, where that is possible.")
+    ] = 1,
+    script: Annotated[
+        Path | None, typer.Option(help="Checkout of a public training script, to be timed too.")
+    ] = None,
+    script_command: Annotated[
+        str, typer.Option(help="Its command; {batch_size}, {width}, {threads} are filled in.")
+    ] = "python main.py",
+    script_mark: Annotated[
+        str, typer.Option(help="Regular expression for one line that it prints every epoch.")
+    ] = r"(?i)^\s*epoch",
+    script_images: Annotated[int, typer.Option(min=1, help="Images of its epoch.")] = 50_000,
+    profile: Annotated[
+        Path | None, typer.Option(help="Folder for a trace; prints the costliest kernels.")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Where the JSON goes.")] = None,
 ) -> None:
-    """Time an epoch, evaluation included: netstab's engine and a plain PyTorch loop in turn.
+    """Time an epoch, evaluation included: netstab's engine and plain PyTorch loops in turn.
 
     The plain loop trains the same network with the same optimizer and batch size in fp32, its
-    images made by DataLoader workers with torchvision's transforms of PIL images. Then epochs of
-    expB, in which one block alone is trained.
+    images made by DataLoader workers with torchvision's transforms of PIL images; then the same
+    channels last and, where the device has units for it, in bf16. An epoch for every way in which
+    the plan freezes parts; a large matrix product and a large copy, which say what the device can
+    do; and what a stage pays once.
     """
     study = sizes.params(
         size,
         data={"source": str(source.resolve())} if source else {},
         runtime={"device": device, "threads": threads},
     )
-    from benchmarks import trainer
+    from benchmarks import epoch_cases, profiling, trainer
+    from benchmarks.epoch_report import Outcome, write
 
+    theirs = Script(script, script_command, script_mark, script_images) if script else None
     with tempfile.TemporaryDirectory() as folder:
         course = trainer.course(study, size, Path(folder), steps)
-        mine = f"netstab {study.train.precision}"
-        measured = in_turn(_cases(course, mine, workers), rounds)
-    settings = {"size": size, "rounds": rounds, "plain_loop_workers": workers}
-    _report(mine, measured, {**settings, **course.settings}, course.on, json)
-
-
-def _cases(course: "Course", mine: str, workers: int) -> dict[str, Callable[[], object]]:
-    """What is timed, warmed up: netstab, the plain loop, epochs with frozen parts."""
-    from benchmarks import trainer
-    from benchmarks.plain_loop import PlainLoop
-
-    def plain(course: trainer.Course) -> PlainLoop:
-        return PlainLoop(course.study, course.arrays, course.manifest, course.device, workers)
-
-    study, trunk = course.study, trainer.trunk(course.study)
-    plain(course.cut(trainer.WARM_UP_STEPS)).epoch()
-    cases: dict[str, Callable[[], object]] = {
-        mine: course.epochs(trunk),
-        "netstab fp32": course.epochs(trunk, "fp32"),
-        PLAIN: plain(course).epoch,
-    }
-    for block in study.blocks:
-        variant = Variant("expB", block)
-        cases[variant.name] = course.epochs(schedule(study, variant).phases[-1])
-    return cases
-
-
-def _report(
-    mine: str,
-    measured: dict[str, Spread],
-    settings: dict[str, object],
-    on: dict[str, object],
-    json: Path | None,
-) -> None:
-    title = f"{settings['size']}: {settings['steps_an_epoch']} steps of "
-    title += f"{settings['batch_size']} images, and evaluation"
-    table = make_table(title, "epoch of", "s", "plain loop / this", f"this / {mine}")
-    results: dict[str, object] = {}
-    faster = {name: Spread.of_ratios(measured[PLAIN], s) for name, s in measured.items()}
-    for name, seconds in measured.items():
-        relative = Spread.of_ratios(seconds, measured[mine])
-        table.add_row(
-            name,
-            str(seconds),
-            str(faster[name]) if name != PLAIN else "",
-            str(relative) if name != mine else "",
-        )
-        results[name] = {
-            "epoch_s": seconds.as_json(),
-            "plain_loop_per_this": faster[name].as_json(),
-            f"this_per_{mine.replace(' ', '_')}": relative.as_json(),
-        }
-    notes = [
-        f"n = {settings['rounds']}; median [min, max]; ratios are taken round by round.",
-        "expB-k: the epochs in which block k is trained and all others are frozen.",
-    ]
-    if settings["share_of_an_epoch"] != 1.0:
-        notes.append(f"A trial: {settings['share_of_an_epoch']:.1%} of an epoch's images.")
-    goal = Goal(f"{mine}, times faster than the plain loop,", faster[mine].median, SPEED_UP, True)
-    report(
-        "epoch",
-        json,
-        table,
-        on=on,
-        settings=settings,
-        results=results,
-        goals=[goal],
-        notes=notes,
-    )
+        cases = epoch_cases.epochs(course, workers, theirs)
+        rates = epoch_cases.rates(course)
+        costs = once.starts() | once.within(course, Path(folder))
+        timed = {name: case.epoch for name, case in cases.items()}
+        timed |= {name: rate.case for name, rate in rates.items()} | costs
+        measured = in_turn(timed, rounds)
+        if compile and once.can_compile(course.device.type):
+            place = course.device.type, course.on["threads"], Path(folder)
+            measured |= in_turn(once.compiling(size, *place), compile)
+        profiled = profiling.trunk(course, profile) if profile else None
+    settings = {"size": size, "rounds": rounds, "plain_loop_workers": workers, **course.settings}
+    if theirs:
+        settings |= {"script_command": theirs.command, "script_images": script_images}
+    write(Outcome(course, cases, rates, measured, settings, profiled), json)
 
 
 if __name__ == "__main__":

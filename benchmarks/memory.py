@@ -1,17 +1,16 @@
 """Peak resident memory of a trainer, in a process of its own."""
 
 import json as json_format
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmarks.common import ROOT, Goal, Spread, child_environment, machine, make_table, report
+from benchmarks.children import measured_child
+from benchmarks.common import Goal, Spread, machine, make_table, report
 
+CHILD = "benchmarks.memory_child"
 LIMITS_MIB = {"mini": 2 * 1024, "article": 4 * 1024}
 STEPS = {"mini": 20, "article": 3}
 
@@ -36,36 +35,14 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen:
             (Path(folder) / name).mkdir()
-            _child("images", str(Path(folder) / name), name)
+            measured_child(CHILD, "images", str(Path(folder) / name), name)
         for _ in range(rounds):
             for name in chosen:
                 work = [str(Path(folder) / name), name, str(steps or STEPS[name])]
-                peak, said = _child("train", *work)
+                peak, said = measured_child(CHILD, "train", *work)
                 peaks[name].append(peak)
                 stages[name] = json_format.loads(said)
     _report({name: Spread(tuple(p)) for name, p in peaks.items()}, stages, steps, on, json)
-
-
-def _child(*arguments: str) -> tuple[float, str]:
-    """Run a child; returns its peak resident memory in MiB, and what it printed.
-
-    Linux counts the parent's own peak in a child's, so this process imports no torch and makes
-    no images.
-    """
-    child = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.memory_child", *arguments],
-        env=child_environment(ROOT / "src", ROOT),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdout is not None
-    said = child.stdout.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise typer.Exit(1)
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return usage.ru_maxrss / unit, said
 
 
 def _report(

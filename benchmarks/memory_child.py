@@ -42,12 +42,12 @@ def train(folder: Folder, size: Size, steps: Annotated[int, typer.Argument()]) -
 
     device = devices.choose(study.runtime)
     devices.configure(study.train, study.runtime)
-    peaks_mib["imports"] = _peak_mib()
+    peaks_mib["imports"] = peak_mib()
     manifest = read_manifest(folder)
     training, validation = trainer.splits(study, manifest, folder, device)
-    peaks_mib["images"] = _peak_mib()
+    peaks_mib["images"] = peak_mib()
     made = trainer.Trainer(study, manifest, device)
-    peaks_mib["network"] = _peak_mib()
+    peaks_mib["network"] = peak_mib()
     done = 0
 
     def count(*_: object) -> None:
@@ -60,16 +60,16 @@ def train(folder: Folder, size: Size, steps: Annotated[int, typer.Argument()]) -
     made.engine.optimizer.register_step_post_hook(count)
     with suppress(_EnoughError):
         made.epoch(trainer.trunk(study), training, validation)
-    peaks_mib["steps"] = _peak_mib()
+    peaks_mib["steps"] = peak_mib()
     some = trainer.first(validation, EVALUATION_BATCHES * BATCH)
     evaluate(made.engine.model, some, made.engine.autocast)
-    peaks_mib["evaluation"] = _peak_mib()
+    peaks_mib["evaluation"] = peak_mib()
     state.write(state.capture(made.engine), folder / "state.safetensors")
-    peaks_mib["save"] = _peak_mib()
+    peaks_mib["save"] = peak_mib()
     print(json.dumps(peaks_mib))
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     """Peak resident memory of this process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -51,21 +51,21 @@ def main(
         # Otherwise DVC leaves an index of every temporary clone under /var.
         site = {"DVC_SITE_CACHE_DIR": str(Path(folder) / "site")}
         environment = child_environment(clone / "src") | site
-        _clone(clone)
-        count = _configure(clone, list(range(seeds)))
-        run = partial(_run, cwd=clone, environment=environment)
+        copy_of_checkout(clone)
+        count = configure(clone, list(range(seeds)))
+        run = partial(run_in, cwd=clone, environment=environment)
         run(["dvc", "repro", "--quiet", "data"])
         states = fill(clone)
         started = time.perf_counter()
         run(["dvc", "repro", "--quiet"])
         collected_s = time.perf_counter() - started
-        _commit(clone)
+        commit(clone)
         measured = in_turn(_cases(run), rounds)
     settings = {"seeds": seeds, "rounds": rounds, "runs": count, "states_in_store": states}
     _report(measured, collected_s, settings, on, json)
 
 
-def _clone(target: Path) -> None:
+def copy_of_checkout(target: Path) -> None:
     """A clone of the checkout, with what is changed or new in its working tree."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(target)], check=True)
     listing = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others"]
@@ -78,18 +78,18 @@ def _clone(target: Path) -> None:
             (target / name).unlink(missing_ok=True)
 
 
-def _configure(clone: Path, seeds: list[int]) -> int:
+def configure(clone: Path, seeds: list[int]) -> int:
     """Write the demo's parameters and commit; returns the number of runs."""
     content = sizes.content("demo", seeds=seeds)
     yaml = YAML()
     yaml.default_flow_style = False
     with (clone / paths.PARAMS).open("w", encoding="utf-8") as file:
         yaml.dump(content, file)
-    _commit(clone)
+    commit(clone)
     return len(runs(check(content)))
 
 
-def _commit(clone: Path) -> None:
+def commit(clone: Path) -> None:
     git = ["git", "-C", str(clone), "-c", "user.name=benchmark", "-c", "user.email=-"]
     subprocess.run([*git, "add", "--all"], check=True)
     subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "benchmark"], check=True)
@@ -116,7 +116,7 @@ def _cases(run: Callable[[list[str]], str]) -> Mapping[str, Callable[[], object]
     return cases
 
 
-def _run(command: list[str], *, cwd: Path, environment: dict[str, str]) -> str:
+def run_in(command: list[str], *, cwd: Path, environment: dict[str, str]) -> str:
     done = subprocess.run(
         command,
         cwd=cwd,

@@ -12,7 +12,8 @@ from netstab.data.manifest import Manifest
 from netstab.data.tensors import Tensors
 from netstab.measure.evaluate import BATCH
 from netstab.params import Params
-from netstab.training.model import ResNet18, initialise
+from netstab.study.schedule import Phase
+from netstab.training.model import ResNet18, apply_modes, initialise
 
 
 class PILImages(Dataset[tuple[Tensor, int]]):
@@ -34,7 +35,18 @@ class PILImages(Dataset[tuple[Tensor, int]]):
 
 
 class PlainLoop:
-    """The same network, data, batch size, optimizer and measures as netstab's; fp32 and NCHW."""
+    """The same network, data, batch size, optimizer and measures as netstab's.
+
+    Args:
+        study: the parameters.
+        arrays: images as uint8 [N, H, W, C], and labels.
+        manifest: says their shape, mean and standard deviation.
+        device: where.
+        workers: loader processes.
+        bf16: whether autocast computes in bf16; fp32 otherwise.
+        channels_last: whether network and images are channels last in memory; NCHW otherwise.
+        phase: what is trained and what is frozen; everything is trained without it.
+    """
 
     def __init__(
         self,
@@ -43,12 +55,18 @@ class PlainLoop:
         manifest: Manifest,
         device: torch.device,
         workers: int,
+        *,
+        bf16: bool = False,
+        channels_last: bool = False,
+        phase: Phase | None = None,
     ) -> None:
         train, (size, _, channels) = study.train, manifest.image_shape
-        self.device = device
+        self.device, self.phase = device, phase
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.model: nn.Module = ResNet18(study.model.width, channels, len(manifest.classes))
         initialise(self.model, seed=0)
-        self.model.to(device)
+        self.model.to(device).to(memory_format=self.layout)
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),
             lr=train.learning_rate,
@@ -83,12 +101,15 @@ class PlainLoop:
 
     def epoch(self) -> dict[str, float]:
         """Train one epoch and evaluate; the measures that netstab records too."""
-        self.model.train()
+        if self.phase:
+            apply_modes(self.model, self.phase)
+        else:
+            self.model.train()
         train_loss = train_hits = seen = 0.0
         for x, y in self.training:
-            x, y = x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
+            x, y = self._moved(x), y.to(self.device, non_blocking=True)
             self.optimizer.zero_grad()
-            logits = self.model(x)
+            logits = self._logits(x)
             loss = functional.cross_entropy(logits, y)
             loss.backward()
             self.optimizer.step()
@@ -101,13 +122,21 @@ class PlainLoop:
             **self._evaluate(),
         }
 
+    def _moved(self, x: Tensor) -> Tensor:
+        return x.to(self.device, non_blocking=True, memory_format=self.layout)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        with self.autocast:
+            logits: Tensor = self.model(x)
+        return logits.float()
+
     @torch.no_grad()
     def _evaluate(self) -> dict[str, float]:
         self.model.eval()
         loss = top1 = top5 = seen = 0.0
         for x, y in self.validation:
-            x, y = x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
-            logits = self.model(x)
+            x, y = self._moved(x), y.to(self.device, non_blocking=True)
+            logits = self._logits(x)
             loss += functional.cross_entropy(logits, y, reduction="sum").item()
             guesses = logits.topk(min(5, logits.shape[1]), dim=1).indices == y[:, None]
             top1 += guesses[:, 0].sum().item()

@@ -11,19 +11,22 @@ import torch
 
 from benchmarks import sizes
 from benchmarks.common import machine
+from benchmarks.counted import Amount, Shape
 from netstab.data.batches import Images
 from netstab.data.manifest import Manifest
 from netstab.data.tensors import Tensors, load
+from netstab.measure.evaluate import evaluate
 from netstab.params import Params
 from netstab.study.experiments import Variant, schedule
 from netstab.study.schedule import Phase
 from netstab.training import device as devices
+from netstab.training import state
 from netstab.training.dataset import Dataset
 from netstab.training.engine import Engine
 from netstab.training.job import load_images
 from netstab.training.ledger import Ledger, versions
 from netstab.training.model import ResNet18
-from netstab.training.store import Store
+from netstab.training.store import Record, Store
 from netstab.training.trajectory import start
 
 WARM_UP_STEPS = 2
@@ -43,6 +46,15 @@ class Trainer:
         """Train one epoch of a phase, and evaluate."""
         self.engine.epoch(phase, training, validation, 0, self._epoch)
         self._epoch += 1
+
+    def evaluate(self, validation: Images) -> float:
+        """Evaluate; returns the loss, which waits for the device."""
+        return float(evaluate(self.engine.model, validation, self.engine.autocast).loss)
+
+    def save(self, store: Store) -> None:
+        """Save the state as a stage does: its tensors, their hash, its record."""
+        record = Record("0" * 64, "benchmark", self._epoch, {}, [], [], False)
+        store.save(record, lambda path: state.write(state.capture(self.engine), path))
 
 
 def trunk(study: Params) -> Phase:
@@ -104,6 +116,18 @@ class Course:
             "precision": self.study.train.precision,
         }
 
+    @property
+    def shape(self) -> Shape:
+        """Of the network, for counting."""
+        size, _, channels = self.manifest.image_shape
+        return Shape(self.study.model.width, size, channels, len(self.manifest.classes))
+
+    @property
+    def amount(self) -> Amount:
+        """Of an epoch, for counting."""
+        batch_size = self.study.train.batch_size
+        return Amount(len(self.training), len(self.validation), batch_size)
+
     def cut(self, steps: int) -> "Course":
         """As many images as some steps take, and as large a share of the validation images."""
         count = min(steps * self.study.train.batch_size, len(self.training))
@@ -134,10 +158,14 @@ class Course:
 
 def course(study: Params, size: str, folder: Path, steps: int | None) -> Course:
     """Prepare images below `folder`, and set the process up as a training stage does."""
+    whole = course_on(study, sizes.prepare(study, size, folder), folder)
+    return whole.cut(steps) if steps else whole
+
+
+def course_on(study: Params, manifest: Manifest, folder: Path) -> Course:
+    """The same on images that are prepared below `folder` already."""
     device = devices.choose(study.runtime)
     threads = devices.configure(study.train, study.runtime)
     on = machine() | {"device": devices.hardware(device, threads).device, "threads": threads}
-    manifest = sizes.prepare(study, size, folder)
-    arrays = load(manifest, folder)
-    whole = Course(study, device, on, manifest, *splits(study, manifest, folder, device), arrays)
-    return whole.cut(steps) if steps else whole
+    images = splits(study, manifest, folder, device)
+    return Course(study, device, on, manifest, *images, load(manifest, folder))

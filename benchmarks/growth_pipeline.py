@@ -1,0 +1,86 @@
+"""The pipeline with many seeds: clones whose every run is stored, collected and reported."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks import pipeline
+from benchmarks.common import ROOT, child_environment
+from benchmarks.filled_store import collect, fill
+
+PLAN, STATUS, REPORT = "netstab plan", "dvc status", "report stage"
+COMMANDS: dict[str, list[str]] = {
+    # What the console script `netstab` does, from the clone's sources.
+    PLAN: [sys.executable, "-c", "from netstab.cli import app; app()", "plan"],
+    STATUS: ["dvc", "status"],
+    REPORT: [sys.executable, "-m", "netstab.stages.report"],
+}
+BOOKKEEPING = {
+    "load_s": "DVC reads the pipeline",
+    "save_s": "DVC hashes everything",
+    "write_one_s": "DVC writes its lock",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """A clone with so many seeds.
+
+    Attributes:
+        seeds: number of them.
+        runs: in its plan.
+        states: in its store.
+        dvc: what DVC's own bookkeeping took: see `dvc_child`.
+        run: runs a command in it.
+    """
+
+    seeds: int
+    runs: int
+    states: int
+    dvc: dict[str, float]
+    run: Callable[[list[str]], str]
+
+    def cases(self) -> dict[str, Callable[[], object]]:
+        """The commands; `dvc status` is seen to find nothing to do."""
+        run = self.run
+
+        def quiet() -> None:
+            said = run(COMMANDS[STATUS])
+            if "up to date" not in said:
+                raise SystemExit(f"dvc status found something to do:\n{said[-2000:]}")
+
+        return {
+            PLAN: partial(run, COMMANDS[PLAN]),
+            STATUS: quiet,
+            REPORT: partial(run, COMMANDS[REPORT]),
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """What the clone is."""
+        return {"runs": self.runs, "states": self.states, "dvc": self.dvc}
+
+
+def clone(seeds: int, folder: Path) -> Clone:
+    """Make a clone below `folder`, as it is after `dvc repro` of the demo's plan with many seeds.
+
+    The runs' files and `dvc.lock` are written in one process each, by netstab's and DVC's own
+    functions: `dvc repro` would start a process for every run, and write the lock after each.
+    """
+    place = folder / f"seeds-{seeds}"
+    site = {"DVC_SITE_CACHE_DIR": str(folder / f"site-{seeds}")}
+    environment = child_environment(place / "src", ROOT) | site
+    pipeline.copy_of_checkout(place)
+    runs = pipeline.configure(place, list(range(seeds)))
+    run = partial(pipeline.run_in, cwd=place, environment=environment)
+    run(["dvc", "repro", "--quiet", "data"])
+    states = fill(place)
+    collect(place)
+    run([sys.executable, "-m", "netstab.stages.ceiling"])
+    run(COMMANDS[REPORT])
+    dvc = json.loads(run([sys.executable, "-m", "benchmarks.dvc_child"]).splitlines()[-1])
+    pipeline.commit(place)
+    return Clone(seeds, runs, states, dvc, run)

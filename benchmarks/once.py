@@ -1,0 +1,80 @@
+"""What a stage pays beside its epochs: its process, compilation, an evaluation, saving a state."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.children import measured_child, start
+from benchmarks.common import Took
+
+if TYPE_CHECKING:
+    from benchmarks.trainer import Course
+
+PROCESS, COLLECTS, TRAINS = "start: Python alone", "start: a stage", "start: a stage that trains"
+COLD, WARM = "compile, cold", "compile, cached"
+EVALUATE, SAVE = "evaluate", "save a state"
+
+IMPORTS = {
+    PROCESS: "pass",
+    COLLECTS: "import netstab.stages.train",
+    TRAINS: "import netstab.stages.train, netstab.training.job",
+}
+
+
+def starts() -> dict[str, Callable[[], object]]:
+    """Processes that import what a stage imports: one that collects a stored run, one that trains.
+
+    Each is started once to warm up: files are in memory, and bytecode is written.
+    """
+
+    def case(code: str) -> Callable[[], None]:
+        start(code)
+        return lambda: start(code)
+
+    return {name: case(code) for name, code in IMPORTS.items()}
+
+
+def can_compile(device_type: str) -> bool:
+    """Whether `torch.compile` has what it needs: a CUDA device, or a C++ compiler."""
+    names = [os.environ.get("CXX", ""), "g++", "clang++", "c++"]
+    return device_type == "cuda" or any(shutil.which(name) for name in names if name)
+
+
+def compiling(
+    size: str, device: str, threads: int, folder: Path
+) -> dict[str, Callable[[], object]]:
+    """Compilation of the trunk's step in a process of its own: cache empty, and then filled."""
+    number = count()
+    caches: list[str] = []
+
+    def compile_in(cache: str) -> Took:
+        _, said = measured_child(
+            "benchmarks.once_child", size, device, str(threads), TORCHINDUCTOR_CACHE_DIR=cache
+        )
+        return Took(json.loads(said.splitlines()[-1])["compile_s"])
+
+    def cold() -> Took:
+        caches.append(tempfile.mkdtemp(prefix=f"cache{next(number)}-", dir=folder))
+        return compile_in(caches[-1])
+
+    return {COLD: cold, WARM: lambda: compile_in(caches[-1])}
+
+
+def within(course: "Course", folder: Path) -> dict[str, Callable[[], object]]:
+    """An evaluation of all validation images, and a state saved: bytes, hash, and to the disk."""
+    from benchmarks import trainer
+    from netstab.training.store import Store
+
+    at_work = trainer.Trainer(course.study, course.manifest, course.device)
+    short = course.cut(trainer.WARM_UP_STEPS)
+    at_work.epoch(trainer.trunk(course.study), short.training, short.validation)
+    store = Store(folder / "saved")
+    return {
+        EVALUATE: lambda: at_work.evaluate(course.validation),
+        SAVE: lambda: at_work.save(store),
+    }
