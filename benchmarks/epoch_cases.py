@@ -51,9 +51,9 @@ def epochs(course: Course, workers: int, script: Script | None) -> dict[str, Cas
         f"netstab {precision}": Case(course.epochs(whole, precision), whole, precision)
         for precision in dict.fromkeys((own, "fp32"))
     }
-    cases[PLAIN] = Case(plain(course, workers), whole, "fp32")
+    cases[PLAIN] = Case(plain(course, workers).epoch, whole, "fp32")
     tuned = plain(course, workers, bf16=fast == "bf16", channels_last=True)
-    cases[f"{PLAIN}, {fast} NHWC"] = Case(tuned, whole, fast)
+    cases[f"{PLAIN}, {fast} NHWC"] = Case(tuned.epoch, whole, fast)
     if script:
         settings = {"batch_size": study.train.batch_size, "width": study.model.width}
         filled = script.filled(**settings, threads=course.on["threads"])
@@ -70,8 +70,8 @@ def plain(
     bf16: bool = False,
     channels_last: bool = False,
     phase: Phase | None = None,
-) -> Callable[[], object]:
-    """Epochs of a plain loop, warmed up."""
+) -> PlainLoop:
+    """A plain loop, warmed up."""
 
     def made(course: Course) -> PlainLoop:
         return PlainLoop(
@@ -86,7 +86,7 @@ def plain(
         )
 
     made(course.cut(WARM_UP_STEPS)).epoch()
-    return made(course).epoch
+    return made(course)
 
 
 def rates(course: Course) -> dict[str, Rate]:

@@ -122,6 +122,11 @@ class PlainLoop:
             **self._evaluate(),
         }
 
+    def start_loaders(self) -> None:
+        """Start both loaders' processes, take a batch, and end them: what an epoch pays once."""
+        for loader in (self.training, self.validation):
+            next(iter(loader))
+
     def _moved(self, x: Tensor) -> Tensor:
         return x.to(self.device, non_blocking=True, memory_format=self.layout)
 
