@@ -1,6 +1,7 @@
 """What benchmarks count, fit and add up; and each of them on a few steps."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,18 @@ from torch.utils.flop_counter import FlopCounterMode
 from typer import Typer
 from typer.testing import CliRunner
 
-from benchmarks import epoch, growth, once, profiling, rates, script, sizes, study
+from benchmarks import (
+    epoch,
+    epoch_cases,
+    epoch_report,
+    growth,
+    once,
+    profiling,
+    rates,
+    script,
+    sizes,
+    study,
+)
 from benchmarks.common import Spread, Took, in_turn
 from benchmarks.counted import Amount, Shape, epoch_bytes, epoch_flop, image_flop, outputs, weights
 from benchmarks.growth_plan import against_seeds, against_variants
@@ -152,6 +164,13 @@ def test_a_part_of_an_epoch_is_scaled_up_but_for_what_is_paid_once() -> None:
     assert study.whole_epoch(part, 1.0, Spread((1.0, 3.0))).values == part.values
 
 
+def test_compilation_is_tried_only_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    assert once.can_compile("cuda")
+    assert not once.can_compile("cpu")
+
+
 def test_hours_of_a_study_are_epochs_processes_and_states() -> None:
     names = [f"{what}: {kind}" for what in (study.OURS, study.PLAIN) for kind in KINDS.phases]
     measured = dict.fromkeys([*names, once.TRAINS, once.SAVE], Spread((3600.0,)))
@@ -186,11 +205,12 @@ def test_kernels_alone_are_counted_on_a_gpu_and_operators_on_a_cpu() -> None:
 # A script from elsewhere
 
 SCRIPT = """
-import sys, time
-for epoch in range(9):
-    print("Epoch", epoch, "of batches of", sys.argv[1], flush=True)
+import os, pathlib, signal, sys
+pathlib.Path("pid").write_text(str(os.getpid()))
+for epoch in range(3):
+    print("Epoch", epoch, "of batches of", sys.argv[1])
     sys.stdout.write("\\r 10 % \\r 100 %\\n")
-    time.sleep(0 if epoch == 0 else 0.05)
+signal.pause()
 """
 
 
@@ -199,7 +219,21 @@ def test_a_script_is_timed_by_what_it_prints_and_stopped(tmp_path: Path) -> None
     theirs = script.Script(tmp_path, "python main.py {batch_size} {x}", "^Epoch", 100)
     filled = theirs.filled(batch_size=64)
     assert filled.command == "python main.py 64 {x}"
-    assert 0.05 <= filled.epoch().seconds < 5
+    assert filled.epoch().seconds > 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_a_scripts_epoch_is_scaled_to_as_many_images() -> None:
+    course = SimpleNamespace(amount=Amount(training=500, validation=0, batch_size=50))
+    cases = {
+        name: epoch_cases.Case(lambda: None, KINDS.phases[TRUNK], "fp32", images)
+        for name, images in (("script", 50_000), ("netstab fp32", None))
+    }
+    measured = dict.fromkeys(cases, Spread((200.0,)))
+    outcome = epoch_report.Outcome(course, cases, {}, measured, {}, None)  # type: ignore[arg-type]
+    assert outcome.seconds("script").values == (2.0,)
+    assert outcome.seconds("netstab fp32").values == (200.0,)
 
 
 def test_a_script_that_says_nothing_is_refused_with_its_last_words(tmp_path: Path) -> None:
@@ -247,7 +281,7 @@ def test_epoch_tells_speed_shares_ratios_and_costs(
     assert {"tflop_per_s", "images_per_s", "of_fp32_matrix_rate"} <= trunk.keys()
     assert "computed_fewest_bytes_of_copy_rate" in trunk
     assert results["expB-64"]["this_per_netstab_fp32"]["n"] == 1
-    assert results["script"]["epoch_s"]["median"] < 0.05 + 5 / 10  # 64 of its 640 images
+    assert results["script"]["epoch_s"]["median"] > 0
     assert results["save a state"]["s"]["median"] > 0
     assert (folder / profiling.TRACE).stat().st_size > 0
     assert len(results["profile"]["costliest"]) == profiling.COSTLIEST
