@@ -15,6 +15,7 @@ from benchmarks.common import Spread, in_turn, machine, make_table, report, thre
 from benchmarks.laws import power_law
 
 USUAL_SEEDS = (3, 30, 300)
+USUAL_WIDTHS = (16, 32, 64, 128)
 MEASURED, COMPUTED, COUNTED = "measured", "computed from some steps", "counted from the plan"
 
 
@@ -65,6 +66,9 @@ def main(
     steps: Annotated[int, typer.Option(min=1, help="Timed steps at each width.")] = 4,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for one a core.")] = 0,
+    clones: Annotated[
+        Path | None, typer.Option(help="Folder in which clones stay, to be used again.")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Where the JSON goes.")] = None,
 ) -> None:
     """Measure growth, and fit power laws by least squares on logarithms.
@@ -90,11 +94,13 @@ def main(
             ("variants", growth_plan.against_variants(size)),
         ):
             found.append(Growth(against, COUNTED, figures))
-        clones = [growth_pipeline.clone(count, Path(folder)) for count in _numbers(seeds)]
-        if clones:
-            found.append(Growth("seeds", MEASURED, _pipeline(clones, rounds)))
+        place = (clones or Path(folder)).resolve()
+        made = [growth_pipeline.clone(count, place) for count in _numbers(seeds)]
+        if made:
+            found.append(Growth("seeds", MEASURED, _pipeline(made, rounds)))
     settings: dict[str, Any] = {"size": size, "rounds": rounds, "steps": steps}
-    settings |= {"threads": threads, "clones": {c.seeds: c.as_json() for c in clones}}
+    settings |= {"widths": _numbers(widths), "images": _numbers(images), "seeds": _numbers(seeds)}
+    settings |= {"threads": threads, "clones": {c.seeds: c.as_json() for c in made}}
     _report(found, settings, on, json)
 
 
@@ -129,9 +135,10 @@ def _report(
         "epoch_s: training steps alone. working_mib: peak resident memory beyond that after "
         "imports; peak_mib: of the whole process.",
     ]
-    tried = settings["clones"]
-    if left := [f"{count}" for count in USUAL_SEEDS if count not in tried]:
+    if left := [f"{n}" for n in USUAL_SEEDS if n not in settings["clones"]]:
         notes.append(f"Not tried: the pipeline with {', '.join(left)} seeds (--seeds).")
+    if left := [f"{n}" for n in USUAL_WIDTHS if n not in settings["widths"]]:
+        notes.append(f"Not tried: a network of width {', '.join(left)} (--widths).")
     report(
         "growth",
         json,

@@ -1,6 +1,7 @@
 """The pipeline with many seeds: clones whose every run is stored, collected and reported."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,17 +66,28 @@ class Clone:
 
 
 def clone(seeds: int, folder: Path) -> Clone:
-    """Make a clone below `folder`, as it is after `dvc repro` of the demo's plan with many seeds.
+    """A clone below `folder`, as it is after `dvc repro` of the demo's plan with many seeds.
+
+    One that was made there before is used again: it takes long.
+    """
+    place, made = folder / f"seeds-{seeds}", folder / f"seeds-{seeds}.json"
+    site = {"DVC_SITE_CACHE_DIR": str(folder / f"site-{seeds}")}
+    environment = child_environment(place / "src", ROOT) | site
+    run = partial(pipeline.run_in, cwd=place, environment=environment)
+    if not made.exists():
+        shutil.rmtree(place, ignore_errors=True)
+        made.write_text(json.dumps(_make(seeds, place, run)), encoding="utf-8")
+    return Clone(seeds, **json.loads(made.read_text(encoding="utf-8")), run=run)
+
+
+def _make(seeds: int, place: Path, run: Callable[[list[str]], str]) -> dict[str, Any]:
+    """Make a clone; returns its `runs`, `states` and `dvc`.
 
     The runs' files and `dvc.lock` are written in one process each, by netstab's and DVC's own
     functions: `dvc repro` would start a process for every run, and write the lock after each.
     """
-    place = folder / f"seeds-{seeds}"
-    site = {"DVC_SITE_CACHE_DIR": str(folder / f"site-{seeds}")}
-    environment = child_environment(place / "src", ROOT) | site
     pipeline.copy_of_checkout(place)
     runs = pipeline.configure(place, list(range(seeds)))
-    run = partial(pipeline.run_in, cwd=place, environment=environment)
     run(["dvc", "repro", "--quiet", "data"])
     states = fill(place)
     collect(place)
@@ -83,4 +95,4 @@ def clone(seeds: int, folder: Path) -> Clone:
     run(COMMANDS[REPORT])
     dvc = json.loads(run([sys.executable, "-m", "benchmarks.dvc_child"]).splitlines()[-1])
     pipeline.commit(place)
-    return Clone(seeds, runs, states, dvc, run)
+    return {"runs": runs, "states": states, "dvc": dvc}
