@@ -141,6 +141,7 @@ def machine(device: str = "cpu") -> dict[str, Any]:
         "system": platform.system(),
         "load_before": round(os.getloadavg()[0], 2),
         "niceness": os.nice(0),
+        "commit": _commit(),
     }
 
 
@@ -189,13 +190,14 @@ def report(
         f"[dim]{on['cpu']}, {on['cores']} cores, {on['threads']} threads, {on['memory_gib']} GiB, "
         f"torch {on['torch']}, load {on['load_before']} before[/]"
     )
+    where = dict(on)
     content = {
         "benchmark": name,
         "measured_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         # Results are committed: what they were called on, not where it lay on some machine.
         "command": ["python", "-m", f"benchmarks.{name}", *(Path(a).name for a in sys.argv[1:])],
-        "commit": _commit(),
-        "machine": dict(on),
+        "commit": where.pop("commit"),
+        "machine": where,
         "settings": dict(settings),
         "results": dict(results),
         "goals": [goal.as_json() for goal in goals],
