@@ -79,6 +79,7 @@ def main(
     run of the demo's plan is stored. 300 seeds take the better part of an hour to prepare.
     """
     on, found = machine(), list[Growth]()
+    on["threads"] = threads or on["threads"]
     counts = sizes.RANDOM_COUNTS.get(size, sizes.RANDOM_COUNTS["mini"])
     with tempfile.TemporaryDirectory() as folder:
         trainer = growth_training.Trainer(size, device, threads, Path(folder))
