@@ -60,31 +60,8 @@ class Amount:
 
 def epoch_flop(phase: Phase, shape: Shape, amount: Amount) -> float:
     """Operations of an epoch: training steps, and a forward pass of each validation image."""
-    training = amount.trained * image_flop(phase, shape)
+    training = amount.trained * training_flop(phase, shape.forward)
     return training + amount.validation * sum(shape.forward.values())
-
-
-def image_flop(phase: Phase, shape: Shape) -> float:
-    """Operations of a training step for one image, as torch's own counter counts them.
-
-    `cost.training_flop`, and what that leaves out: within the lowest trained part, gradients
-    go back as far as to the outputs of its first convolutions.
-    """
-    forward = shape.forward
-    within = 0.0
-    if phase.trained and (lowest := phase.trained[0]).startswith("layer"):
-        within = forward[lowest] - _entering(int(lowest.removeprefix("layer")) - 1, shape)
-    return training_flop(phase, forward) + within
-
-
-def _entering(layer: int, shape: Shape) -> float:
-    """Operations of the convolutions that take a layer's input: the first, and the shortcut's."""
-    outputs, size = shape.width * 2**layer, shape.image_size
-    for stride in STRIDES[: layer + 1]:
-        size = -(-size // stride)
-    inputs = outputs // STRIDES[layer]
-    shortcut = inputs != outputs or STRIDES[layer] != 1
-    return 2.0 * (9 + shortcut) * inputs * outputs * size**2
 
 
 def outputs(shape: Shape) -> dict[str, int]:

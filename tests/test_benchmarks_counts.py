@@ -5,15 +5,14 @@ import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import (
-    sizes,
-)
+from benchmarks import sizes
 from benchmarks.common import Spread
-from benchmarks.counted import Amount, Shape, epoch_bytes, epoch_flop, image_flop, outputs, weights
+from benchmarks.counted import Amount, Shape, epoch_bytes, epoch_flop, outputs, weights
 from benchmarks.growth_plan import against_seeds, against_variants
 from benchmarks.kinds import TRUNK, Kinds, epochs
 from benchmarks.laws import power_law
 from netstab.params import PARTS
+from netstab.study.cost import training_flop
 from netstab.study.plan import tree
 from netstab.training.model import ResNet18, apply_modes
 
@@ -37,13 +36,13 @@ def test_operations_of_a_step_are_those_that_torch_counts(name: str) -> None:
     images, labels = torch.zeros(2, 3, 16, 16), torch.zeros(2, dtype=torch.int64)
     with FlopCounterMode(display=False) as counter:
         functional.cross_entropy(model(images), labels).backward()
-    assert image_flop(KINDS.phases[name], SHAPE) == counter.get_total_flops() / 2
+    assert training_flop(KINDS.phases[name], SHAPE.forward) == counter.get_total_flops() / 2
 
 
 def test_an_epoch_leaves_its_incomplete_batch_out_and_evaluates_all() -> None:
     phase = KINDS.phases[TRUNK]
     assert epoch_flop(phase, SHAPE, Amount(training=70, validation=5, batch_size=32)) == (
-        64 * image_flop(phase, SHAPE) + 5 * sum(SHAPE.forward.values())
+        64 * training_flop(phase, SHAPE.forward) + 5 * sum(SHAPE.forward.values())
     )
 
 
