@@ -12,7 +12,8 @@ from benchmarks import once, sizes
 from benchmarks.common import Goal, Spread, in_turn, make_table, report
 from benchmarks.kinds import Kinds, epochs
 from netstab.params import Params
-from netstab.study.plan import Tree, kept_epochs, state_key, tree
+from netstab.study.keys import state_key
+from netstab.study.plan import Tree, kept_epochs, tree
 
 OURS, PLAIN = "netstab", "plain loop"
 LOADERS = "plain loop: start its loaders"

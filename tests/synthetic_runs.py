@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from netstab import paths
 from netstab.params import PARTS, Ema, Params, check
 from netstab.study.experiments import Run, Variant, runs, schedule, variants, view
-from netstab.study.plan import identity, seen_as, state_key
+from netstab.study.keys import identity, seen_as, state_key
 from netstab.study.schedule import Frozen, Phase, Schedule
 from tests import synthetic_measures
 

@@ -11,17 +11,8 @@ import pytest
 from netstab.params import Params, check
 from netstab.study import cost
 from netstab.study.experiments import Variant, find_variant, schedule, variants
-from netstab.study.plan import (
-    Segment,
-    Tree,
-    Work,
-    identity,
-    kept_epochs,
-    outstanding,
-    seen_as,
-    state_key,
-    tree,
-)
+from netstab.study.keys import identity, seen_as, state_key
+from netstab.study.plan import Segment, Tree, Work, kept_epochs, outstanding, tree
 from netstab.study.schedule import Frozen, Phase
 from tests import small
 

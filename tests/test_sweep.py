@@ -107,6 +107,14 @@ def test_crews_share_the_cores_and_fit_the_memory(
     assert [(crew.workers, crew.threads) for crew in found] == crews
 
 
+def test_some_runs_of_a_seed_are_a_piece_and_whole_seeds_are_none(tmp_path: Path) -> None:
+    ledger = small.ledger(small.params(seeds=[0, 1]), tmp_path)
+    every = [Run(variant, seed) for seed in (0, 1) for variant in ledger.tree.schedules]
+    assert sweep._is_piece(ledger, every[:5])
+    assert not sweep._is_piece(ledger, every)
+    assert not sweep._is_piece(ledger, [run for run in every if run.seed == 1])
+
+
 class Pool:
     """Workers whose pace is known."""
 

@@ -34,13 +34,20 @@ def plan() -> None:
         command.draw(_ledger(), _console())
 
 
+Only = Annotated[
+    list[str] | None,
+    typer.Option(help="Experiments or runs, with commas: reference,expA or expB-64. Default: all."),
+]
+Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Default: all of params.yaml's.")]
+
+
 @app.command()
-def sweep() -> None:
+def sweep(only: Only = None, seed: Seeds = None) -> None:
     """Train everything that the plan asks for and the store lacks; `dvc repro` then collects it."""
     with _refusals():
         from netstab.commands import sweep as command
 
-        command.run(_console())
+        command.run(only or [], seed or [], _console())
 
 
 @app.command()

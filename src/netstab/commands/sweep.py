@@ -1,7 +1,8 @@
-"""`netstab sweep`: the whole study in one go, into the store; `dvc repro` then collects it."""
+"""`netstab sweep`: the study, or some runs, in one go into the store; `dvc repro` collects it."""
 
 import os
 import sys
+from collections.abc import Sequence
 
 import typer
 from rich.console import Console
@@ -10,6 +11,7 @@ from netstab import params, paths
 from netstab.commands.dvc import run_dvc
 from netstab.data.manifest import read_manifest
 from netstab.errors import NetstabError
+from netstab.study.choice import choose
 from netstab.training.board import Board
 from netstab.training.dataset import Dataset
 from netstab.training.ledger import Ledger, versions
@@ -17,14 +19,21 @@ from netstab.training.store import Store
 from netstab.training.sweep import sweep
 
 
-def run(console: Console) -> None:
+def run(only: Sequence[str], seeds: Sequence[int], console: Console) -> None:
     """Prepare the images where they are not, then train whatever the plan lacks.
 
+    Args:
+        only: names of the runs that are wanted; see `choice.choose`.
+        seeds: that are wanted.
+        console: to tell of progress.
+
     Raises:
-        NetstabError: `params.yaml` or the images cannot be used, or a run cannot be trained.
+        NetstabError: `params.yaml`, the choice or the images cannot be used, or a run cannot be
+            trained.
     """
     root = paths.project_root()
     content = params.read(root / paths.PARAMS)
+    chosen = choose(content, only, seeds)
     os.chdir(root)
     code = run_dvc(root, ["repro", "--quiet", "data"])
     if code:
@@ -32,7 +41,7 @@ def run(console: Console) -> None:
     manifest = read_manifest()
     ledger = Ledger(content, Dataset.prepared(manifest), Store(paths.store_root()), *versions())
     try:
-        sweep(ledger, manifest, Board(ledger, console))
+        sweep(ledger, manifest, Board(ledger, console), chosen)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last saved states", file=sys.stderr)
         raise typer.Exit(130) from None

@@ -22,7 +22,7 @@ from netstab.evidence.measured import (
 )
 from netstab.params import PARTS, Params
 from netstab.study.experiments import REFERENCES, Run, Variant, runs, schedule, variants
-from netstab.study.plan import identity, seen_as, state_key
+from netstab.study.keys import identity, seen_as, state_key
 from netstab.study.schedule import Frozen, Schedule
 
 MEASURES = ("train_loss", "train_top1_pct", "val_loss", "val_top1_pct", "val_top5_pct")

@@ -1,12 +1,10 @@
-"""Runs as a tree of shared segments, and the key under which a state is stored.
+"""Runs as a tree of shared segments, and what of it is still to be trained.
 
 Two runs of a seed whose schedules agree up to epoch e have the same state at e, so the runs of a
 seed form a tree: its edges are segments, each trained once.
 """
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,52 +113,6 @@ def kept_epochs(params: Params, whole: Tree, variant: Variant) -> list[int]:
     return sorted(kept)
 
 
-def identity(params: Params, seed: int, *, data: str, numerics: int) -> dict[str, Any]:
-    """Everything but the schedule that determines a state, in full and never as a difference.
-
-    The `train` section goes in without what the schedule states (epochs, rate, batch size).
-    The blocks are absent: they only name which parts a schedule changes.
-
-    Args:
-        params: the parameters.
-        seed: of initialisation, order and augmentation.
-        data: content hash of the prepared tensors.
-        numerics: version of the numbers that the code computes.
-    """
-    in_schedule = {"epochs", "time_scale", "learning_rate", "batch_size"}
-    return {
-        "numerics": numerics,
-        "data": data,
-        "model": params.model.model_dump(),
-        "train": params.train.model_dump(exclude=in_schedule),
-        "seed": seed,
-    }
-
-
-def seen_as(params: Params, variant: Variant, epoch: int) -> dict[str, Any]:
-    """What a view adds to the identity of the baseline's states; nothing before its start.
-
-    Args:
-        params: the parameters.
-        variant: any; only views add something.
-        epoch: of the state.
-    """
-    how = view(params, variant)
-    start = params.train.at_scale(how.start_epoch) if how else 0
-    if how is None or epoch <= start:
-        return {}
-    settings = how.model_dump(exclude={"start_epoch"})
-    return {"view": {"name": variant.block, "start": start, **settings}}
-
-
-def state_key(who: dict[str, Any], schedule: Schedule, epoch: int) -> str:
-    """SHA-256 (hex) that names the state at the start of `epoch`: identity and past, no more."""
-    text = json.dumps(
-        {**who, "schedule": schedule.before(epoch)}, sort_keys=True, separators=(",", ":")
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 @dataclass(frozen=True, slots=True)
 class Work:
     """A stretch of epochs that is still to be trained, within one phase."""
@@ -176,32 +128,42 @@ class Stretch:
 
     Attributes:
         segment: whose end has to be reached.
+        variant: the first one of the segment that is wanted; it gives the stretch its name.
         start: epoch of the deepest state that is stored, or of the segment's start.
         after: what has to be trained first; None where the state at `start` is there.
     """
 
     segment: Segment
+    variant: Variant
     start: int
     after: "Stretch | None"
 
 
-def missing(whole: Tree, stored: Callable[[Variant, int], bool]) -> list[Stretch]:
+def missing(
+    whole: Tree,
+    stored: Callable[[Variant, int], bool],
+    chosen: Collection[Variant] | None = None,
+) -> list[Stretch]:
     """The stretches that a seed still needs, those first that others wait for.
 
     Args:
         whole: the tree.
         stored: whether the state of a variant at the start of an epoch is in the store.
+        chosen: the variants whose ends are wanted; None for all. Views want the baseline's.
     """
+    wanted = frozenset(_trained_for(whole, whole.schedules if chosen is None else chosen))
     starts: dict[tuple[Variant, int], int] = {}
     for root in whole.roots:
-        _needs_start(root, whole, stored, starts)
+        _needs_start(root, whole, stored, wanted, starts)
     found: list[Stretch] = []
 
     def add(segment: Segment, before: Stretch | None) -> None:
         start = starts.get((segment.variants[0], segment.end))
         stretch = None
         if start is not None and start < segment.end:
-            stretch = Stretch(segment, start, before if start == segment.start else None)
+            trains = next(v for v in segment.variants if v in wanted)
+            behind = before if start == segment.start else None
+            stretch = Stretch(segment, trains, start, behind)
             found.append(stretch)
         for child in segment.children:
             add(child, stretch)
@@ -211,6 +173,12 @@ def missing(whole: Tree, stored: Callable[[Variant, int], bool]) -> list[Stretch
     return found
 
 
+def _trained_for(whole: Tree, chosen: Iterable[Variant]) -> Iterator[Variant]:
+    """The variants that are trained so that these are there."""
+    for variant in chosen:
+        yield Variant("baseline") if variant in whole.views else variant
+
+
 def outstanding(whole: Tree, stored: Callable[[Variant, int], bool]) -> list[Work]:
     """What a seed still needs, as `missing`, phase by phase."""
     return [work for stretch in missing(whole, stored) for work in works(whole, stretch)]
@@ -218,7 +186,7 @@ def outstanding(whole: Tree, stored: Callable[[Variant, int], bool]) -> list[Wor
 
 def works(whole: Tree, stretch: Stretch) -> list[Work]:
     """The epochs of a stretch, phase by phase."""
-    variant, end = stretch.segment.variants[0], stretch.segment.end
+    variant, end = stretch.variant, stretch.segment.end
     parts = (
         Work(variant, phase, min(phase.end, end) - max(phase.start, stretch.start))
         for phase in whole.schedules[variant].phases
@@ -230,15 +198,16 @@ def _needs_start(
     segment: Segment,
     whole: Tree,
     stored: Callable[[Variant, int], bool],
+    wanted: frozenset[Variant],
     starts: dict[tuple[Variant, int], int],
 ) -> bool:
     """Whether the state at the segment's start is needed; notes from where its end is trained."""
     variant = segment.variants[0]
-    schedules = [whole.schedules[v] for v in segment.variants]
-    end_is_wanted = any(s.epochs == segment.end for s in schedules)
+    ending = (v for v in segment.variants if v in wanted)
+    end_is_wanted = any(whole.schedules[v].epochs == segment.end for v in ending)
     for child in segment.children:
         # Every child is asked: each notes its own.
-        end_is_wanted = _needs_start(child, whole, stored, starts) or end_is_wanted
+        end_is_wanted = _needs_start(child, whole, stored, wanted, starts) or end_is_wanted
     if not end_is_wanted:
         return False
     found = next(

@@ -33,7 +33,7 @@ class Board:
 
     def nothing(self) -> None:
         """There is nothing to do."""
-        self._console.print("nothing to train: the store has every run of the plan, measured")
+        self._console.print("nothing to train: the store has every run that is asked for, measured")
 
     def say(self, words: str) -> None:
         """A line."""

@@ -1,5 +1,6 @@
 """What the study lacks, as jobs: each a stretch of a run that one process trains. No torch here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netstab.study.experiments import Run, runs
@@ -34,11 +35,18 @@ class Job:
         return f"{self.run.name} to epoch {self.end}"
 
 
-def jobs(ledger: Ledger) -> list[Job]:
-    """Everything that the plan asks for and the store lacks, seed by seed, parents first."""
+def jobs(ledger: Ledger, chosen: Sequence[Run] | None = None) -> list[Job]:
+    """What the plan asks for and the store lacks, seed by seed, parents first.
+
+    Args:
+        ledger: of the study.
+        chosen: the runs that are wanted, and with them no more of their past than they need; None
+            for all.
+    """
+    chosen = runs(ledger.params) if chosen is None else chosen
     found: list[Job] = []
     ends: dict[str, int] = {}  # key of a run's end -> number of the job that reaches it
-    for seed, stretches in ledger.missing().items():
+    for seed, stretches in ledger.missing(chosen).items():
         numbers: dict[int, int] = {}
         for stretch in stretches:
             job = _trained(ledger, seed, stretch, numbers)
@@ -47,7 +55,7 @@ def jobs(ledger: Ledger) -> list[Job]:
                 ends[ledger.key(job.run, job.end)] = len(found)
             found.append(job)
     trained = {job.run for job in found if job.end == ledger.schedule(job.run).epochs}
-    for run in runs(ledger.params):
+    for run in chosen:
         if run in trained:
             continue
         record = ledger.finished(run)
@@ -60,7 +68,7 @@ def jobs(ledger: Ledger) -> list[Job]:
 
 
 def _trained(ledger: Ledger, seed: int, stretch: Stretch, numbers: dict[int, int]) -> Job:
-    run = Run(stretch.segment.variants[0], seed)
+    run = Run(stretch.variant, seed)
     after = numbers[id(stretch.after)] if stretch.after else None
     return Job(run, stretch.segment.end, tuple(works(ledger.tree, stretch)), after)
 

@@ -1,7 +1,7 @@
 """What the parameters ask for, held against what the store has. No torch here."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from netstab.errors import NetstabError
 from netstab.params import Params
 from netstab.study import measuring, plan
 from netstab.study.experiments import Run, Variant, runs
+from netstab.study.keys import identity, seen_as, state_key
 from netstab.study.schedule import Schedule
 from netstab.training.dataset import Dataset
 from netstab.training.estimate import Estimate
@@ -68,13 +69,13 @@ class Ledger:
     def identity(self, seed: int) -> dict[str, Any]:
         """Everything but the schedule that determines the states of a seed."""
         data = self.dataset.identity or "not prepared"
-        return plan.identity(self.params, seed, data=data, numerics=self.numerics)
+        return identity(self.params, seed, data=data, numerics=self.numerics)
 
     def key(self, run: Run, epoch: int) -> str:
         """Key of a run's state at the start of an epoch."""
         if (run, epoch) not in self._keys:
             who = self._who(run, epoch)
-            self._keys[run, epoch] = plan.state_key(who, self.schedule(run), epoch)
+            self._keys[run, epoch] = state_key(who, self.schedule(run), epoch)
         return self._keys[run, epoch]
 
     def inputs(self, run: Run, epoch: int) -> dict[str, Any]:
@@ -82,7 +83,7 @@ class Ledger:
         return {**self._who(run, epoch), "schedule": self.schedule(run).before(epoch)}
 
     def _who(self, run: Run, epoch: int) -> dict[str, Any]:
-        return {**self.identity(run.seed), **plan.seen_as(self.params, run.variant, epoch)}
+        return {**self.identity(run.seed), **seen_as(self.params, run.variant, epoch)}
 
     def host(self, run: Run) -> Run:
         """The run whose training a view looks at."""
@@ -180,11 +181,15 @@ class Ledger:
 
         return {seed: of(seed) for seed in self.params.seeds}
 
-    def missing(self) -> dict[int, list[plan.Stretch]]:
-        """By seed, the stretches of the tree that are still to be trained."""
+    def missing(self, chosen: Collection[Run]) -> dict[int, list[plan.Stretch]]:
+        """By seed, the stretches of the tree that are still to be trained for some runs."""
         keys = self.store.listing()
-        seeds = self.params.seeds
-        return {seed: plan.missing(self.tree, self._stored(seed, keys)) for seed in seeds}
+
+        def of(seed: int) -> list[plan.Stretch]:
+            wanted = {run.variant for run in chosen if run.seed == seed}
+            return plan.missing(self.tree, self._stored(seed, keys), wanted)
+
+        return {seed: of(seed) for seed in self.params.seeds}
 
     def _stored(self, seed: int, keys: set[str]) -> Callable[[Variant, int], bool]:
         if not keys:

@@ -6,7 +6,7 @@ store, so a sweep may be stopped, killed, started twice, or left to `dvc repro` 
 """
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -18,6 +18,7 @@ import psutil
 
 from netstab.data.manifest import Manifest
 from netstab.errors import NetstabError, TrainingError
+from netstab.study.experiments import Run, runs
 from netstab.training import worker
 from netstab.training.board import Board
 from netstab.training.estimate import looks_like_gpu, usable_cores
@@ -32,6 +33,11 @@ MOST = 8
 """Workers on one machine; beyond, memory and disk are what they wait for."""
 MEMORY_EACH = 2 * 2**30
 """Bytes that a worker may take."""
+OTHER_BITS = (
+    "warning: on CUDA a past that is trained twice comes to other bits each time, and runs from "
+    "different stores cannot be joined. If these are a piece of a study, set deterministic: true "
+    "under train in params.yaml, for every piece"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,31 +54,43 @@ class Crew:
         return f"{alone}, {self.threads} CPU thread{'s'[: self.threads > 1]} each"
 
 
-def sweep(ledger: Ledger, manifest: Manifest, board: Board) -> None:
-    """Train and measure everything that the plan asks for and the store lacks.
+def sweep(
+    ledger: Ledger, manifest: Manifest, board: Board, chosen: Sequence[Run] | None = None
+) -> None:
+    """Train and measure what the plan asks for and the store lacks.
 
     Args:
         ledger: of the study.
         manifest: of its images, which are prepared.
         board: shows how far it is.
+        chosen: the runs that are wanted; None for all.
 
     Raises:
         NetstabError: a run is refused, or one or more could not be trained: those that do not
             hang on them are done, and every fault is named.
         KeyboardInterrupt: after the workers have gone; the store has what they saved.
     """
-    todo = jobs(ledger)
+    chosen = runs(ledger.params) if chosen is None else chosen
+    todo = jobs(ledger, chosen)
     if not todo:
         board.nothing()
         return
     possible = _possible(ledger, todo)
     with _pool(ledger, manifest, possible) as crewed:
         pool, shared = crewed
-        runs = list(dict.fromkeys(job.run for job in todo))
-        kind = pool.submit(worker.refuse, runs, possible[0].threads).result()
+        trained = list(dict.fromkeys(job.run for job in todo))
+        kind = pool.submit(worker.refuse, trained, possible[0].threads).result()
         crew = _calibrated(pool, possible, board)
+        if kind == "cuda" and _is_piece(ledger, chosen) and not ledger.params.train.deterministic:
+            board.say(OTHER_BITS)
         board.start(todo, crew.spoken, gpu=kind == "cuda")
         _Sweep(ledger, todo, crew, pool, shared, board).run()
+
+
+def _is_piece(ledger: Ledger, chosen: Sequence[Run]) -> bool:
+    """Whether some runs of a seed are left out, whose past others will train once more."""
+    seeds = {run.seed for run in chosen}
+    return any(run not in chosen for run in runs(ledger.params) if run.seed in seeds)
 
 
 def _possible(ledger: Ledger, todo: list[Job]) -> list[Crew]:
