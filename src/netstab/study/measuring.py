@@ -74,6 +74,16 @@ def sharpness_inputs(params: Params, state_key: str, scope: str) -> dict[str, An
     }
 
 
+def ceiling_inputs(params: Params, state_keys: Sequence[str]) -> dict[str, Any]:
+    """What determines the comparison of two seeds' networks; `state_keys` are of their ends."""
+    return {
+        "measure": "ceiling",
+        "states": list(state_keys),
+        "images": params.measure.stability.images,
+        "blocks": {name: parts_of(params, name) for name in params.blocks},
+    }
+
+
 def measurement_key(version: int, inputs: Mapping[str, Any]) -> str:
     """SHA-256 (hex) that names a measurement; `version` is of the numbers that measures compute."""
     text = json.dumps({"version": version, **inputs}, sort_keys=True, separators=(",", ":"))

@@ -2,53 +2,68 @@
 
 No single run can say what a similarity of 0.9 means. Two seeds have nothing in common but data and
 task; how alike their signals are at the end is what drift can be held against. Only what does not
-depend on which channel is which is compared: CKA, and predictions.
+depend on which channel is which is compared: CKA, and predictions. What is found is a measurement
+like others: it is kept in the store's notebook, for the weights of two seeds need not come to the
+machine that makes the report.
 """
 
-from typing import Any
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
 
 from netstab.data.manifest import Manifest
 from netstab.measure.probe import probe
 from netstab.measure.stability import Row, Signals, compare, signals
 from netstab.study import measuring
-from netstab.study.experiments import REFERENCES, Run, Variant
+from netstab.study.experiments import Run
 from netstab.training import job, state
+from netstab.training.device import hardware
 from netstab.training.ledger import Ledger
 from netstab.training.model import ResNet18, same_layout_copy
 
 COLUMNS = ("block", "forward_cka", "backward_cka", "changed_pct", "kl_nats")
 
 
-def compare_seeds(ledger: Ledger, manifest: Manifest) -> dict[str, Any]:
+def compare_seeds(ledger: Ledger, manifest: Manifest) -> None:
     """Compare the ends of both references between the two seeds of `ceiling.seeds`.
 
-    A run that the store lacks is trained first.
-
-    Returns:
-        `seeds`, and `comparisons`: a row for each reference and block, and one for the network.
+    A run that the store lacks is trained first. What is found goes to the notebook: for each
+    reference a row a block, and one for the network.
 
     Raises:
         NetstabError: as for a run.
     """
-    seeds = ledger.params.ceiling_pair
-    rows: list[dict[str, Any]] = []
-    for name in REFERENCES if seeds else ():
-        first, second = (_end(ledger, manifest, Run(Variant(name), seed)) for seed in seeds)
-        end = ledger.tree.schedules[Variant(name)].epochs
-        rows += [
+    for name, key in ledger.ceiling_keys().items():
+        if key in ledger.notebook:
+            continue
+        started = time.monotonic()
+        first, second = (_end(ledger, manifest, run) for run in ledger.compared(name))
+        end = ledger.schedule(ledger.compared(name)[0]).epochs
+        rows = [
             {"variant": name, "epoch": end, **_shown(row)}
             for row in compare(first, second, "seeds", None)
         ]
-    return {"seeds": list(seeds), "comparisons": rows}
+        device, threads = job.device_of(ledger.params)
+        provenance = {
+            "measured_for": name,
+            "finished_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "seconds": time.monotonic() - started,
+            **asdict(hardware(device, threads)),
+        }
+        entry = {"rows": rows, "provenance": provenance}
+        ledger.notebook.write(key, ledger.ceiling_inputs(name), entry)
 
 
 def _end(ledger: Ledger, manifest: Manifest, run: Run) -> Signals:
+    key = ledger.key(run, ledger.schedule(run).epochs)
     path = None
     while path is None:  # a damaged state is set aside, and trained again
-        record = job.train(ledger, run, manifest)
+        record = ledger.store.record(key)
+        if record is None or record.interim:
+            record = job.train(ledger, run, manifest)
         path = ledger.store.tensors_file(record)
     tensors = state.read(path)
-    device = job.device_of(ledger.params)
+    device, _ = job.device_of(ledger.params)
     training, _ = job.load_images(ledger, manifest, device)
     model = ResNet18(ledger.params.model.width, manifest.image_shape[2], len(manifest.classes))
     same_layout_copy(

@@ -98,6 +98,7 @@ def _useless_measurements(ledger: Ledger) -> list[Path]:
         for keys in (ledger.stability_keys(run), ledger.sharpness_keys(run))
         for key in keys.values()
     }
+    wanted |= set(ledger.ceiling_keys().values())
     return [p for p in sorted(ledger.notebook.root.glob("*.json")) if p.stem not in wanted]
 
 

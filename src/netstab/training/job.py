@@ -122,11 +122,10 @@ def refuse(
     _refuse_large_batches(ledger, run, manifest)
 
 
-def device_of(params: Params) -> torch.device:
-    """The device that the parameters ask for, with threads and precision set accordingly."""
+def device_of(params: Params) -> tuple[torch.device, int]:
+    """The device that the parameters ask for, set up for them, and the number of CPU threads."""
     device = devices.choose(params.runtime)
-    devices.configure(params.train, params.runtime)
-    return device
+    return device, devices.configure(params.train, params.runtime)
 
 
 def refuse_days(ledger: Ledger, run: Run, device: torch.device, threads: int) -> None:

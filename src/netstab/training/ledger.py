@@ -9,7 +9,7 @@ from netstab import paths
 from netstab.errors import NetstabError
 from netstab.params import Params
 from netstab.study import measuring, plan
-from netstab.study.experiments import Run, Variant, runs
+from netstab.study.experiments import REFERENCES, Run, Variant, runs
 from netstab.study.keys import identity, seen_as, state_key
 from netstab.study.schedule import Schedule
 from netstab.training.dataset import Dataset
@@ -130,6 +130,20 @@ class Ledger:
     def sharpness_inputs(self, run: Run, epoch: int, scope: str) -> dict[str, Any]:
         """What determines the measurement of a state."""
         return measuring.sharpness_inputs(self.params, self.key(run, epoch), scope)
+
+    def ceiling_keys(self) -> dict[str, str]:
+        """Reference -> key of its comparison between two seeds; empty where none is asked for."""
+        names = REFERENCES if self.params.ceiling_pair else ()
+        return {name: self.measurement(self.ceiling_inputs(name)) for name in names}
+
+    def ceiling_inputs(self, name: str) -> dict[str, Any]:
+        """What determines the comparison of a reference's ends."""
+        ends = [self.key(run, self.schedule(run).epochs) for run in self.compared(name)]
+        return measuring.ceiling_inputs(self.params, ends)
+
+    def compared(self, name: str) -> list[Run]:
+        """The runs of a reference whose ends are compared: of two seeds, or none."""
+        return [Run(Variant(name), seed) for seed in self.params.ceiling_pair]
 
     def measurement(self, inputs: dict[str, Any]) -> str:
         """Key of a measurement."""

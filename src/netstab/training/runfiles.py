@@ -71,6 +71,15 @@ def write(ledger: Ledger, run: Run, record: Record, data: dict[str, Any], *, roo
         ) from error
 
 
+def ceiling(ledger: Ledger) -> dict[str, Any] | None:
+    """Content of metrics/ceiling.json; None where a comparison is not in the notebook yet."""
+    entries = [ledger.notebook.read(key) for key in ledger.ceiling_keys().values()]
+    rows = [row for entry in entries if entry is not None for row in entry["rows"]]
+    if None in entries:
+        return None
+    return {"seeds": list(ledger.params.ceiling_pair), "comparisons": rows}
+
+
 def write_json(path: Path, content: object) -> None:
     """Write a small file of results, replaced whole.
 

@@ -71,8 +71,8 @@ def sweep(
         KeyboardInterrupt: after the workers have gone; the store has what they saved.
     """
     chosen = runs(ledger.params) if chosen is None else chosen
-    todo = jobs(ledger, chosen)
-    if not todo:
+    todo, ceiling = jobs(ledger, chosen), _ceiling_is_missing(ledger, chosen)
+    if not todo and not ceiling:
         board.nothing()
         return
     possible = _possible(ledger, todo)
@@ -83,14 +83,26 @@ def sweep(
         crew = _calibrated(pool, possible, board)
         if kind == "cuda" and _is_piece(ledger, chosen) and not ledger.params.train.deterministic:
             board.say(OTHER_BITS)
-        board.start(todo, crew.spoken, gpu=kind == "cuda")
-        _Sweep(ledger, todo, crew, pool, shared, board).run()
+        if todo:
+            board.start(todo, crew.spoken, gpu=kind == "cuda")
+            _Sweep(ledger, todo, crew, pool, shared, board).run()
+        if ceiling:
+            board.say("comparing two seeds with each other (ceiling)")
+            pool.submit(worker.compare_seeds, crew.threads).result()
 
 
 def _is_piece(ledger: Ledger, chosen: Sequence[Run]) -> bool:
     """Whether some runs of a seed are left out, whose past others will train once more."""
     seeds = {run.seed for run in chosen}
     return any(run not in chosen for run in runs(ledger.params) if run.seed in seeds)
+
+
+def _ceiling_is_missing(ledger: Ledger, chosen: Sequence[Run]) -> bool:
+    """Whether two seeds are to be compared, and all that is compared is or will be here."""
+    keys = ledger.ceiling_keys()
+    compared = [run for name in keys for run in ledger.compared(name)]
+    missing = any(key not in ledger.notebook for key in keys.values())
+    return missing and all(run in chosen for run in compared)
 
 
 def _possible(ledger: Ledger, todo: list[Job]) -> list[Crew]:

@@ -147,6 +147,14 @@ def pace(crew: int, threads: int, seconds: float) -> float:
     return images / (time.perf_counter() - started)
 
 
+def compare_seeds(threads: int) -> None:
+    """Measure the ceiling; see `ceiling.compare_seeds`."""
+    from netstab.training import ceiling
+
+    trainer = _here[0].trainer(threads)
+    ceiling.compare_seeds(trainer.ledger, trainer.manifest)
+
+
 def do(number: int, job: Job, threads: int) -> None:
     """Train a job, and tell of it.
 
