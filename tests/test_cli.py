@@ -21,7 +21,7 @@ from netstab.study.plan import kept_epochs
 from netstab.training.dataset import Dataset
 from netstab.training.ledger import Ledger, versions
 from netstab.training.store import Record, Store
-from tests import small
+from tests import pieces, small
 
 CLASSES = ("cat", "dog")
 SPLIT = {
@@ -174,8 +174,19 @@ def test_plan_works_from_a_folder_below_and_finds_the_named_store(
     assert "still to train 2,140" in lines(project.netstab("plan").stdout)
 
 
-@pytest.mark.parametrize("command", [["plan"], ["store", "ls"], ["store", "verify"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["plan"],
+        ["store", "ls"],
+        ["store", "verify"],
+        ["store", "export", "pieces"],
+        ["store", "import", "../piece.json.gz"],
+    ],
+)
 def test_commands_start_without_torch(command: list[str], project: Project) -> None:
+    pieces.fill(project.ledger, runs(project.ledger.params)[:2])
+    project.netstab("store", "export", "../piece.json.gz")
     code = (
         "import sys\n"
         "from netstab.cli import app\n"
@@ -274,6 +285,82 @@ def test_store_gc_without_the_images_manifest_removes_nothing(project: Project) 
     assert project.store.listing() == stored
 
 
+# Pieces
+
+
+def test_a_piece_is_exported_and_imported_with_what_params_yaml_makes_of_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    chosen = [run for run in runs(project.ledger.params) if run.variant.experiment == "expB"]
+    pieces.fill(project.ledger, chosen[:3])
+    said = project.netstab("store", "export", "b.json.gz", "--only", "expB").stdout
+    assert said.startswith("b.json.gz: 3 runs, ")
+    assert "not finished, and so left out: expB-512-0" in said
+
+    monkeypatch.setenv("NETSTAB_STORE", str(tmp_path / "empty"))
+    assert "still to train 2,140" in lines(project.netstab("plan").stdout)
+    said = project.netstab("store", "import", "b.json.gz").stdout
+    assert said.startswith("3 runs and ")
+    assert said.endswith("params.yaml asks for 3 of them; dvc repro collects these\n")
+    assert "already stored 420" in lines(project.netstab("plan").stdout), "not what they share"
+    said = project.netstab("store", "import", "b.json.gz").stdout
+    assert said.startswith("0 runs and 0 measurements imported; 3 runs were there already\n")
+    listed = lines(project.netstab("store", "ls").stdout)
+    assert listed[1].endswith("expB-128-0 200 imported expB-128-0")
+    assert listed[-1].endswith("; 3 imported runs, without weights")
+    assert project.netstab("store", "gc").stdout.startswith("0 files")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"train": {"deterministic": True}}, "train.deterministic is False, here True"),
+        ({"seeds": [3]}, "seed 0 is none of its seeds"),
+        ({"expB": {"freeze_epoch": 90}}, "another schedule (epochs, rates, interventions)"),
+    ],
+)
+def test_runs_that_params_yaml_does_not_ask_for_are_imported_and_it_is_said_why(
+    changes: dict[str, Any], said: str, project: Project
+) -> None:
+    chosen = [run for run in runs(project.ledger.params) if run.variant.name == "expB-64"]
+    pieces.fill(project.ledger, chosen)
+    project.netstab("store", "export", "b.json.gz")
+    shutil.rmtree(project.store.root)
+    project.set(**changes)
+    told = project.netstab("store", "import", "b.json.gz").stdout
+    assert "params.yaml asks for 0 of them" in told
+    assert f"warning: params.yaml does not ask for expB-64-0: {said}" in told
+    project.set()
+    assert "asks for 1 of them" in project.netstab("store", "import", "b.json.gz").stdout
+
+
+def test_measurements_that_were_not_taken_are_named_at_the_import(project: Project) -> None:
+    pieces.fill(project.ledger, [runs(project.ledger.params)[0]])
+    project.netstab("store", "export", "baseline.json.gz")
+    shutil.rmtree(project.store.root)
+    project.set(blocks={"64": ["stem"], "128": ["layer1", "layer2"]})
+    said = project.netstab("store", "import", "baseline.json.gz").stdout
+    assert "warning: baseline-0: params.yaml asks for measurements that were not taken" in said
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["export", "x.json.gz"], "nothing to export, no run is finished: baseline-0, "),
+        (["export", "x", "--only", "expZ"], "expZ: is no run of this study; known are reference, "),
+        (["export", "x", "--seed", "4"], "seed 4: is not in params.yaml; its seeds are 0"),
+        (["import", "x.json.gz"], "x.json.gz: cannot be read (No such file or directory)"),
+        (["import", "data"], "data: has no file that ends in .json.gz"),
+        (["import", "params.yaml"], "params.yaml: is damaged, or no piece of a study"),
+    ],
+)
+def test_what_cannot_be_exported_or_imported_is_named(
+    command: list[str], said: str, project: Project
+) -> None:
+    assert project.netstab("store", *command, code=1).stderr.startswith(said)
+    assert not project.store.root.exists()
+
+
 # Refusals
 
 
@@ -333,5 +420,5 @@ def test_help_names_every_command(project: Project) -> None:
     for command in ("plan", "study", "store"):
         assert command in said
     said = project.netstab("store", "--help").stdout
-    for command in ("ls", "verify", "gc"):
+    for command in ("ls", "verify", "gc", "export", "import"):
         assert command in said

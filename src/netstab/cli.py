@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -91,7 +92,7 @@ def store_ls() -> None:
 
 @store_app.command("verify")
 def store_verify() -> None:
-    """Check every state and measurement; damaged ones are set aside. Exit 1 if there were any."""
+    """Check all that is stored; what is damaged is set aside. Exit 1 if there was any."""
     with _refusals():
         from netstab.training.housekeeping import verify
 
@@ -128,6 +129,30 @@ def store_gc(
             typer.confirm("Remove them?", abort=True)
         remove(found)
         _console().print("removed")
+
+
+@store_app.command("export")
+def store_export(
+    target: Annotated[Path, typer.Argument(help="A folder, or a file that ends in .json.gz.")],
+    only: Only = None,
+    seed: Seeds = None,
+) -> None:
+    """Write finished runs, all but their weights, into a small file for another machine."""
+    with _refusals():
+        from netstab.commands import pieces as command
+
+        command.export(_ledger(), target, only or [], seed or [], _console())
+
+
+@store_app.command("import")
+def store_import(
+    files: Annotated[list[Path], typer.Argument(help="What export wrote, or folders of it.")],
+) -> None:
+    """Take over runs that were trained elsewhere; `dvc repro` then collects them."""
+    with _refusals():
+        from netstab.commands import pieces as command
+
+        command.take_over(_ledger(), files, _console())
 
 
 def _ledger() -> Ledger:

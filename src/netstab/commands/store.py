@@ -17,11 +17,14 @@ def table(ledger: Ledger, console: Console) -> None:
             record.key[:12],
             record.run,
             str(record.epoch),
-            f"{record.size / 1e6:.1f}",
+            "imported" if entry.imported else f"{record.size / 1e6:.1f}",
             entry.wanted_for or "[dim]nothing in the current params.yaml[/dim]",
         )
     if found:
         console.print(listing)
     total = sum(entry.record.size for entry in found)
-    said = f"{len(found)} states, {total / 1e6:,.1f} MB in {ledger.store.root}"
+    states = sum(not entry.imported for entry in found)
+    said = f"{states} states, {total / 1e6:,.1f} MB in {ledger.store.root}"
+    if states < len(found):
+        said += f"; {len(found) - states} imported runs, without weights"
     console.print(said, markup=False, soft_wrap=True)

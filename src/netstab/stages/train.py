@@ -46,6 +46,12 @@ def main(
 
 
 def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
+    if (end := ledger.finished(run)) is not None and end.key not in ledger.store:
+        print(
+            f"{run.name}: was imported without weights, and lacks measurements that params.yaml "
+            "asks for: it is trained again for them",
+            file=sys.stderr,
+        )
     # Only now torch: a run that is complete is collected without it.
     if ledger.params.runtime.sweep:
         from netstab.training.board import Board

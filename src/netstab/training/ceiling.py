@@ -12,6 +12,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from netstab.data.manifest import Manifest
+from netstab.errors import StoreError
 from netstab.measure.probe import probe
 from netstab.measure.stability import Row, Signals, compare, signals
 from netstab.study import measuring
@@ -31,6 +32,7 @@ def compare_seeds(ledger: Ledger, manifest: Manifest) -> None:
     reference a row a block, and one for the network.
 
     Raises:
+        StoreError: a run was imported without its weights.
         NetstabError: as for a run.
     """
     for name, key in ledger.ceiling_keys().items():
@@ -59,6 +61,13 @@ def _end(ledger: Ledger, manifest: Manifest, run: Run) -> Signals:
     path = None
     while path is None:  # a damaged state is set aside, and trained again
         record = ledger.store.record(key)
+        if record is None and key in ledger.imports:
+            raise StoreError(
+                f"{run.name}: was imported without its weights, and the ceiling compares those of "
+                "two seeds. Train the references of both seeds in one piece (netstab sweep --only "
+                "reference), which measures the ceiling as well, then export and import that; or "
+                "leave it out: seeds: [] under ceiling in params.yaml"
+            )
         if record is None or record.interim:
             record = job.train(ledger, run, manifest)
         path = ledger.store.tensors_file(record)

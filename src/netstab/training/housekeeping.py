@@ -6,6 +6,7 @@ from pathlib import Path
 
 from netstab.errors import StoreError
 from netstab.study.experiments import runs
+from netstab.training.imports import Imports
 from netstab.training.ledger import Ledger
 from netstab.training.notebook import Notebook
 from netstab.training.store import Record, Store
@@ -16,18 +17,28 @@ ABANDONED_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A state in the store, and what the current parameters want it for (None: nothing)."""
+    """A state in the store, and what the current parameters want it for (None: nothing).
+
+    Attributes:
+        record: of the state.
+        wanted_for: whose it is, in words.
+        imported: whether it is a finished run that was imported, without tensors.
+    """
 
     record: Record
     wanted_for: str | None
+    imported: bool = False
 
 
 def entries(ledger: Ledger) -> list[Entry]:
-    """Every readable state, by run and epoch."""
+    """Every readable state and imported run, by run and epoch."""
     wanted, passed = ledger.wanted(), ledger.passed()
     records = (ledger.store.record(key) for key in ledger.store.listing())
     found = [Entry(r, _purpose(r, wanted, passed)) for r in records if r is not None]
-    return sorted(found, key=lambda e: (e.record.run, e.record.epoch))
+    ends = {ledger.key(run, ledger.schedule(run).epochs): run.name for run in runs(ledger.params)}
+    imported = (ledger.imports.record(key) for key in ledger.imports.listing())
+    found += [Entry(r, ends.get(r.key), imported=True) for r in imported if r is not None]
+    return sorted(found, key=lambda e: (e.record.run, e.record.epoch, e.imported))
 
 
 def _purpose(record: Record, wanted: dict[str, str], passed: set[str]) -> str | None:
@@ -37,7 +48,9 @@ def _purpose(record: Record, wanted: dict[str, str], passed: set[str]) -> str | 
 
 
 def verify(store: Store) -> tuple[int, int]:
-    """Check every state and measurement to its last byte; damaged ones are set aside.
+    """Check every state, imported run and measurement to its last byte.
+
+    Damaged ones are set aside.
 
     Returns:
         How many are sound, and how many were set aside.
@@ -51,21 +64,18 @@ def verify(store: Store) -> tuple[int, int]:
             sound += 1
         elif (store.damaged / f"{key}.json").exists():
             aside += 1
-    notebook = Notebook(store)
-    for key in notebook.listing():
-        if notebook.read(key) is not None:
-            sound += 1
-        elif key not in notebook:
-            aside += 1
-    return sound, aside
+    notebook, imports = Notebook(store), Imports(store)
+    found = [notebook.read(key) is not None for key in notebook.listing()]
+    found += [imports.run(key) is not None for key in sorted(imports.listing())]
+    return sound + sum(found), aside + len(found) - sum(found)
 
 
 def garbage(ledger: Ledger) -> list[Path]:
     """Files that the current parameters have no use for; removing them costs time, not results.
 
-    States that no run of the plan keeps or can go on from, measurements that no run asks for,
-    what was set aside, and, from an hour of age on, what killed processes left behind: tensors
-    without a record, and half-written files.
+    States that no run of the plan keeps or can go on from, imported runs and measurements that
+    nothing asks for, what was set aside, and, from an hour of age on, what killed processes left
+    behind: tensors without a record, and half-written files.
 
     Raises:
         StoreError: a process trains just now, perhaps by other parameters than these.
@@ -78,7 +88,8 @@ def garbage(ledger: Ledger) -> list[Path]:
         )
     # Files before records, so that what another process saves in between is never garbage.
     files = {*store.states.glob("*"), *store.states.glob(".*.part")}
-    useful = {e.record.key: e.wanted_for is not None for e in entries(ledger)}
+    known = entries(ledger)
+    useful = {e.record.key: e.wanted_for is not None for e in known if not e.imported}
     old = time.time() - ABANDONED_S
     found = []
     for path in sorted(files):
@@ -88,6 +99,9 @@ def garbage(ledger: Ledger) -> list[Path]:
             useless = _last_written(path) < old
         if useless:
             found.append(path)
+    for entry in known:
+        if entry.imported and entry.wanted_for is None:
+            found.append(ledger.imports.root / f"{entry.record.key}.json")
     return [*found, *_useless_measurements(ledger), *sorted(store.damaged.glob("*"))]
 
 

@@ -14,6 +14,7 @@ from netstab.study.keys import identity, seen_as, state_key
 from netstab.study.schedule import Schedule
 from netstab.training.dataset import Dataset
 from netstab.training.estimate import Estimate
+from netstab.training.imports import Imports
 from netstab.training.notebook import Notebook
 from netstab.training.store import Record, Store
 
@@ -56,6 +57,7 @@ class Ledger:
         self.dataset = dataset
         self.store = store
         self.notebook = Notebook(store)
+        self.imports = Imports(store)
         self.numerics = numerics
         self.measures = measures
         self._keys: dict[tuple[Run, int], str] = {}
@@ -163,8 +165,10 @@ class Ledger:
         return [other for other in others if self.key(other, epoch) == key]
 
     def finished(self, run: Run) -> Record | None:
-        """The record of a run's end, where the store has it."""
-        return self.store.record(self.key(run, self.schedule(run).epochs))
+        """The record of a run's end, where the store has it; without tensors if it was imported."""
+        key = self.key(run, self.schedule(run).epochs)
+        record = self.store.record(key)
+        return self.imports.record(key) or record if record is None or record.interim else record
 
     def resume(self, run: Run, end: int | None = None) -> Resume:
         """The deepest state on the run's way to an epoch (None: its own end) to go on from."""
@@ -191,7 +195,7 @@ class Ledger:
 
         def of(seed: int) -> list[plan.Work]:
             stored = self._stored(seed, keys)
-            return plan.outstanding(self.tree, stored) + self._replays(seed, stored)
+            return plan.outstanding(self.tree, stored) + self._replays(seed, stored, keys)
 
         return {seed: of(seed) for seed in self.params.seeds}
 
@@ -206,21 +210,34 @@ class Ledger:
         return {seed: of(seed) for seed in self.params.seeds}
 
     def _stored(self, seed: int, keys: set[str]) -> Callable[[Variant, int], bool]:
-        if not keys:
+        imported = self.imports.listing()
+        if not keys and not imported:
             return lambda variant, epoch: False
-        return lambda variant, epoch: self.key(Run(variant, seed), epoch) in keys
 
-    def _replays(self, seed: int, stored: Callable[[Variant, int], bool]) -> list[plan.Work]:
+        def stored(variant: Variant, epoch: int) -> bool:
+            run = Run(variant, seed)
+            key = self.key(run, epoch)
+            if key in keys or key not in imported:
+                return key in keys
+            # Nothing goes on from it, and nothing more can be measured on it: it can be collected.
+            return epoch == self.schedule(run).epochs and not any(self.unmeasured(run))
+
+        return stored
+
+    def _replays(
+        self, seed: int, stored: Callable[[Variant, int], bool], keys: set[str]
+    ) -> list[plan.Work]:
         """Epochs of the baseline to be trained anew for views that were not there when it was."""
         host = self.host(Run(Variant("baseline"), seed))
         end = self.schedule(host).epochs
         missing = [s for v, s in self.tree.views.items() if not stored(v, end)]
         if not missing or not stored(host.variant, end):
             return []
+        start = min(missing) if self.key(host, end) in keys else 0  # an imported one has no past
         return [
-            plan.Work(host.variant, phase, phase.end - max(phase.start, min(missing)))
+            plan.Work(host.variant, phase, phase.end - max(phase.start, start))
             for phase in self.schedule(host).phases
-            if phase.end > min(missing)
+            if phase.end > start
         ]
 
     def wanted(self) -> dict[str, str]:

@@ -11,25 +11,39 @@ from typing import Any
 from netstab.training.store import Store, cannot_read, cannot_write
 
 Entry = dict[str, Any]
-"""`rows` (values by name) and `provenance` (device, torch, seconds, when) of a measurement."""
+"""Of a measurement: `rows` (values by name) and `provenance` (device, torch, seconds, when)."""
 
 
 class Notebook:
-    """Measurements under their keys; written whole or not at all, checked on reading."""
+    """Entries under their keys; written whole or not at all, checked on reading.
 
-    def __init__(self, store: Store) -> None:
-        self.root = store.root / "measurements"
+    Args:
+        store: beside whose states it lies.
+        folder: of the notebook in the store.
+        what: an entry is called, for people.
+        remedy: what becomes of a damaged one.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        folder: str = "measurements",
+        what: str = "measurement",
+        remedy: str = "it is taken again when it is needed",
+    ) -> None:
+        self.root = store.root / folder
         self.damaged = store.damaged
+        self._what, self._remedy = what, remedy
 
     def __contains__(self, key: str) -> bool:
         return (self.root / f"{key}.json").is_file()
 
     def listing(self) -> list[str]:
-        """Keys of every measurement that is there."""
+        """Keys of every entry that is there."""
         return sorted(path.stem for path in self.root.glob("*.json") if path.name[0] != ".")
 
     def read(self, key: str) -> Entry | None:
-        """A measurement, or None where there is none; a damaged one is set aside.
+        """An entry, or None where there is none; a damaged one is set aside.
 
         Raises:
             StoreError: the store cannot be read, or a damaged file cannot be moved.
@@ -47,11 +61,11 @@ class Notebook:
             pass
         except OSError as error:
             raise cannot_read(path, error) from error
-        self._set_aside(key)
+        self.set_aside(key)
         return None
 
     def write(self, key: str, inputs: Mapping[str, Any], entry: Entry) -> None:
-        """Store a measurement, with what its key is the hash of.
+        """Store an entry, with what its key is the hash of.
 
         Raises:
             StoreError: the disk is full, or the store cannot be written.
@@ -72,7 +86,23 @@ class Notebook:
             with suppress(OSError):
                 temporary.unlink()
 
-    def _set_aside(self, key: str) -> None:
+    def remove(self, key: str) -> None:
+        """Remove an entry, if it is there.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        try:
+            (self.root / f"{key}.json").unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(self.root, error) from error
+
+    def set_aside(self, key: str) -> None:
+        """Move a damaged entry out of the way, and say so.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
         path = self.root / f"{key}.json"
         try:
             self.damaged.mkdir(parents=True, exist_ok=True)
@@ -81,8 +111,8 @@ class Notebook:
         except OSError as error:
             raise cannot_write(self.root, error) from error
         print(
-            f"warning: measurement {key[:12]} is set aside in {self.damaged}: it is damaged; "
-            "it is taken again when it is needed",
+            f"warning: {self._what} {key[:12]} is set aside in {self.damaged}: it is damaged; "
+            f"{self._remedy}",
             file=sys.stderr,
         )
 

@@ -77,7 +77,7 @@ class Reporter:
         everything = [w for of_seed in work.values() for w in of_seed]
         epochs = sum(w.epochs for w in everything)
         total = self._ledger.tree.epochs * len(self._ledger.params.seeds)
-        keys = self._ledger.store.listing()
+        keys = self._ledger.store.listing() | self._ledger.imports.listing()
         all_runs = runs(self._ledger.params)
         done = sum(self._ledger.key(r, self._epochs) in keys for r in all_runs)
         said = f"study: {done} of {len(all_runs)} runs, {total - epochs} of {total} epochs done"

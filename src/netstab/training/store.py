@@ -184,8 +184,10 @@ class Store:
         )
 
     @contextmanager
-    def lock(self, key: str) -> Iterator[None]:
+    def lock(self, key: str, waiting: str = "") -> Iterator[None]:
         """Be the only process that trains the segment that `key` names; waits for its turn.
+
+        `waiting` is what to say then, if it is no segment that is locked.
 
         The operating system gives the lock back when its holder dies, however it dies.
         """
@@ -196,11 +198,10 @@ class Store:
             try:
                 lock.acquire(blocking=False)
             except Timeout:
-                print(
-                    f"another process trains this segment ({key[:12]}); waiting for its result",
-                    file=sys.stderr,
-                    flush=True,
+                segment = (
+                    f"another process trains this segment ({key[:12]}); waiting for its result"
                 )
+                print(waiting or segment, file=sys.stderr, flush=True)
                 lock.acquire(poll_interval=0.2)
         except OSError as error:
             raise cannot_write(self.root, error) from error

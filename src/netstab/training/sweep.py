@@ -101,8 +101,12 @@ def _ceiling_is_missing(ledger: Ledger, chosen: Sequence[Run]) -> bool:
     """Whether two seeds are to be compared, and all that is compared is or will be here."""
     keys = ledger.ceiling_keys()
     compared = [run for name in keys for run in ledger.compared(name)]
-    missing = any(key not in ledger.notebook for key in keys.values())
-    return missing and all(run in chosen for run in compared)
+    ends = {ledger.key(run, ledger.schedule(run).epochs) for run in compared}
+    return (
+        any(key not in ledger.notebook for key in keys.values())
+        and all(run in chosen for run in compared)
+        and not ends & ledger.imports.listing() - ledger.store.listing()
+    )
 
 
 def _possible(ledger: Ledger, todo: list[Job]) -> list[Crew]:

@@ -4,6 +4,7 @@ The property that everything rests on: a run trained without a stop, one cut at 
 one that shares its past with others give the same bits. Measuring and views only look on.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -233,7 +234,9 @@ class _Segment:
         # A replay for a view comes past states that are there already, and leaves them alone.
         if there is None or (there.interim and not interim):
             tensors = state.capture(engine)
-            ledger.store.save(record, lambda path: state.write(tensors, path))
+            saved = ledger.store.save(record, lambda path: state.write(tensors, path))
+            if not interim and ledger.imports.contradicts(saved):
+                _warn_of_other_bits(run, epoch)
         self._workshop.key = record.key
         last = epoch == ledger.schedule(run).epochs
         for rider in aboard:
@@ -271,6 +274,14 @@ def _drop_interim(ledger: Ledger, run: Run, after: int, before: int) -> None:
         key = ledger.key(run, epoch)
         if key in keys and (record := ledger.store.record(key)) and record.interim:
             ledger.store.remove(key)
+
+
+def _warn_of_other_bits(run: Run, epoch: int) -> None:
+    print(
+        f"warning: {run.name} came to other bits at epoch {epoch} here than the imported runs did; "
+        "whatever goes on from here differs from those by more than its intervention",
+        file=sys.stderr,
+    )
 
 
 def _now() -> str:

@@ -1,0 +1,101 @@
+"""`netstab store export` and `import`: finished runs from one machine to another."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from netstab.errors import StoreError
+from netstab.study.choice import choose
+from netstab.study.experiments import Run, runs
+from netstab.training import exporting, piecefile
+from netstab.training.importing import import_files
+from netstab.training.ledger import Ledger
+from netstab.training.piece import FinishedRun
+
+
+def export(
+    ledger: Ledger, target: Path, only: Sequence[str], seeds: Sequence[int], console: Console
+) -> None:
+    """Export the finished ones of some runs, and name those that are not finished.
+
+    Raises:
+        NetstabError: none is finished, a name is unknown, or the file cannot be written.
+    """
+    chosen = choose(ledger.params, only, seeds)
+    finished = [run for run in chosen if exporting.ready(ledger, run)]
+    left = ", ".join(run.name for run in chosen if run not in finished)
+    if not finished:
+        raise StoreError(f"nothing to export, no run is finished: {left}. Train: netstab sweep")
+    piece = exporting.piece(ledger, finished)
+    path = piecefile.write(piece, target)
+    said = f"{path}: {len(finished)} runs, {len(piece.measurements):,} measurements, "
+    _say(console, f"{said}{path.stat().st_size / 1e6:,.1f} MB")
+    if left:
+        _say(console, f"not finished, and so left out: {left}")
+
+
+def take_over(ledger: Ledger, paths: Sequence[Path], console: Console) -> None:
+    """Import files of pieces, and say what the current parameters make of their runs.
+
+    Raises:
+        NetstabError: they cannot be used or joined, or the store cannot be written; then nothing
+            was imported.
+    """
+    files = piecefile.found(list(paths))
+    outcome = import_files(ledger, files)
+    said = f"{len(outcome.new)} runs and {outcome.measurements:,} measurements imported"
+    known = len(outcome.runs) - len(outcome.new)
+    _say(console, said + (f"; {known} runs were there already" if known else ""))
+    wanted = {ledger.key(run, ledger.schedule(run).epochs): run for run in runs(ledger.params)}
+    asked = [wanted[run.key] for run in outcome.runs if run.key in wanted]
+    _say(console, f"params.yaml asks for {len(asked)} of them; dvc repro collects these")
+    for line in [*_unmeasured(ledger, asked), *_others(ledger, outcome.runs, wanted)]:
+        _say(console, f"warning: {line}")
+
+
+def _unmeasured(ledger: Ledger, asked: list[Run]) -> Iterator[str]:
+    lacking = [run.name for run in asked if any(ledger.unmeasured(run))]
+    if lacking:
+        yield (
+            f"{', '.join(lacking)}: params.yaml asks for measurements that were not taken, and dvc "
+            "repro would train the runs again for them. Set measure and blocks as where they were "
+            "trained"
+        )
+
+
+def _others(ledger: Ledger, found: list[FinishedRun], wanted: Mapping[str, Run]) -> Iterator[str]:
+    """Runs that params.yaml does not ask for, by what is otherwise with them."""
+    reasons: dict[str, list[str]] = {}
+    for run in found:
+        if run.key not in wanted:
+            reasons.setdefault(_difference(ledger, run), []).append(run.run)
+    for why, names in reasons.items():
+        yield f"params.yaml does not ask for {', '.join(names)}: {why}"
+
+
+def _difference(ledger: Ledger, run: FinishedRun) -> str:
+    seed = run.inputs.get("seed")
+    if seed not in ledger.params.seeds:
+        return f"seed {seed} is none of its seeds"
+    here = dict(_flat(ledger.identity(seed)))
+    there = dict(_flat({k: v for k, v in run.inputs.items() if k not in ("schedule", "view")}))
+    apart = [
+        f"{name} is {there.get(name)}, here {here.get(name)}"
+        for name in sorted(here.keys() | there.keys())
+        if here.get(name) != there.get(name)
+    ]
+    return "; ".join(apart) or "another schedule (epochs, rates, interventions)"
+
+
+def _flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield above + name, value
+
+
+def _say(console: Console, words: str) -> None:
+    console.print(words, markup=False, soft_wrap=True)

@@ -1,0 +1,123 @@
+"""Made-up finished runs for pieces of a study: states, histories and measurements, no training."""
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from netstab.params import Params
+from netstab.study.choice import choose
+from netstab.study.experiments import Run
+from netstab.training import exporting, piecefile
+from netstab.training.ledger import Ledger
+from netstab.training.piece import COLUMNS
+from netstab.training.runfiles import STABILITY_COLUMNS
+from netstab.training.store import Record
+from tests import small
+
+DATA = "d" * 64
+TOLD = {"device": "Prozessor \u00fc", "device_type": "cpu", "torch": "2.9", "threads": 1}
+
+
+def provenance(epoch: int, host: str) -> list[dict[str, Any]]:
+    row = {"from": 0, "to": epoch, "seconds": 2.5, "flop": 1e9, "trained_for": "baseline-0"}
+    return [{**row, "finished_at": "2026-01-01T00:00:00Z", **TOLD, "host": host}]
+
+
+def history(key: str, epochs: int) -> list[dict[str, Any]]:
+    """Rows whose numbers have as many digits as real ones."""
+
+    def value(epoch: int, column: str) -> float:
+        digest = hashlib.sha256(f"{key}{epoch}{column}".encode()).digest()
+        return int.from_bytes(digest[:6]) / 2**45
+
+    settings = {c: 0.1 if c.startswith("lr_") else 0 for c in COLUMNS if "_" in c}
+    measured = [c for c in COLUMNS if c.startswith(("train_", "val_"))]
+    return [{"epoch": e, **settings, **{c: value(e, c) for c in measured}} for e in range(epochs)]
+
+
+def fill(ledger: Ledger, runs: Iterable[Run], *, host: str = "here", bits: str = "") -> None:
+    """Store made-up states of runs at all boundaries, and all that is measured on them."""
+    for run in runs:
+        owner = ledger.host(run) if ledger.is_view(run) else run
+        ends = {s.end for s in ledger.tree.segments() if owner.variant in s.variants}
+        for who, epoch in [*((owner, end) for end in ends), (run, ledger.schedule(run).epochs)]:
+            key = ledger.key(who, epoch)
+            if key not in ledger.store:
+                put(ledger, who, epoch, host, bits)
+        for key, inputs in measured(ledger, run):
+            ledger.notebook.write(key, inputs, entry(inputs))
+
+
+def put(ledger: Ledger, run: Run, epoch: int, host: str, bits: str) -> None:
+    key = ledger.key(run, epoch)
+    record = Record(
+        key=key,
+        run=run.name,
+        epoch=epoch,
+        inputs=ledger.inputs(run, epoch),
+        history=history(key, epoch),
+        provenance=provenance(epoch, host),
+        interim=False,
+    )
+    ledger.store.save(record, lambda path: path.write_text(key + bits) and None)
+
+
+def measured(ledger: Ledger, run: Run) -> Iterable[tuple[str, dict[str, Any]]]:
+    for epoch, key in ledger.stability_keys(run).items():
+        yield key, ledger.stability_inputs(run, epoch)
+    for (epoch, scope), key in ledger.sharpness_keys(run).items():
+        yield key, ledger.sharpness_inputs(run, epoch, scope)
+
+
+def entry(inputs: dict[str, Any]) -> dict[str, Any]:
+    if inputs["measure"] == "stability":
+        row = {c: 1 / 3 for c in STABILITY_COLUMNS if c != "epoch"}
+        rows = [{**row, "distance": "step", "block": "64"}]
+    else:
+        rows = [{"scope": inputs.get("scope"), "eigenvalue": 2 / 3, "trace": None}]
+    return {"rows": rows, "protocol": {}, "provenance": {**TOLD, "seconds": 0.5, "host": "here"}}
+
+
+def change(path: Path, target: Path, how: Callable[[dict[str, Any]], Any]) -> Path:
+    """Write a piece's file with another content, and with the hash that fits it."""
+    content = piecefile.read(path).model_dump(mode="json", by_alias=True)
+    how(content)
+    target.write_bytes(piecefile.pack(content))
+    return target
+
+
+def study(**changes: Any) -> Params:
+    """Two references, expA, expB and the views of two seeds; 10 epochs, branches at 3."""
+    views = {name: small.SHIPPED["expE"][name] for name in ("ema", "bnrecal")}
+    measure = copy.deepcopy(small.SHIPPED["measure"])
+    measure["stability"]["every_epochs"] = 100
+    measure["sharpness"] |= {"every_epochs": None, "settle_epochs": 200}
+    fewer = {"experiments": ["expA", "expB"], "own": {}, "expE": views, "seeds": [0, 1]}
+    fewer["measure"] = measure
+    return small.params(**{**fewer, **changes})
+
+
+def ledger_on(store: Path, params: Params | None = None, data: str = DATA) -> Ledger:
+    return small.ledger(params or study(), store, data=data)
+
+
+def export(ledger: Ledger, names: str, target: Path, seeds: tuple[int, ...] = (0,)) -> Path:
+    return piecefile.write(exporting.piece(ledger, choose(ledger.params, [names], seeds)), target)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def maker(folder: Path) -> Callable[..., Path]:
+    """Makes the file of a piece that was trained in a store of its own."""
+
+    def make(names: str, seeds: tuple[int, ...] = (0,), **how: str) -> Path:
+        ledger = ledger_on(folder / f"store of {names} {how}")
+        fill(ledger, choose(ledger.params, [names], seeds), **how)
+        return export(ledger, names, folder / f"{names} {how.get('host', '')}.json.gz", seeds)
+
+    return make
