@@ -172,7 +172,7 @@ class Clone:
         yaml.default_flow_style = False
         content = yaml.load(self.read("params.yaml"))
         for section, change in changes.items():
-            if isinstance(change, dict) and section not in ("own", "expE"):
+            if isinstance(change, dict) and section not in ("own", "expE", "blocks"):
                 content[section].update(change)
             else:
                 content[section] = change
