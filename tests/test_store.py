@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 
+from netstab import paths
 from netstab.errors import StoreError
 from netstab.params import Params
 from netstab.study.experiments import Run, runs
@@ -679,3 +680,16 @@ def test_a_record_names_device_and_stretch_of_every_epoch(ledger: Ledger) -> Non
         assert {"device", "device_type", "threads", "host", "flop", "finished_at"} <= set(row)
     text = (ledger.store.states / f"{end.key}.json").read_text()
     assert json.loads(text)["inputs"]["schedule"][0]["epochs"] == 3
+
+
+def test_a_relative_store_belongs_to_the_main_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "main"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NETSTAB_STORE", "states")
+    assert paths.store_root() == tmp_path / "main" / "states"
+    monkeypatch.setenv("NETSTAB_STORE", str(tmp_path / "shared"))
+    assert paths.store_root() == tmp_path / "shared"
+    monkeypatch.delenv("NETSTAB_STORE")
+    assert paths.store_root() == tmp_path / "main" / ".netstab" / "store"

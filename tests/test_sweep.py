@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from netstab.errors import TrainingError
 from netstab.study.experiments import Run, Variant, find_variant
 from netstab.training import sweep, trajectory
 from netstab.training.board import Board
@@ -132,11 +134,17 @@ def test_two_seeds_are_compared_where_all_that_is_compared_is_trained(tmp_path: 
 class Pool:
     """Workers whose pace is known."""
 
-    def __init__(self, paces: dict[int, float]) -> None:
+    def __init__(self, paces: dict[int, float | None]) -> None:
         self.paces = paces
 
-    def submit(self, what: Callable[..., Any], crew: int, *_: Any) -> SimpleNamespace:
-        return SimpleNamespace(result=lambda: self.paces[crew] / crew)
+    def submit(self, what: Callable[..., Any], crew: int, *_: Any) -> Future[float]:
+        future: Future[float] = Future()
+        pace = self.paces[crew]
+        if pace is None:
+            future.set_exception(RuntimeError("out of memory"))
+        else:
+            future.set_result(pace / crew)
+        return future
 
 
 @pytest.mark.parametrize(
@@ -146,14 +154,22 @@ class Pool:
         ({1: 100, 2: 130, 4: 131}, 2),
         ({1: 100, 2: 103, 4: 90}, 1),
         ({1: 100, 2: 90, 4: 120}, 4),
+        ({1: 100, 2: 130, 4: None, 8: 500}, 2),
     ],
 )
 def test_more_processes_are_taken_only_where_they_are_worth_it(
-    paces: dict[int, float], chosen: int, tmp_path: Path
+    paces: dict[int, float | None], chosen: int, tmp_path: Path
 ) -> None:
     board = Board(small.ledger(small.params(), tmp_path), Console(file=io.StringIO()))
     possible = [sweep.Crew(size, 1) for size in paces]
     assert sweep._calibrated(Pool(paces), possible, board).workers == chosen  # type: ignore[arg-type]
+
+
+def test_a_trial_that_fails_with_one_process_is_refused(tmp_path: Path) -> None:
+    board = Board(small.ledger(small.params(), tmp_path), Console(file=io.StringIO()))
+    possible = [sweep.Crew(1, 2), sweep.Crew(2, 1)]
+    with pytest.raises(TrainingError, match="training cannot begin: out of memory"):
+        sweep._calibrated(Pool({1: None, 2: 5.0}), possible, board)  # type: ignore[arg-type]
 
 
 def test_progress_is_told_in_lines_where_there_is_no_terminal(

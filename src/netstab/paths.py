@@ -48,9 +48,12 @@ def main_root() -> Path:
 
 
 def store_root() -> Path:
-    """Folder of the store of states: `NETSTAB_STORE`, or `.netstab/store` in the main checkout."""
-    named = os.environ.get("NETSTAB_STORE")
-    return Path(named).expanduser() if named else main_root() / ".netstab" / "store"
+    """Folder of the store of states: `NETSTAB_STORE`, or `.netstab/store`.
+
+    A relative path belongs to the main checkout, wherever the command is started.
+    """
+    named = Path(os.environ.get("NETSTAB_STORE") or Path(".netstab") / "store").expanduser()
+    return named if named.is_absolute() else main_root() / named
 
 
 def downloads() -> Path:

@@ -37,7 +37,10 @@ def run(only: Sequence[str], seeds: Sequence[int], console: Console) -> None:
     os.chdir(root)
     code = run_dvc(root, ["repro", "--quiet", "data"])
     if code:
-        raise NetstabError(f"the images could not be prepared (dvc exit code {code}); see above")
+        raise NetstabError(
+            f"the images could not be prepared (dvc exit code {code}); see above. If another dvc "
+            "is at work here, wait for its end"
+        )
     manifest = read_manifest()
     ledger = Ledger(content, Dataset.prepared(manifest), Store(paths.store_root()), *versions())
     try:

@@ -28,6 +28,9 @@ def main() -> None:
     except NetstabError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last saved state", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 def _measured(ledger: Ledger, manifest: Manifest) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from netstab import params, paths
 from netstab.data.manifest import Manifest, read_manifest
-from netstab.errors import NetstabError
+from netstab.errors import NetstabError, TrainingError
 from netstab.study.experiments import Run, find_variant
 from netstab.training import runfiles
 from netstab.training.dataset import Dataset
@@ -57,10 +57,19 @@ def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
         from netstab.training.board import Board
         from netstab.training.sweep import sweep
 
-        sweep(ledger, manifest, Board(ledger, Console(highlight=False, soft_wrap=True)))
+        fault = None
+        try:
+            sweep(ledger, manifest, Board(ledger, Console(highlight=False, soft_wrap=True)))
+        except TrainingError as error:
+            fault = error
         record = ledger.finished(run)
-        if record is not None and not record.interim:
+        if record is not None and not record.interim and not any(ledger.unmeasured(run)):
+            if fault:
+                # Of another run, whose own stage will fail of it.
+                print(f"warning: {fault}", file=sys.stderr)
             return record
+        if fault:
+            raise fault
     from netstab.training.job import train
 
     return train(ledger, run, manifest)

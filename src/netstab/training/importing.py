@@ -17,8 +17,9 @@ from netstab.training.runfiles import STABILITY_COLUMNS
 
 HERE = "the store"
 REMEDY = (
-    "Train every piece with deterministic: true under train in params.yaml, on one kind of device, "
-    "with the same torch version and settings under runtime. Nothing was imported"
+    "Train every piece on one kind of device and with the same torch version; on CUDA with "
+    "deterministic: true under train in params.yaml, on a CPU with the same number of threads "
+    "under runtime. Nothing was imported"
 )
 
 

@@ -33,6 +33,9 @@ def measure(
     engine, training, validation, _ = workshop.built
     at: int | None = None  # epoch of the run's state that the engine is in
     for epoch in sorted({*drifts, *(epoch for epoch, _ in sharpnesses)}):
+        drifts, sharpnesses = ledger.unmeasured(run)
+        if epoch not in drifts and epoch not in (at for at, _ in sharpnesses):
+            continue  # another run that shares this state was measured meanwhile
         said(f"{run.name}: measuring at epoch {epoch}")
         at = _go_to(ledger, run, epoch, at, workshop)
         observer.state(run, epoch, engine.model)

@@ -105,7 +105,7 @@ def board(ledger: Ledger, host: Run, record: Record | None, engine: Engine) -> l
     history = list(record.history) if record else []
     found = []
     for run in ledger.riders(host):
-        if ledger.finished(run):
+        if (done := ledger.finished(run)) and not done.interim:
             continue
         start = ledger.tree.views[run.variant]
         if epoch <= start:

@@ -38,6 +38,11 @@ OTHER_BITS = (
     "different stores cannot be joined. If these are a piece of a study, set deterministic: true "
     "under train in params.yaml, for every piece"
 )
+OTHER_THREADS = (
+    "warning: another number of CPU threads comes to other bits, and runs from different stores "
+    "cannot be joined then. If these are a piece of a study, set threads under runtime in "
+    "params.yaml (threads: 1, say), the same for every piece"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +86,11 @@ def sweep(
         trained = list(dict.fromkeys(job.run for job in todo))
         kind = pool.submit(worker.refuse, trained, possible[0].threads).result()
         crew = _calibrated(pool, possible, board)
-        if kind == "cuda" and _is_piece(ledger, chosen) and not ledger.params.train.deterministic:
-            board.say(OTHER_BITS)
+        if _is_piece(ledger, chosen):
+            if kind == "cuda" and not ledger.params.train.deterministic:
+                board.say(OTHER_BITS)
+            if kind == "cpu" and ledger.params.runtime.threads is None:
+                board.say(OTHER_THREADS)
         if todo:
             board.start(todo, crew.spoken, gpu=kind == "cuda")
             _Sweep(ledger, todo, crew, pool, shared, board).run()
@@ -169,7 +177,16 @@ def _calibrated(pool: ProcessPoolExecutor, possible: list[Crew], board: Board) -
             pool.submit(worker.pace, crew.workers, crew.threads, TRIAL_S)
             for _ in range(crew.workers)
         ]
-        found = sum(one.result() for one in paces)
+        try:
+            found = sum(one.result() for one in paces)
+        except BrokenProcessPool:
+            raise
+        except RuntimeError as error:  # as a rule there is too little memory for so many
+            wait(paces)
+            if crew == possible[0]:
+                raise TrainingError(f"training cannot begin: {error}") from error
+            board.say(f"{crew.spoken}: {error}")
+            break
         board.say(f"{crew.spoken}: {found:,.0f} images a second")
         if found > pace * WORTH:
             best, pace = crew, found
@@ -225,6 +242,11 @@ class _Sweep:
                 self.done.add(number)
             except NetstabError as error:
                 self.faults[number] = str(error)
+            except BrokenProcessPool:
+                raise
+            except RuntimeError as error:
+                hint = "too little memory? Fewer side by side need less: runtime.workers=1"
+                self.faults[number] = f"{self.todo[number].run.name}: {error} ({hint})"
             self.board.end(number)
 
     def _tell_of_faults(self, left: list[int]) -> None:

@@ -107,10 +107,10 @@ def _train_view(
     host = ledger.host(run)
     train(ledger, host, workshop, epoch_done, observer)
     end = ledger.schedule(run).epochs
-    while (record := ledger.finished(run)) is None:
+    while (record := ledger.finished(run)) is None or record.interim:
         # Every view that lacks rides along: one process does it for all of them.
         with ledger.store.lock(ledger.key(host, end)):
-            if not ledger.finished(run):
+            if (again := ledger.finished(run)) is None or again.interim:
                 resume = Resume(0, *_boarding(ledger, run), end)
                 _Segment(ledger, host, resume, workshop, epoch_done, observer).train()
     return record
@@ -231,13 +231,14 @@ class _Segment:
             interim=interim,
         )
         there = ledger.store.record(record.key)
+        self._workshop.key = None
         # A replay for a view comes past states that are there already, and leaves them alone.
         if there is None or (there.interim and not interim):
             tensors = state.capture(engine)
             saved = ledger.store.save(record, lambda path: state.write(tensors, path))
             if not interim and ledger.imports.contradicts(saved):
                 _warn_of_other_bits(run, epoch)
-        self._workshop.key = record.key
+            self._workshop.key = record.key
         last = epoch == ledger.schedule(run).epochs
         for rider in aboard:
             rider.save(record, interim=not last)

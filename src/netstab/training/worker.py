@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.queues import Queue
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 STEPS = 8
 """Of training at a time, while workers are timed."""
+PATIENCE_S = 300.0
+"""For how long a worker waits for the others to be ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class _Worker:
 
         self.shared = shared
         self._make = Trainer
+        self._trainer: Trainer | None = None
         self._threads = 0
 
     def trainer(self, threads: int) -> "Trainer":
@@ -84,7 +88,16 @@ class _Worker:
             ledger = Ledger(params, dataset, self.shared.store, *versions())
             self._trainer = self._make(ledger, self.shared.manifest)
             self._threads = threads
+        assert self._trainer is not None
         return self._trainer
+
+    def forget(self) -> None:
+        """Give back the memory of engine and images: not every worker tried is needed."""
+        import torch
+
+        self._trainer, self._threads = None, 0
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            torch.cuda.empty_cache()
 
 
 _here: list[_Worker] = []
@@ -123,28 +136,44 @@ def refuse(todo: list[Run], threads: int) -> str:
 
 
 def pace(crew: int, threads: int, seconds: float) -> float:
-    """Images a second in the baseline's first phase, while `crew` workers do the same."""
+    """Images a second in the baseline's first phase, while `crew` workers do the same.
+
+    Raises:
+        RuntimeError: here, or at another one of them, there is too little memory for it.
+    """
+    (here,) = _here
+    together = here.shared.together[crew]
+    try:
+        train = _warmed_up(here, threads)
+        together.wait(PATIENCE_S)
+        started, images = time.perf_counter(), 0
+        while time.perf_counter() - started < seconds:
+            images += train()
+        return images / (time.perf_counter() - started)
+    except RuntimeError:
+        together.abort()  # the others wait in vain
+        raise
+    finally:
+        here.forget()
+
+
+def _warmed_up(here: _Worker, threads: int) -> Callable[[], int]:
+    """What trains some steps of the trunk, and says how many images that were."""
     from netstab.training import trajectory
 
-    (here,) = _here
     trainer = here.trainer(threads)
     engine, training, validation, _ = trainer.workshop.built
-    trainer.workshop.key = None  # the engine is in nobody's state after this
     run = trainer.ledger.host(Run(Variant("baseline"), 0))
     phase = trainer.ledger.schedule(run).phases[0]
     few = training.first(STEPS * phase.batch_size), validation.first(1)
 
-    def train() -> None:
+    def train() -> int:
         trajectory.start(engine, 0)
         engine.epoch(phase, *few, 0, 0)
+        return len(few[0])
 
     train()
-    here.shared.together[crew].wait()
-    started, images = time.perf_counter(), 0
-    while time.perf_counter() - started < seconds:
-        train()
-        images += len(few[0])
-    return images / (time.perf_counter() - started)
+    return train
 
 
 def compare_seeds(threads: int) -> None:
