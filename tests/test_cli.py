@@ -346,7 +346,7 @@ def test_measurements_that_were_not_taken_are_named_at_the_import(project: Proje
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["export", "x.json.gz"], "nothing to export, no run is finished: baseline-0, "),
+        (["export", "x.json.gz"], "nothing to export: of 18 runs none is finished"),
         (["export", "x", "--only", "expZ"], "expZ: is no run of this study; known are reference, "),
         (["export", "x", "--seed", "4"], "seed 4: is not in params.yaml; its seeds are 0"),
         (["import", "x.json.gz"], "x.json.gz: cannot be read (No such file or directory)"),

@@ -27,7 +27,9 @@ def export(
     finished = [run for run in chosen if exporting.ready(ledger, run)]
     left = ", ".join(run.name for run in chosen if run not in finished)
     if not finished:
-        raise StoreError(f"nothing to export, no run is finished: {left}. Train: netstab sweep")
+        raise StoreError(
+            f"nothing to export: of {len(chosen)} runs none is finished. Train: netstab sweep"
+        )
     piece = exporting.piece(ledger, finished)
     path = piecefile.write(piece, target)
     said = f"{path}: {len(finished)} runs, {len(piece.measurements):,} measurements, "

@@ -5,15 +5,14 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import Progress, TaskID
 
 from netstab.study.plan import Work
 from netstab.training.estimate import spoken
 from netstab.training.jobs import Job
 from netstab.training.ledger import Ledger
+from netstab.training.progress import PLAIN_INTERVAL_S, bars
 from netstab.training.worker import Said
-
-PLAIN_INTERVAL_S = 15.0
 
 
 class Board:
@@ -49,14 +48,8 @@ class Board:
         self.say(f"{self._epochs:,} epochs in {len(todo)} stretches {where}, {crew}")
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.completed}/{task.total}  {task.fields[said]}"),
-                console=self._console,
-            )
-            self._bar.start()
+        self._bar = bars(self._console)
+        if self._bar:
             self._whole = self._bar.add_task("study", total=self._epochs, said="")
         return self
 

@@ -15,6 +15,25 @@ from netstab.training.store import Row
 PLAIN_INTERVAL_S = 15.0
 
 
+def bars(console: Console, counted: str = "") -> Progress | None:
+    """Bars that are shown from now on, with a field `said` behind each; None without a terminal.
+
+    Args:
+        console: where.
+        counted: what is written before the numbers.
+    """
+    if not console.is_terminal:
+        return None
+    made = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn(counted + "{task.completed}/{task.total}  {task.fields[said]}"),
+        console=console,
+    )
+    made.start()
+    return made
+
+
 class Reporter:
     """Tells of epochs as they are done, with the time that the run and the study still need."""
 
@@ -29,14 +48,8 @@ class Reporter:
         self._task = TaskID(0)
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("epoch {task.completed}/{task.total}  {task.fields[said]}"),
-                console=self._console,
-            )
-            self._bar.start()
+        self._bar = bars(self._console, "epoch ")
+        if self._bar:
             self._task = self._bar.add_task(self._run.name, total=self._epochs, said="")
         return self
 
