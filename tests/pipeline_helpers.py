@@ -26,9 +26,11 @@ from tests.pipeline_scripts import FILL, SPY
 DEADLINE_S = 600.0
 """For anything waited for: far more than it takes, so that only a hang gets there."""
 
+WARM_RESTART = small.SHIPPED["own"]["warm_restart"]["64"]
 STUDY: dict[str, Any] = {
     "seeds": [0],
-    "experiments": ["expA", "expB"],
+    "experiments": ["expB"],
+    "blocks": {"64": ["stem", "layer1", "layer2", "layer3"], "512": ["layer4", "head"]},
     "data": {"dataset": "digits", "source": None, "image_size": 8},
     "model": {"width": 2},
     # 10 epochs of 2 steps; shipped interventions fall on epochs 3 and 6.
@@ -51,11 +53,12 @@ STUDY: dict[str, Any] = {
         **small.SHIPPED["expE"],
         "batch": {**small.SHIPPED["expE"]["batch"], "largest_batch": 1024},
     },
+    "own": {"warm_restart": {"64": WARM_RESTART, "512": WARM_RESTART}},
     "ceiling": {"seeds": []},
     "runtime": {"device": "cpu", "threads": 1, "save_interval_s": 1e6},
 }
 DVC = (sys.executable, "-m", "dvc")
-BLOCKS = ("64", "128", "256", "512")
+BLOCKS = tuple(STUDY["blocks"])
 RIVALS = ("ema", "bnrecal", "batch", "head")
 RUNS = (
     "baseline-0",

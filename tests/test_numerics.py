@@ -1,6 +1,7 @@
 """The numerics contract: today's code computes the golden values, and a change of numbers shows."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ def moved_by_mutation(variant: str, mode: str) -> list[str]:
     torch.set_num_threads(1)
     params = numerics.study(0.0167, mode)
     chosen = experiments.find_variant(params, variant)
-    found = numerics.trajectory(params, chosen)
+    with tempfile.TemporaryDirectory() as store:
+        found = numerics.trajectory(params, chosen, store)
     golden = GOLDEN["golden"]["trajectories"][f"{variant} {mode}"]
     return numerics.differences(golden, json.loads(json.dumps(found)))
 

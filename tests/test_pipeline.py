@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import small
-from tests.pipeline_helpers import BLOCKS, MOVED, RIVALS, RUNS, Clone, lent_clone
+from tests.pipeline_helpers import BLOCKS, MOVED, RIVALS, RUNS, STUDY, Clone, lent_clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
 
@@ -15,12 +15,11 @@ EXP_B = [f"train@expB-{block}-0" for block in BLOCKS]
 TRAINING = [
     "reference@baseline-0",
     "reference@outpost-0",
-    *(f"train@expA-{block}-0" for block in BLOCKS),
     *EXP_B,
     *(f"rival@{name}-0" for name in RIVALS),
     "own@warm_restart-0",
 ]
-HISTORY, PROVENANCE = "outpost-0/history.csv", "expA-64-0/provenance.json"
+HISTORY, PROVENANCE = "outpost-0/history.csv", "expB-64-0/provenance.json"
 
 
 @pytest.fixture
@@ -135,8 +134,7 @@ def test_another_seed_trains_that_seed_alone(clone: Clone) -> None:
 
 def test_an_intervention_of_ones_own_runs_its_stage_alone(clone: Clone) -> None:
     # A third rate in the last block from epoch 7 (140) on: a past shared with the baseline.
-    shipped = small.SHIPPED["own"]
-    clone.change(own={**shipped, "late": {"512": {"140": 0.3}}})
+    clone.change(own={**STUDY["own"], "late": {"512": {"140": 0.3}}})
     assert clone.dvc("repro").stages == ["own@late-0", "report"]
     assert clone.trained(), "it trained"
     assert min(row["epoch"] for row in clone.trained()) >= 6, "from the baseline's state at 6"
@@ -158,7 +156,7 @@ def test_damaged_files_of_runs_are_collected_again(clone: Clone) -> None:
     cut, gone = (clone.root / "metrics/runs" / name for name in (HISTORY, PROVENANCE))
     cut.write_bytes(cut.read_bytes()[:100])
     gone.unlink()
-    assert clone.dvc("repro").stages == ["reference@outpost-0", "train@expA-64-0"]
+    assert clone.dvc("repro").stages == ["reference@outpost-0", "train@expB-64-0"]
     assert clone.files("metrics") == sound
     assert not clone.trained()
 

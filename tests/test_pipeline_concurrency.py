@@ -88,7 +88,7 @@ def test_two_stages_at_once_train_their_shared_past_once(clone: Clone) -> None:
     second = Background(clone, *forced("train@expB-64-0"))
     second.waits()
     # A third that would look at all stages is turned away by dvc while these two run.
-    assert "is busy" in clone.dvc("repro", "train@expA-64-0", code=255).said
+    assert "is busy" in clone.dvc("repro", "train@expB-512-0", code=255).said
     clone.open_gates()
     first.ends()
     second.ends()

@@ -15,7 +15,6 @@ PARTS = {
     "references": ("--only", "reference,expE"),
     "others": ("--only", "expB"),
 }
-BLOCKS = {"low": ["stem", "layer1", "layer2", "layer3"], "512": ["layer4", "head"]}
 
 
 @pytest.fixture
@@ -24,8 +23,6 @@ def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         made.change(
             seeds=[0, 1],
             ceiling={"seeds": [0, 1]},
-            blocks=BLOCKS,
-            experiments=["expB"],
             expE={"ema": small.SHIPPED["expE"]["ema"]},
             own={},
             runtime={"workers": 1, "threads": 1},

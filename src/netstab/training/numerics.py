@@ -73,31 +73,35 @@ def _trajectories() -> dict[str, Any]:
         for mode in ("live", "eval"):
             # At this scale every intervention falls on epoch 1 or 2 of 3.
             params = study(0.0167, mode)
-            for variant in variants(params):
-                if variant.experiment in ("baseline", "outpost", "expA") and mode == "eval":
-                    continue
-                found[f"{variant.name} {mode}"] = trajectory(params, variant)
+            with tempfile.TemporaryDirectory() as folder:
+                for variant in variants(params):
+                    if variant.experiment in ("baseline", "outpost", "expA") and mode == "eval":
+                        continue
+                    found[f"{variant.name} {mode}"] = trajectory(params, variant, folder)
     finally:
         torch.set_num_threads(threads)
     return found
 
 
-def trajectory(params: Params, variant: Variant) -> dict[str, Any]:
+def trajectory(params: Params, variant: Variant, store: str) -> dict[str, Any]:
     """Train a run on the fixed images, the way that every run is trained, through a store.
+
+    Args:
+        params: the parameters.
+        variant: of the run.
+        store: folder of a store, where the run finds the past that it shares with others.
 
     Returns:
         Its history, and the sums of its last state.
     """
-
-    with tempfile.TemporaryDirectory() as folder:
-        ledger = _ledger(params, folder)
-        record = train(ledger, Run(variant, SEED), Workshop(_builder(params)), lambda *_: None)
-        path = ledger.store.tensors_file(record)
-        assert path is not None
-        return {
-            "history": [list(row.values()) for row in record.history],
-            "state": _sums(state.read(path)),
-        }
+    ledger = _ledger(params, store)
+    record = train(ledger, Run(variant, SEED), Workshop(_builder(params)), lambda *_: None)
+    path = ledger.store.tensors_file(record)
+    assert path is not None
+    return {
+        "history": [list(row.values()) for row in record.history],
+        "state": _sums(state.read(path)),
+    }
 
 
 def measurements() -> dict[str, Any]:
