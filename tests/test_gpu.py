@@ -23,6 +23,7 @@ from netstab.training.observer import Observer
 from tests import small
 from tests.reference import NaiveTrainer
 from tests.test_engine import PATTERNS, phase
+from tests.test_measuring import SHARPNESS
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 # tests/test_engine.py has the CPU's patterns; one here shows that these tests hold water.
@@ -187,13 +188,14 @@ def test_compiled_and_graphed_matches_compiled(where: str, mode: Frozen) -> None
     assert state.equal(*ends)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(
-    ("where", "compiled", "graphs"),
+    ("where", "precision", "compiled", "graphs"),
     [
-        ("cpu", False, False),
+        # tests/test_same_bits.py has the CPU's precisions.
+        ("cpu", "fp32", False, False),
         *(
-            pytest.param("cuda", compiled, graphs, marks=pytest.mark.gpu)
+            pytest.param("cuda", precision, compiled, graphs, marks=pytest.mark.gpu)
+            for precision in ("fp32", "bf16")
             for compiled in (False, True)
             for graphs in (False, True)
         ),
@@ -229,7 +231,8 @@ def test_resumed_runs_come_to_the_same_bits(
 
 @pytest.mark.parametrize("where", DEVICES)
 def test_measuring_leaves_the_bits_of_a_run_alone(where: str, tmp_path: Path) -> None:
-    params = study(experiments=["expB"], measure={"stability": {"every_epochs": 20, "images": 12}})
+    few = {"stability": {"every_epochs": 20, "images": 12}, "sharpness": SHARPNESS}
+    params = study(experiments=["expB"], measure=few)
     run = small.run(params, "expB-128")
     records = {}
     for name in ("measured", "unmeasured"):
