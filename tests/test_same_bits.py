@@ -158,8 +158,16 @@ trajectory.train(ledger, run, small.workshop(study), small.silent)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["live", "eval"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        ("baseline", "live"),
+        ("expA-128", "live"),
+        ("expC-256", "live"),
+        ("expB-64", "eval"),
+        ("own-thaw", "eval"),
+    ],
+)
 def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_bits(
     kind: str, mode: str, tmp_path: Path
 ) -> None:
