@@ -1,8 +1,23 @@
 """What netstab refuses, and why. Every message names what was wrong and what to do."""
 
 
+def visible(text: str) -> str:
+    """A text that moves no cursor and hides nothing: other than letters and breaks as escapes.
+
+    Names from data, the store or parameters may hold what a terminal takes for commands.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 class NetstabError(Exception):
     """Base of every error that a user can cause and can do something about."""
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
 
 
 class ParameterError(NetstabError):

@@ -17,6 +17,11 @@ from netstab.data.tensors import Tensors
 from netstab.errors import DataError
 
 MAX_FILE_BYTES = 512 * 2**20
+MAX_BYTES = 2 * 2**30
+"""Of all files together, which are held in memory; the official ones have 0.2 GiB."""
+MOST_CLASSES = 100_000
+LONGEST_NAME = 300
+"""Characters of a class's name."""
 PLACE = re.compile(
     r"(?:(?P<top>[^/]+)/)?(?P<file>batches\.meta|data_batch_[1-5]|test_batch|meta|train|test)"
 )
@@ -64,10 +69,19 @@ class Batches:
         return MAX_FILE_BYTES if PLACE.fullmatch(name) else 0
 
     def add(self, name: str, content: bytes) -> None:
-        """Take in a file that `limit` admitted."""
+        """Take in a file that `limit` admitted.
+
+        Raises:
+            DataError: with those before it, it is larger than any data set in memory.
+        """
         place = PLACE.fullmatch(name)
         assert place is not None
         self.files.setdefault(place["top"] or ".", {})[place["file"]] = content
+        held = sum(len(one) for files in self.files.values() for one in files.values())
+        if held > MAX_BYTES:
+            raise DataError(
+                f"{self.source}: {name}: more images than fit into memory. Use fewer of them."
+            )
 
     @property
     def found(self) -> bool:
@@ -115,6 +129,12 @@ class Batches:
         names = pickles.load(content, where).get(layout.classes)
         if not isinstance(names, list) or not all(isinstance(name, str | bytes) for name in names):
             raise DataError(f"{where}: has no list {layout.classes}. Fetch the archive again.")
+        # Before anything is made of them: a list may hold one long name many times.
+        if len(names) > MOST_CLASSES or any(len(name) > LONGEST_NAME for name in names):
+            raise DataError(
+                f"{where}: {layout.classes} has more than {MOST_CLASSES:,} names, or one of more "
+                f"than {LONGEST_NAME} characters. Correct it."
+            )
         classes = tuple(
             name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names
         )
@@ -155,8 +175,11 @@ def _labels(where: str, key: str, value: Any, classes: int) -> NDArray[np.int64]
         raise DataError(f"{where}: labels are missing: {key} is no list of integers. Add them.")
     wrong = np.flatnonzero((value < 0) | (value >= classes))
     if len(wrong):
+        label = value[wrong[0]]
+        # A number of thousands of digits cannot be written out.
+        told = str(label) if abs(label) < 10**18 else "of many digits"
         raise DataError(
-            f"{where}: label {str(value[wrong[0]])[:20]} of image {wrong[0]} is out of range: "
+            f"{where}: label {told} of image {wrong[0]} is out of range: "
             f"there are {classes} classes. Correct {key}."
         )
     return value.astype(np.int64)

@@ -3,6 +3,7 @@
 import pickle
 import re
 import struct
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any
 
@@ -12,6 +13,14 @@ from numpy.typing import NDArray
 from netstab.errors import DataError
 
 INTEGERS = re.compile(r"[iu][1248]")
+MOST_STEPS = 2_000_000
+"""Instructions in a pickle: each may make an object of many times its own size. An official batch
+has some 300,000 at most."""
+
+MOST_DIMENSIONS = 8
+"""Of an array."""
+LONGEST_NAME = 1000
+"""Characters of a key."""
 
 DAMAGE = (
     pickle.UnpicklingError,
@@ -51,13 +60,23 @@ class _NdArray(_Inert):
 
 
 class _Latin1(_Inert):
-    """`_codecs.encode(text, 'latin1')`: how protocol 2 spells bytes."""
+    """`_codecs.encode(text, 'latin1')`: how protocol 2 spells bytes.
 
-    __slots__ = ()
+    A text that is encoded over and over costs the pickle a few bytes each time, and memory its
+    whole length: all of them together are allowed what the pickle itself is long.
+    """
 
-    def __new__(cls, text: str, encoding: str) -> bytes:  # type: ignore[misc]
+    __slots__ = ("left",)
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def __call__(self, text: str, encoding: str) -> bytes:
         if encoding != "latin1":
             raise pickle.UnpicklingError(f"it encodes as {encoding!a}")
+        self.left -= len(text)
+        if self.left < 0:
+            raise pickle.UnpicklingError("it encodes a text again and again")
         return text.encode("latin1")
 
 
@@ -108,18 +127,20 @@ def _array(content: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
         raise pickle.UnpicklingError("it holds an array of objects")
     if order not in ("C", "F"):
         raise pickle.UnpicklingError(f"it holds an array in order {order!a}")
-    return np.frombuffer(content, dtype.dtype).reshape(tuple(shape), order=order)
+    if not isinstance(shape, tuple) or len(shape) > MOST_DIMENSIONS:
+        raise pickle.UnpicklingError("it holds an array whose shape is none")
+    return np.frombuffer(content, dtype.dtype).reshape(shape, order=order)
 
 
 def _text(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.decode("latin1")
-    if not isinstance(value, str):
+    if not isinstance(value, str | bytes):
         raise pickle.UnpicklingError(f"it has a {type(value).__name__} where text belongs")
-    return value
+    if len(value) > LONGEST_NAME:
+        raise pickle.UnpicklingError("it has a name that is longer than any")
+    return value.decode("latin1") if isinstance(value, bytes) else value
 
 
-STAND_INS: dict[tuple[str, str], type] = {
+STAND_INS: dict[tuple[str, str], type[_Inert]] = {
     ("numpy.core.multiarray", "_reconstruct"): _Array,
     ("numpy._core.multiarray", "_reconstruct"): _Array,
     ("numpy.core.numeric", "_frombuffer"): _FromBuffer,
@@ -131,12 +152,75 @@ STAND_INS: dict[tuple[str, str], type] = {
 """All names that a pickle may use; none of them is numpy's own code."""
 
 
+Step = Callable[[Any], None]
+
+
+class _Steps(dict[int, Step]):
+    """The instructions of a pickle, so many of them at most."""
+
+    def __init__(self, steps: Mapping[int, Step]) -> None:
+        super().__init__(steps)
+        self.left = MOST_STEPS
+
+    def __getitem__(self, code: int) -> Step:
+        self.left -= 1
+        if self.left < 0:
+            raise pickle.UnpicklingError(f"it has more than {MOST_STEPS:,} instructions")
+        return super().__getitem__(code)
+
+
 # In Python on purpose: the C unpickler allocates what a five-byte memo index claims.
 class _ArraysOnly(pickle._Unpickler):
-    def find_class(self, module: str, name: str) -> type:
+    def __init__(self, content: bytes) -> None:
+        super().__init__(BytesIO(content), encoding="bytes")
+        self.dispatch = _Steps(STEPS)  # type: ignore[misc]
+        self._latin1 = _Latin1(len(content))
+
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in STAND_INS:
-            raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return STAND_INS[module, name]
+            raise pickle.UnpicklingError(f"it names {module[:80]}.{name[:80]}")
+        found = STAND_INS[module, name]
+        return self._latin1 if found is _Latin1 else found
+
+
+def _bytearray(unpickler: Any) -> None:
+    """Bytes that are there, where Python's own step makes room for as many as are claimed."""
+    (size,) = struct.unpack("<Q", unpickler.read(8))
+    content = unpickler.read(size)
+    if len(content) < size:
+        raise EOFError("it ends within bytes")
+    unpickler.append(bytearray(content))
+
+
+def _with_plain_keys(code: bytes, keys: slice) -> Step:
+    """An instruction that fills a dictionary from the stack, where `keys` lie on it.
+
+    To hash tuples in tuples in tuples would overflow the interpreter's stack.
+    """
+    step: Step = pickle._Unpickler.dispatch[code[0]]
+
+    def checked(unpickler: Any) -> None:
+        if not all(isinstance(key, str | bytes | int) for key in unpickler.stack[keys]):
+            raise pickle.UnpicklingError("it has a key that is neither text nor a number")
+        step(unpickler)
+
+    return checked
+
+
+UNUSED = (
+    *(pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET, pickle.PERSID, pickle.BINPERSID),
+    *(pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.INST, pickle.OBJ, pickle.NEWOBJ),
+    *(pickle.NEWOBJ_EX, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER),
+)
+"""Instructions that no pickle of plain values and arrays needs."""
+
+STEPS: dict[int, Step] = {
+    **{code: s for code, s in pickle._Unpickler.dispatch.items() if bytes([code]) not in UNUSED},
+    pickle.BYTEARRAY8[0]: _bytearray,
+    pickle.SETITEM[0]: _with_plain_keys(pickle.SETITEM, slice(-2, -1)),
+    pickle.SETITEMS[0]: _with_plain_keys(pickle.SETITEMS, slice(0, None, 2)),
+    pickle.DICT[0]: _with_plain_keys(pickle.DICT, slice(0, None, 2)),
+}
 
 
 def load(content: bytes, name: str) -> dict[str, Any]:
@@ -152,7 +236,7 @@ def load(content: bytes, name: str) -> dict[str, Any]:
         DataError: it names anything but arrays, is damaged, or is not a dictionary.
     """
     try:
-        value = _ArraysOnly(BytesIO(content), encoding="bytes").load()
+        value = _ArraysOnly(content).load()
         if not isinstance(value, dict):
             raise pickle.UnpicklingError(f"it holds a {type(value).__name__}, not a dictionary")
         return {_text(key): _plain(item) for key, item in value.items()}

@@ -2,8 +2,9 @@
 
 import difflib
 import re
+import reprlib
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -18,6 +19,17 @@ from netstab.params.models import PARTS, Params, Timing
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 BLOCK_NAME = re.compile(r"[A-Za-z0-9_]+")
 EPOCH_NAME = re.compile(r"[0-9]{1,6}")
+MOST_TEXT = 256 * 2**10
+"""Characters of the file; the shipped one has some 8,000."""
+DEEPEST = 100
+"""Brackets in brackets: the parser's time grows with the square of their depth."""
+MOST_UNKNOWN = 100
+"""Unknown sections that are named one by one."""
+
+SHORT = reprlib.Repr()
+"""Never goes through all of a value: with YAML's aliases a small file can state a huge one."""
+SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 4, 80, 80
+SHORT.maxlist = SHORT.maxtuple = SHORT.maxdict = 10
 
 
 def read(path: Path) -> Params:
@@ -36,12 +48,26 @@ def read(path: Path) -> Params:
         raise ParameterError(
             str(path), [f"cannot be read ({error}); restore it: git checkout -- params.yaml"]
         ) from error
+    if len(text) > MOST_TEXT:
+        raise ParameterError(
+            str(path),
+            [f"has more than {MOST_TEXT:,} characters; restore it: git checkout -- params.yaml"],
+        )
+    if _deepest(text) > DEEPEST:
+        raise ParameterError(
+            str(path), [f"is not valid YAML: more than {DEEPEST} brackets in brackets"]
+        )
     try:
         # Pure Python on purpose: the C parser does not refuse duplicate keys.
         content = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, MarkedYAMLError, ValueError, RecursionError) as error:
         raise ParameterError(str(path), [f"is not valid YAML: {_one_line(error)}"]) from error
     return check(content, str(path))
+
+
+def _deepest(text: str) -> int:
+    """How deep brackets lie in brackets at most, wherever in the text they stand."""
+    return max(accumulate(1 if c in "[{" else -1 for c in text if c in "[]{}"), default=0)
 
 
 def check(content: object, source: str = "params.yaml") -> Params:
@@ -83,9 +109,11 @@ def _timing(content: dict[Any, Any]) -> Timing | None:
 
 
 def _unknown(content: dict[Any, Any]) -> Iterator[str]:
-    for key in content:
-        if key not in Params.model_fields:
-            yield f"{key}: is not a section{_did_you_mean(str(key), Params.model_fields)}"
+    unknown = [str(key) for key in content if key not in Params.model_fields]
+    for key in islice(unknown, MOST_UNKNOWN):
+        yield f"{key}: is not a section{_did_you_mean(key, Params.model_fields)}"
+    if len(unknown) > MOST_UNKNOWN:
+        yield f"{len(unknown) - MOST_UNKNOWN} more are no sections either"
 
 
 def _did_you_mean(key: str, known: Any) -> str:
@@ -114,7 +142,7 @@ def _readable(section: str, error: ValidationError, model: Any) -> Iterator[str]
 
 def _short(value: object) -> str:
     try:
-        text = repr(value)
+        text = SHORT.repr(value)
     except ValueError:  # an int of thousands of digits
         return "a number out of all bounds"
     return text if len(text) <= 80 else f"{text[:77]}..."
