@@ -1,6 +1,7 @@
 """One input under a guard: what it may take, what it may touch, and what may come out."""
 
 import os
+import re
 import resource
 import shutil
 import signal
@@ -166,10 +167,11 @@ def judge(target: Target, content: bytes, folder: Path, tally: Tally) -> str | N
     except NetstabError as error:
         wrong = _of_refusal(target, error)
     except (Exception, EscapeError) as error:
-        wrong = f"{type(error).__name__} {_where(error)}: {str(error)[:100]}"
+        wrong = f"{type(error).__name__} {_where(error)}"
     took, growth = time.monotonic() - started, max(0, _memory("VmHWM") - before)
     if _escaped or sung:
-        wrong = f"executed or touched what it must not: {[*_escaped, *sung]!r:.200}"
+        said = [*_escaped, *sung][0]
+        wrong = f"executed or touched what it must not: {re.sub('tmp[a-z0-9_]+', '...', said):.150}"
     elif wrong is None and growth > MOST_GROWTH:
         wrong = f"took {growth / 2**20:.0f} MiB of memory"
     tally.inputs += 1
@@ -177,7 +179,6 @@ def judge(target: Target, content: bytes, folder: Path, tally: Tally) -> str | N
     tally.refused += not accepted and wrong is None
     tally.seconds, tally.growth = max(tally.seconds, took), max(tally.growth, growth)
     if wrong is not None:
-        # Numbers differ from input to input; what is wrong does not.
         tally.findings.setdefault(wrong, content)
     return wrong
 

@@ -1,8 +1,10 @@
 """Every target by its name."""
 
-from torture.fuzz import images, settings
+from torture.fuzz import images, results, settings, stored, words
 from torture.fuzz.bounds import Target
 
 TARGETS: dict[str, Target] = {
-    target.name: target for group in (settings, images) for target in group.TARGETS
+    target.name: target
+    for group in (settings, images, stored, results, words)
+    for target in group.TARGETS
 }

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -78,8 +79,11 @@ def _source(size: str, source: str | None) -> list[str]:
         if not path.exists():
             raise NetstabError(f"{source}: is not there; name an archive or a folder of images")
         source = str(path)
-    # Quoted for the override's own grammar, in which = and , have a meaning.
-    quoted = source.replace("\\", "\\\\").replace("'", "\\'")
+    # Quoted for the override's own grammar, in which = and , have a meaning, and a backslash one
+    # only before a quote.
+    quoted = re.sub(
+        r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), source
+    )
     return [f"data.source='{quoted}'"]
 
 

@@ -10,6 +10,7 @@ machine that makes the report.
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 
 from netstab.data.manifest import Manifest
 from netstab.errors import StoreError
@@ -58,8 +59,8 @@ def compare_seeds(ledger: Ledger, manifest: Manifest) -> None:
 
 def _end(ledger: Ledger, manifest: Manifest, run: Run) -> Signals:
     key = ledger.key(run, ledger.schedule(run).epochs)
-    path = None
-    while path is None:  # a damaged state is set aside, and trained again
+    tensors = None
+    while tensors is None:  # a damaged state is set aside, and trained again
         record = ledger.store.record(key)
         if record is None and key in ledger.imports:
             raise StoreError(
@@ -70,11 +71,10 @@ def _end(ledger: Ledger, manifest: Manifest, run: Run) -> Signals:
             )
         if record is None or record.interim:
             record = job.train(ledger, run, manifest)
-        path = ledger.store.tensors_file(record)
-    tensors = state.read(path)
+        model = ResNet18(ledger.params.model.width, manifest.image_shape[2], len(manifest.classes))
+        tensors = state.read_checked(ledger.store, record, partial(state.fits, model))
     device, _ = job.device_of(ledger.params)
     training, _ = job.load_images(ledger, manifest, device)
-    model = ResNet18(ledger.params.model.width, manifest.image_shape[2], len(manifest.classes))
     same_layout_copy(
         model, {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
     )

@@ -91,8 +91,8 @@ class Estimate:
             if record is None or not self._same_setting(record):
                 continue
             for row in record.provenance:
-                if row["device_type"] == device_type:
-                    seconds, flop = seconds + row["seconds"], flop + row["flop"]
+                if row.get("device_type") == device_type:
+                    seconds, flop = seconds + row["seconds"], flop + row.get("flop", 0.0)
         return seconds / flop if flop else None
 
     def _same_setting(self, record: Record) -> bool:

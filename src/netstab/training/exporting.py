@@ -3,10 +3,19 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from netstab.errors import StoreError
 from netstab.study.experiments import Run, Variant
 from netstab.training.ledger import Ledger
-from netstab.training.piece import FinishedRun, Measurement, Passed, Piece, Stretch
+from netstab.training.piece import (
+    FinishedRun,
+    Measurement,
+    Passed,
+    Piece,
+    Stretch,
+    fault_of,
+)
 from netstab.training.store import Record
 
 
@@ -60,16 +69,22 @@ def _finished(ledger: Ledger, run: Run) -> FinishedRun:
 
 
 def _told(record: Record, way: list[Passed]) -> FinishedRun:
-    return FinishedRun(
-        key=record.key,
-        run=record.run,
-        epoch=record.epoch,
-        inputs=record.inputs,
-        history=record.history,
-        provenance=[Stretch.model_validate(row) for row in record.provenance],
-        tensors_sha256=record.sha256,
-        way=way,
-    )
+    try:
+        return FinishedRun(
+            key=record.key,
+            run=record.run,
+            epoch=record.epoch,
+            inputs=record.inputs,
+            history=record.history,
+            provenance=[Stretch.model_validate(row) for row in record.provenance],
+            tensors_sha256=record.sha256,
+            way=way,
+        )
+    except ValidationError as error:
+        raise StoreError(
+            f"{record.run}: its record in the store ({record.key[:12]}) cannot be exported: "
+            f"{fault_of(error)}. Train it again with an empty store (NETSTAB_STORE)"
+        ) from None
 
 
 def _boundaries(ledger: Ledger, variant: Variant) -> list[int]:
@@ -104,4 +119,10 @@ def _measurement(ledger: Ledger, key: str, inputs: dict[str, Any]) -> Measuremen
     entry = ledger.notebook.read(key)
     if entry is None:
         raise StoreError(f"measurement {key[:12]} cannot be used; run netstab sweep, then this")
-    return Measurement(key=key, inputs=inputs, entry=entry)
+    try:
+        return Measurement(key=key, inputs=inputs, entry=entry)
+    except ValidationError:
+        ledger.notebook.set_aside(key)
+        raise StoreError(
+            f"measurement {key[:12]} cannot be used; run netstab sweep, then this"
+        ) from None

@@ -13,7 +13,6 @@ from netstab.errors import StoreError
 from netstab.training import piecefile
 from netstab.training.ledger import Ledger
 from netstab.training.piece import FinishedRun, Measurement, Piece
-from netstab.training.runfiles import STABILITY_COLUMNS
 
 HERE = "the store"
 REMEDY = (
@@ -79,12 +78,6 @@ def _check_kind(ledger: Ledger, name: str, piece: Piece) -> None:
             f"in data/manifest.json it is {ledger.dataset.identity[:12]}.... Other versions of the "
             "libraries may decode JPEG otherwise: prepare them alike. Nothing was imported"
         )
-    columns = set(STABILITY_COLUMNS) - {"epoch"}
-    for found in piece.measurements:
-        if found.inputs.get("measure") == "stability" and any(
-            row.keys() != columns for row in found.entry["rows"]
-        ):
-            raise StoreError(f"{name}: a measurement of stability has other columns than one has")
 
 
 def _check_pasts(ledger: Ledger, pieces: dict[str, Piece]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from netstab.training import plain
 from netstab.training.store import Store, cannot_read, cannot_write
 
 Entry = dict[str, Any]
@@ -50,10 +51,11 @@ class Notebook:
         """
         path = self.root / f"{key}.json"
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = plain.read(path)
             digest = content.pop("sha256")
-            if content["key"] == key and digest == _digest(content):
-                found: Entry = content["entry"]
+            found: Entry = content["entry"]
+            sound = content["key"] == key and digest == _digest(content)
+            if sound and isinstance(found, dict):
                 return found
         except FileNotFoundError:
             return None

@@ -5,6 +5,7 @@ that a run can be taken for no other one; numbers are finite; a history is as lo
 the weights were is told by hashes of the states at which the run branches from others. No torch.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -29,6 +30,18 @@ COLUMNS = (
     *(f"{what}_{part}" for part in PARTS for what in ("lr", "frozen")),
 )
 """Of a row of a history."""
+
+
+STABILITY_COLUMNS = (
+    "epoch",
+    "distance",
+    "block",
+    *(f"{d}_{what}" for d in ("forward", "backward") for what in ("change", "cosine", "cka")),
+    "path",
+    "changed_pct",
+    "kl_nats",
+)
+"""Of a row of stability.csv; a measurement's rows have all but the epoch."""
 
 
 class _Checked(BaseModel):
@@ -120,6 +133,24 @@ class FinishedRun(_Checked):
         return shared_epochs(self.inputs, other.inputs)
 
 
+def measurement_fault(measure: object, entry: Mapping[str, Any]) -> str | None:
+    """What is wrong with an entry of the notebook that is to be of a measure, or None."""
+    rows, told = entry.get("rows"), entry.get("provenance")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        return "a measurement has no rows"
+    if any(isinstance(value, dict | list) for row in rows for value in row.values()):
+        return "a measurement has rows in rows"
+    kinds = {"device": str, "torch": str, "seconds": int | float}
+    if not isinstance(told, dict) or not all(isinstance(told.get(n), k) for n, k in kinds.items()):
+        return "a measurement has no provenance"
+    if measure == "sharpness" and not isinstance(entry.get("protocol"), dict):
+        return "a measurement of sharpness has no protocol"
+    columns = set(STABILITY_COLUMNS) - {"epoch"}
+    if measure == "stability" and any(row.keys() != columns for row in rows):
+        return "a measurement of stability has other columns than one has"
+    return None
+
+
 class Measurement(_Checked):
     """What was measured on a state or over an epoch."""
 
@@ -129,16 +160,9 @@ class Measurement(_Checked):
 
     @model_validator(mode="after")
     def _is_a_measurement(self) -> Self:
-        rows, told = self.entry.get("rows"), self.entry.get("provenance")
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise ValueError("a measurement has no rows")
-        kinds = {"device": str, "torch": str, "seconds": int | float}
-        if not isinstance(told, dict) or not all(
-            isinstance(told.get(name), kind) for name, kind in kinds.items()
-        ):
-            raise ValueError("a measurement has no provenance")
-        if self.inputs.get("measure") == "sharpness" and "protocol" not in self.entry:
-            raise ValueError("a measurement of sharpness has no protocol")
+        fault = measurement_fault(self.inputs.get("measure"), self.entry)
+        if fault:
+            raise ValueError(fault)
         return self
 
 

@@ -7,7 +7,6 @@ of memory: the file, what it unpacks to, and the number of values in it are limi
 import gzip
 import hashlib
 import json
-import math
 import os
 import zlib
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from netstab.errors import NetstabError, StoreError
+from netstab.training import plain
 from netstab.training.piece import Piece, fault_of
 
 SUFFIX = ".json.gz"
@@ -26,9 +26,6 @@ MOST_FILE = 16 * 2**20
 """Bytes of a file; the whole article-sized study of three seeds has less."""
 MOST_TEXT = 128 * 2**20
 """Bytes that it may unpack to."""
-MOST_VALUES = 2_000_000
-"""Lists and mappings in it, which take far more memory than they take text."""
-LARGEST = 2**63
 
 
 def write(piece: Piece, target: Path) -> Path:
@@ -105,13 +102,9 @@ def read(path: Path) -> Piece:
 
 def _parsed(path: Path) -> Any:
     text = _unpacked(path)
-    if text.count(b"{") + text.count(b"[") > MOST_VALUES:
-        raise StoreError(f"{path}: has more values than a piece has; nothing of it is used")
     try:
-        return json.loads(
-            text, parse_float=_finite, parse_int=_bounded, parse_constant=_no_constant
-        )
-    except (ValueError, RecursionError) as error:
+        return plain.parse(text, finite=True)
+    except ValueError as error:
         raise StoreError(f"{path}: is damaged, or no piece of a study ({error})") from None
 
 
@@ -133,24 +126,6 @@ def _unpacked(path: Path) -> bytes:
     if not unpacker.eof or unpacker.unused_data:
         raise StoreError(f"{path}: is cut short, or has something behind its end; copy it again")
     return text
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:20]} is not a finite number")
-    return value
-
-
-def _bounded(text: str) -> int:
-    value = int(text)
-    if abs(value) > LARGEST:
-        raise ValueError(f"{text[:20]}... is too large a number")
-    return value
-
-
-def _no_constant(text: str) -> None:
-    raise ValueError(f"{text} is not a finite number")
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -111,11 +111,13 @@ def board(ledger: Ledger, host: Run, record: Record | None, engine: Engine) -> l
         if epoch <= start:
             found.append(Rider(ledger, run, list(history), None))
         elif (own := ledger.store.record(ledger.key(run, epoch))) is not None:
-            path = ledger.store.tensors_file(own)
-            if path is not None:
+            tensors = state.read_checked(
+                ledger.store, own, lambda held: state.fits_average(engine.model, held)
+            )
+            if tensors is not None:
                 loaded = {
                     name.removeprefix("average."): t.to(engine.device)
-                    for name, t in state.read(path).items()
+                    for name, t in tensors.items()
                 }
                 found.append(Rider(ledger, run, list(own.history), loaded or None))
     return found

@@ -13,20 +13,12 @@ from netstab.errors import NetstabError
 from netstab.study.experiments import Run
 from netstab.training.ledger import Ledger
 from netstab.training.notebook import Entry
+from netstab.training.piece import STABILITY_COLUMNS, measurement_fault
 from netstab.training.store import Record
 
 HISTORY = "history.csv"
 STABILITY = "stability.csv"
 SHARPNESS = "sharpness.json"
-STABILITY_COLUMNS = (
-    "epoch",
-    "distance",
-    "block",
-    *(f"{d}_{what}" for d in ("forward", "backward") for what in ("change", "cosine", "cka")),
-    "path",
-    "changed_pct",
-    "kl_nats",
-)
 PROVENANCE = "provenance.json"
 
 
@@ -44,15 +36,19 @@ def write(ledger: Ledger, run: Run, record: Record, data: dict[str, Any], *, roo
         NetstabError: the folder cannot be written; what was there stays.
     """
     folder = root / paths.run_dir(run.name)
-    drifts = {at: _entry(ledger, key) for at, key in ledger.stability_keys(run).items()}
-    curvatures = {at: _entry(ledger, key) for at, key in ledger.sharpness_keys(run).items()}
+    drifts = {
+        at: _entry(ledger, key, "stability") for at, key in ledger.stability_keys(run).items()
+    }
+    curvatures = {
+        at: _entry(ledger, key, "sharpness") for at, key in ledger.sharpness_keys(run).items()
+    }
     entries = [*drifts.values(), *curvatures.values()]
     provenance = {
         "run": run.name,
         "variant": run.variant.name,
         "seed": run.seed,
         "key": record.key,
-        "numerics_version": record.inputs["numerics"],
+        "numerics_version": ledger.numerics,
         "epochs": record.epoch,
         "data": data,
         "segments": record.provenance,
@@ -73,10 +69,11 @@ def write(ledger: Ledger, run: Run, record: Record, data: dict[str, Any], *, roo
 
 def ceiling(ledger: Ledger) -> dict[str, Any] | None:
     """Content of metrics/ceiling.json; None where a comparison is not in the notebook yet."""
-    entries = [ledger.notebook.read(key) for key in ledger.ceiling_keys().values()]
-    rows = [row for entry in entries if entry is not None for row in entry["rows"]]
-    if None in entries:
+    keys = ledger.ceiling_keys().values()
+    if not all(key in ledger.notebook for key in keys):
         return None
+    entries = [_entry(ledger, key, "ceiling") for key in keys]
+    rows = [row for entry in entries for row in entry["rows"]]
     return {"seeds": list(ledger.params.ceiling_pair), "comparisons": rows}
 
 
@@ -96,8 +93,11 @@ def write_json(path: Path, content: object) -> None:
         ) from error
 
 
-def _entry(ledger: Ledger, key: str) -> Entry:
+def _entry(ledger: Ledger, key: str, measure: str) -> Entry:
     entry = ledger.notebook.read(key)
+    if entry is not None and measurement_fault(measure, entry):
+        ledger.notebook.set_aside(key)
+        entry = None
     if entry is None:
         # It was there a moment ago, or it was damaged and is set aside by now.
         raise NetstabError(f"measurement {key[:12]} cannot be used; run the same command again")

@@ -1,15 +1,17 @@
 """Everything that a run is at an epoch boundary, as named tensors."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from netstab.errors import StoreError
 from netstab.training.engine import Engine
 from netstab.training.model import same_layout_copy
+from netstab.training.store import Record, Store
 
 Tensors = dict[str, Tensor]
 """`model.NAME` (parameters and buffers) and `momentum.NAME` (of parts that have one), CPU."""
@@ -23,6 +25,30 @@ def capture(engine: Engine) -> Tensors:
         if momentum is not None:
             tensors[f"momentum.{name}"] = momentum
     return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
+
+
+def fits(model: nn.Module, tensors: Tensors) -> bool:
+    """Whether tensors are a state of this network, by names, shapes and dtypes, and nothing else.
+
+    Copied without this, a tensor of one number would fill a whole layer.
+    """
+    own = model.state_dict(keep_vars=True)
+    wanted = {f"model.{name}": t for name, t in own.items()}
+    weights = {f"momentum.{name}": t for name, t in model.named_parameters()}
+    return wanted.keys() <= tensors.keys() and _same_kind(wanted | weights, tensors)
+
+
+def fits_average(model: nn.Module, tensors: Tensors) -> bool:
+    """Whether tensors are an average of this network's weights, or nothing at all."""
+    wanted = {f"average.{name}": t for name, t in model.named_parameters()}
+    return tensors.keys() in (wanted.keys(), set()) and _same_kind(wanted, tensors)
+
+
+def _same_kind(wanted: Mapping[str, Tensor], tensors: Tensors) -> bool:
+    return all(
+        name in wanted and (wanted[name].shape, wanted[name].dtype) == (t.shape, t.dtype)
+        for name, t in tensors.items()
+    )
 
 
 def restore(engine: Engine, tensors: Tensors) -> None:
@@ -57,6 +83,27 @@ def write(tensors: Tensors, path: Path) -> None:
     """Write a state as a safetensors file: plain numbers, nothing that could be executed."""
     # Bytes first: the library's own writer reports a full disk as an error of the format.
     path.write_bytes(save(tensors))
+
+
+def read_checked(
+    store: Store, record: Record, fitting: Callable[[Tensors], bool]
+) -> Tensors | None:
+    """The tensors of a stored state; None, and the state set aside, where they are of no use.
+
+    A hash says that they are what somebody stored, and not that they are a state of this network.
+    """
+    path = store.tensors_file(record)
+    if path is None:
+        return None
+    try:
+        tensors = read(path)
+    except StoreError:
+        store.set_aside(record.key, "its tensors are no readable state")
+        return None
+    if not fitting(tensors):
+        store.set_aside(record.key, "its tensors are not those of this network")
+        return None
+    return tensors
 
 
 def read(path: Path) -> Tensors:

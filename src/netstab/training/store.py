@@ -19,6 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from netstab.errors import StoreError
+from netstab.training import plain, records
 
 Row = dict[str, int | float]
 """A row of a history: what an epoch came to."""
@@ -84,8 +85,9 @@ class Store:
         """The record of a state, or None where there is none; a damaged one is set aside."""
         path = self._record_file(key)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = plain.read(path)
             digest = content.pop("record_sha256")
+            records.Content.model_validate(content)
             record = Record(**content)
             sound = record.key == key and digest == _digest(asdict(record))
         except FileNotFoundError:

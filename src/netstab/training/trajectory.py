@@ -253,10 +253,12 @@ def enter_state(ledger: Ledger, run: Run, record: Record | None, workshop: Works
         start(engine, run.seed)
         workshop.key = None
     elif workshop.key != record.key:
-        path = ledger.store.tensors_file(record)
-        if path is None:
+        tensors = state.read_checked(
+            ledger.store, record, lambda found: state.fits(engine.model, found)
+        )
+        if tensors is None:
             return False
-        state.restore(engine, state.read(path))
+        state.restore(engine, tensors)
         workshop.key = record.key
     return True
 

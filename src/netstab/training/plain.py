@@ -1,0 +1,87 @@
+"""JSON that others wrote, within bounds: size, values, depth, numbers and texts. No torch here.
+
+A hash says that a file is whole, and not that it means well: whoever can write it can fit the hash.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+MOST_TEXT = 64 * 2**20
+"""Bytes of a record or measurement; that of 200 epochs has a tenth of a MiB."""
+MOST_VALUES = 2_000_000
+"""Lists and mappings in it, which take far more memory than they take text."""
+DEEPEST = 30
+"""Of lists and mappings in each other."""
+LONGEST = 1000
+"""Characters of a text, which must also be printable: it may end in a terminal or on a page."""
+LARGEST = 2**63
+
+
+def read(path: Path) -> Any:
+    """The content of a file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON within bounds.
+    """
+    with path.open("rb") as file:
+        text = file.read(MOST_TEXT + 1)
+    if len(text) > MOST_TEXT:
+        raise ValueError(f"it has more than {MOST_TEXT // 2**20} MiB")
+    return parse(text)
+
+
+def parse(text: bytes, *, finite: bool = False) -> Any:
+    """The content of a JSON text.
+
+    Args:
+        text: in UTF-8.
+        finite: whether numbers that are not finite are refused; a diverging loss is none.
+
+    Raises:
+        ValueError: it is no JSON within bounds.
+    """
+    if text.count(b"{") + text.count(b"[") > MOST_VALUES:
+        raise ValueError("it has more values than any")
+    real = _finite if finite else float
+    try:
+        content = json.loads(
+            text.decode("utf-8"), parse_float=real, parse_constant=real, parse_int=_bounded
+        )
+    except RecursionError:
+        raise ValueError("it is nested without end") from None
+    _check(content)
+    return content
+
+
+def _check(content: Any) -> None:
+    level, depth = [content], 0
+    while level:
+        if depth > DEEPEST:
+            raise ValueError("it is nested without end")
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST):
+                raise ValueError(f"it holds a text that is none: {value[:20]!a}")
+            if isinstance(value, dict):
+                below += value.keys()
+                below += value.values()
+            elif isinstance(value, list):
+                below += value
+        level, depth = below, depth + 1
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is not a finite number")
+    return value
+
+
+def _bounded(text: str) -> int:
+    value = int(text)
+    if abs(value) > LARGEST:
+        raise ValueError(f"{text[:20]}... is too large a number")
+    return value

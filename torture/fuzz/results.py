@@ -1,0 +1,165 @@
+"""Targets: small files of results, which git carries and others may have written."""
+
+import io
+import json
+import os
+import tempfile
+from contextlib import chdir
+from functools import cache
+from pathlib import Path
+from random import Random
+
+from rich.console import Console
+
+from netstab import paths
+from netstab.commands import claims
+from netstab.data.manifest import Manifest, Origin, Split, read_manifest
+from netstab.evidence.aggregate import aggregate, curves
+from netstab.evidence.claims import claims_csv, claims_json
+from netstab.evidence.runs import collect
+from netstab.evidence.terminal import read_summaries, summary_table
+from netstab.training.dataset import Dataset
+from netstab.training.ledger import Ledger
+from netstab.training.store import Store
+from tests import synthetic_runs
+from torture.fuzz.bounds import Target
+from torture.fuzz.nonsense import NUMBERS, TEXTS, as_json, broken, damaged
+
+MEASURE = synthetic_runs.parameters().measure.model_dump(mode="json")
+STUDY = synthetic_runs.small(
+    train={"time_scale": 0.1},
+    ceiling={"seeds": [0, 1]},
+    measure={"stability": {**MEASURE["stability"], "every_epochs": 100}},
+)
+RUN = paths.run_dir("expB-64-0")
+FILES = {
+    "history": RUN / "history.csv",
+    "stability": RUN / "stability.csv",
+    "sharpness": RUN / "sharpness.json",
+    "provenance": RUN / "provenance.json",
+    "ceiling": paths.CEILING,
+    "claims": paths.CLAIMS,
+    "parts": paths.CLAIM_PARTS,
+    "summary": paths.VARIANTS / "expB-64.json",
+}
+
+
+@cache
+def project() -> dict[Path, bytes]:
+    """The results of a small study, reported, file by file; without pictures."""
+    with tempfile.TemporaryDirectory() as folder:
+        synthetic_runs.write(Path(folder), STUDY)
+        with chdir(folder):
+            results = aggregate(STUDY, collect(STUDY))
+            paths.VARIANTS.mkdir()
+            for name, summary in results.summaries.items():
+                (paths.VARIANTS / f"{name}.json").write_text(json.dumps(summary))
+            paths.CLAIMS.write_text(claims_json(STUDY, results.judgements))
+            paths.CLAIM_PARTS.write_text(claims_csv(results.judgements))
+            paths.PARAMS.write_text("x: 1")
+            Path("dvc.yaml").write_text("x: 1")
+            found = (path for path in Path().rglob("*") if path.is_file())
+            return {path: path.read_bytes() for path in found}
+
+
+def _results(random: Random) -> bytes:
+    kind = random.choice(list(FILES))
+    content = project()[FILES[kind]]
+    if FILES[kind].suffix == ".json":
+        content = as_json(broken(json.loads(content), random), random)
+    else:
+        content = _table(content.decode(), random)
+    return kind.encode() + b"\n" + content
+
+
+def _table(text: str, random: Random) -> bytes:
+    rows = [line.split(",") for line in text.splitlines()]
+    for _ in range(random.randint(0, 3)):
+        at, kind = random.randrange(len(rows)), random.randrange(5)
+        column = random.randrange(max(1, len(rows[at])))
+        if kind <= 1 and rows[at]:
+            value = random.choice([random.choice(TEXTS), str(random.choice(NUMBERS))[:400]])
+            rows[random.choice([0, at])][column:][:1] = [value]
+            rows[at][column : column + 1] = [value]
+        elif kind == 2 and len(rows) > 1:
+            del rows[at]
+        elif kind == 3:
+            rows.insert(at, random.choice(rows))
+        else:
+            rows[at] = rows[at][:column]
+    content = "\n".join(map(",".join, rows)).encode("utf-8", "surrogatepass")
+    return damaged(content, random) if random.randrange(6) == 0 else content
+
+
+def _report(content: bytes, place: Path) -> bool:
+    kind, _, text = content.partition(b"\n")
+    path = FILES.get(kind.decode("latin1"))
+    if path is None:
+        return False
+    for name, sound in project().items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(text if name == path else sound)
+    with chdir(place):
+        if kind in (b"claims", b"parts", b"summary"):
+            return _show()
+        results = aggregate(STUDY, collect(STUDY))
+        curves(results).to_csv(float_format="%.6g")
+        json.loads(claims_json(STUDY, results.judgements))
+        claims_csv(results.judgements)
+        faults = [*results.collection.faults, *results.collection.disagreements()]
+        odd = [str(f) for f in faults if not str(f).isprintable()]
+        assert not odd, f"warns with control characters: {odd[0]!a}"
+        return not faults
+
+
+def _show() -> bool:
+    text = io.StringIO()
+    out = Console(file=text, width=200)
+    claims.show([], out)
+    claims.show(["A1", "B1"], out)
+    out.print(summary_table(read_summaries()))
+    odd = {c for c in text.getvalue() if not c.isprintable() and c != "\n"}
+    assert not odd, f"prints control characters {odd}"
+    return True
+
+
+@cache
+def _manifest() -> dict[str, object]:
+    classes, digest = ("a", "b"), "a" * 64
+    count = {"a": 3, "b": 2}
+    split = Split(count=5, per_class=count, images_sha256=digest, labels_sha256=digest)
+    return Manifest(
+        name="images",
+        official=False,
+        dataset="cifar10",
+        origin=Origin(kind="file", name="x.tar", sha256=digest),
+        classes=classes,
+        image_shape=(8, 8, 3),
+        train=split,
+        test=split,
+        mean=(0.1, 0.2, 0.3),
+        std=(0.1, 0.2, 0.3),
+        content_sha256=digest,
+    ).model_dump(mode="json")
+
+
+def _told(random: Random) -> bytes:
+    return as_json(broken(_manifest(), random), random)
+
+
+def _read_manifest(content: bytes, place: Path) -> bool:
+    path = place / paths.MANIFEST
+    path.parent.mkdir()
+    path.write_bytes(content)
+    manifest = read_manifest(place)
+    ledger = Ledger(STUDY, Dataset.prepared(manifest), Store(place / "store"), 1)
+    assert ledger.estimate.flop([]) == 0 and ledger.outstanding()
+    assert os.fspath(path)
+    return True
+
+
+NAMED = ("metrics", "claims")
+TARGETS = (
+    Target("results", _results, _report, NAMED),
+    Target("manifest", _told, _read_manifest, ("manifest.json",)),
+)
