@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netstab import paths
-from netstab.errors import NetstabError
+from netstab.errors import NetstabError, visible
 from netstab.evidence.checks import PERCENT
 from netstab.evidence.claims import CLAIMS, PART_COLUMNS
 from netstab.evidence.judgement import Verdict
@@ -106,7 +106,7 @@ def _details(name: str, entry: Figures, rows: Sequence[Figures], console: Consol
         console.print(f"p over all claims (Holm): {entry['p_holm']:.2g}")
     for row in rows:
         if row["part"] is None:
-            console.print(f"note: {row['note']}", markup=False)
+            console.print(_plain(f"note: {row['note']}"))
     rows = [row for row in rows if row["part"] is not None]
     if rows:
         table = _table("part", "wanted", *_HEADINGS[wide])
@@ -117,9 +117,16 @@ def _details(name: str, entry: Figures, rows: Sequence[Figures], console: Consol
             told = f"{row['part']} ({row['note']})" if row["note"] else row["part"]
             p = _NONE if row["p"] is None else f"{row['p']:.2g}"
             effect = _effect(row, wide)
-            table.add_row(told, row["wanted"], *effect, str(row["n"]), p, _verdict(row))
+            table.add_row(
+                _plain(told), _plain(row["wanted"]), *effect, _plain(row["n"]), p, _verdict(row)
+            )
         console.print(table)
     console.print()
+
+
+def _plain(told: object) -> Text:
+    """A text of a file, which is neither markup nor commands for the terminal."""
+    return Text(visible(str(told)))
 
 
 def _table(*headings: str) -> Table:
@@ -135,16 +142,16 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def _effect(figures: Figures, wide: bool) -> list[str]:
+def _effect(figures: Figures, wide: bool) -> list[str | Text]:
     """Effect with its unit, and interval: two cells, or two lines of one."""
     if figures["effect"] is None:
         return [_NONE, _NONE] if wide else [_NONE]
     sign = "" if figures["unit"] == PERCENT else "+"  # a level has none, a difference has
-    effect = f"{_number(figures['effect'], sign)} {figures['unit']}"
+    effect = visible(f"{_number(figures['effect'], sign)} {figures['unit']}")
     if figures["low"] is None:
-        return [effect, _NONE] if wide else [effect]
+        return [Text(effect), _NONE] if wide else [Text(effect)]
     interval = f"{_number(figures['low'], sign)} to {_number(figures['high'], sign)}"
-    return [effect, interval] if wide else [f"{effect}\n{interval}"]
+    return [Text(effect), interval] if wide else [Text(f"{effect}\n{interval}")]
 
 
 def _number(value: float, sign: str) -> str:

@@ -23,8 +23,9 @@ MAX_OVERHEAD = 64 * 2**20
 """Largest part of a tar that is no member's content: headers, padding at the end."""
 FOLDER_DEPTH = 5
 
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-"""Control characters, and surrogates, which stand for bytes that are not UTF-8."""
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, marks that turn the direction of writing, breaks of lines, and surrogates,
+which stand for bytes that are not UTF-8."""
 LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 
 DAMAGE = (

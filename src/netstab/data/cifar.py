@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netstab.data import pickles
+from netstab.data.archives import UNPRINTABLE
 from netstab.data.tensors import Tensors
 from netstab.errors import DataError
 
@@ -138,6 +139,8 @@ class Batches:
         classes = tuple(
             name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names
         )
+        if any(UNPRINTABLE.search(name) for name in classes):
+            raise DataError(f"{where}: {layout.classes} has control characters. Correct it.")
         if not classes or len(set(classes)) < len(classes):
             raise DataError(f"{where}: {layout.classes} is empty or has a name twice. Correct it.")
         return classes

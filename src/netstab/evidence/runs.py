@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from netstab import paths
-from netstab.errors import NetstabError
+from netstab.errors import NetstabError, visible
 from netstab.evidence.measured import (
     Sharpness,
     UnusableFileError,
@@ -119,7 +119,7 @@ class Collection:
         for what in ("numerics version", "data"):
             groups: dict[str, list[str]] = {}
             for run, told in self.provenance.items():
-                data = f"{told.data.name} ({told.data.content_sha256[:12]})"
+                data = f"{visible(told.data.name)} ({told.data.content_sha256[:12]})"
                 value = data if what == "data" else str(told.numerics_version)
                 groups.setdefault(value, []).append(run.name)
             if len(groups) > 1:
@@ -165,7 +165,7 @@ def collect(params: Params) -> Collection:
             stability[run] = read_stability(folder / "stability.csv", blocks, epochs)
             sharpness[run] = read_sharpness(folder / "sharpness.json", blocks, epochs)
         except UnusableFileError as problem:
-            faults.append(Fault(run, str(problem)))
+            faults.append(Fault(run, visible(str(problem))))
     if not histories:
         raise NetstabError(
             f"{paths.RUNS}: holds none of the {len(expected)} runs that params.yaml asks for "
@@ -189,7 +189,7 @@ def _ceiling(params: Params) -> tuple[pd.DataFrame, str]:
     try:
         return read_ceiling(paths.CEILING, params.ceiling_pair), ""
     except UnusableFileError as problem:
-        return read_ceiling(paths.CEILING, ()), str(problem)
+        return read_ceiling(paths.CEILING, ()), visible(str(problem))
 
 
 def _read_history(path: Path, expected: Schedule) -> pd.DataFrame:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from netstab import paths
-from netstab.errors import NetstabError
+from netstab.errors import NetstabError, visible
 from netstab.evidence.aggregate import Summary
 from netstab.evidence.texts import shown
 from netstab.study.experiments import REFERENCES
@@ -55,7 +56,7 @@ def summary_table(summaries: Mapping[str, Summary], title: str | None = None) ->
             table.add_section()
         previous = group
         cells = (_with_spread(summary, key, digits) for _, key, digits in _COLUMNS)
-        table.add_row(name, str(summary.get("n_seeds", 0)), *cells)
+        table.add_row(Text(visible(name)), str(summary.get("n_seeds", 0)), *cells)
     return table
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from netstab import params, paths
 from netstab.data.manifest import Manifest
 from netstab.data.prepare import prepare
-from netstab.errors import NetstabError
+from netstab.errors import NetstabError, visible
 
 app = typer.Typer(add_completion=False)
 
@@ -36,7 +36,7 @@ def _summary(manifest: Manifest, seconds: float) -> str:
     ]
     if manifest.origin.sha256:
         lines.append(f"{manifest.origin.name}: SHA-256 {manifest.origin.sha256}")
-    return "\n".join([*lines, f"{seconds:.1f} s"])
+    return visible("\n".join([*lines, f"{seconds:.1f} s"]))
 
 
 if __name__ == "__main__":
