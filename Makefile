@@ -3,13 +3,15 @@
 # make article  the study as params.yaml describes it, on a GPU
 # make test    checks and the whole test suite
 # make check   formatting, types and the direction of imports
+# make fuzz    more than 20,000 generated bad inputs (docs/RELIABILITY.md)
+# make audit   known weaknesses of the pinned packages; needs the network
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 ENVIRONMENT := $(VENV)/.complete
 
-.PHONY: demo mini article test check clean
+.PHONY: demo mini article test check fuzz audit clean
 
 demo: $(ENVIRONMENT)
 	$(BIN)/netstab study demo
@@ -29,6 +31,14 @@ check: $(ENVIRONMENT)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: $(ENVIRONMENT)
+	$(BIN)/python -c "import atheris" || { echo "atheris is there on Linux x86_64 alone"; exit 2; }
+	PYTHONPATH=src:. $(BIN)/python -m torture.fuzz --way atheris
+	PYTHONPATH=src:. $(BIN)/python -m torture.fuzz --way hypothesis
+
+audit: $(ENVIRONMENT)
+	$(BIN)/python -m torture.audit
 
 $(ENVIRONMENT): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
