@@ -56,6 +56,12 @@ def files(store: Store) -> set[str]:
     return {path.name for path in store.states.glob("*")}
 
 
+def tensors_of(store: Store, key: str) -> Path:
+    """The file with a state's tensors."""
+    (path,) = store.states.glob(f"{key}*.safetensors")
+    return path
+
+
 def put(ledger: Ledger, name: str, epoch: int, **changes: Any) -> str:
     """A made-up state under the key that the ledger looks for."""
     run = small.run(ledger.params, name)
@@ -109,7 +115,10 @@ def test_a_state_reads_back_as_it_was_saved(tmp_path: Path) -> None:
     assert state.equal(state.read(path), tensors)
     assert store.listing() == {"a" * 64}
     assert "a" * 64 in store
-    assert files(store) == {f"{'a' * 64}.json", f"{'a' * 64}.safetensors"}
+    assert files(store) == {
+        f"{'a' * 64}.json",
+        f"{'a' * 64}-{found.sha256[:16]}.safetensors",
+    }
 
 
 def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:
@@ -185,7 +194,7 @@ def other(path: Path) -> None:
 
 def damage(ledger: Ledger, key: str, kind: str) -> None:
     states = ledger.store.states
-    DAMAGES[kind](states / f"{key}.json", states / f"{key}.safetensors")
+    DAMAGES[kind](states / f"{key}.json", tensors_of(ledger.store, key))
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
@@ -203,7 +212,7 @@ def test_a_damaged_state_is_found_when_read_and_set_aside(
     assert said.count("\n") == 1
     assert key not in store.listing()
     assert not [name for name in files(store) if name.startswith(key)]
-    assert {path.stem for path in store.damaged.iterdir()} == {key}
+    assert {path.name[:64] for path in store.damaged.iterdir()} == {key}
     assert verify(store) == (2, 0)
 
 
@@ -261,7 +270,7 @@ def test_verify_checks_every_byte_and_sets_the_damaged_aside(
     store = ledger.store
     assert verify(store) == (3, 0)
     baseline, outpost = (small.run(ledger.params, name) for name in ("baseline", "outpost"))
-    flip(store.states / f"{ledger.key(baseline, 10)}.safetensors", -1)
+    flip(tensors_of(store, ledger.key(baseline, 10)), -1)
     cut(store.states / f"{ledger.key(outpost, 10)}.json", 0.5)
     assert verify(store) == (1, 2)
     assert capsys.readouterr().err.count("warning: state") == 2
@@ -294,7 +303,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     for key in ("b" * 64, "a" * 64):
         with pytest.raises(StoreError, match=r"No space left.*netstab store gc.*NETSTAB_STORE"):
             store.save(fake(key), full_disk)
-    assert files(store) == {f"{'a' * 64}.json", f"{'a' * 64}.safetensors"}
+    assert files(store) == {path.name for path in store.files(before)}
     assert store.record("a" * 64) == before
     assert verify(store) == (1, 0)
 
@@ -566,13 +575,13 @@ def test_gc_keeps_what_the_plan_wants_and_drops_the_rest(tmp_path: Path) -> None
     newer = small.ledger(small.params(), tmp_path, numerics=2)
     outdated = put(newer, "baseline", 3)
     found = garbage(ledger)
-    assert {path.stem for path in found} == {moved, outdated, abandoned}
+    assert {path.name[:64] for path in found} == {moved, outdated, abandoned}
     assert len(found) == 6
     remove(found)
     assert ledger.store.listing() == wanted | {under_way}
     assert len(files(ledger.store)) == 2 * len(wanted) + 2
     # To the other plan nothing is lost but what it alone wanted.
-    assert {p.stem for p in garbage(elsewhere)} == {
+    assert {p.name[:64] for p in garbage(elsewhere)} == {
         under_way,
         *(ledger.key(small.run(ledger.params, f"expB-{b}"), 10) for b in (64, 128, 256, 512)),
     }

@@ -108,7 +108,7 @@ def store_gc(
 ) -> None:
     """Remove what the current params.yaml has no use for; other branches may still want it."""
     with _refusals():
-        from netstab.training.housekeeping import garbage, remove
+        from netstab.training.housekeeping import garbage, remove, size_of
 
         ledger = _ledger()
         if ledger.dataset.identity is None:
@@ -117,7 +117,7 @@ def store_gc(
                 "use. Prepare the images first: dvc repro data"
             )
         found = garbage(ledger)
-        size = sum(path.stat().st_size for path in found)
+        size = sum(map(size_of, found))
         states = sum(path.suffix == ".json" for path in found)
         _console().print(
             f"{len(found)} files ({states} states, {size / 1e6:,.1f} MB) are of no use to the "

@@ -11,6 +11,7 @@ from netstab import params, paths
 from netstab.commands.dvc import run_dvc
 from netstab.data.manifest import read_manifest
 from netstab.errors import NetstabError
+from netstab.locks import shared_with_children
 from netstab.study.choice import choose
 from netstab.training.board import Board
 from netstab.training.dataset import Dataset
@@ -35,7 +36,9 @@ def run(only: Sequence[str], seeds: Sequence[int], console: Console) -> None:
     content = params.read(root / paths.PARAMS)
     chosen = choose(content, only, seeds)
     os.chdir(root)
-    code = run_dvc(root, ["repro", "--quiet", "data"])
+    # A dvc that a killed sweep had started may still be at work, and would turn this one away.
+    with shared_with_children(root / ".netstab" / "turns" / "dvc.lock") as number:
+        code = run_dvc(root, ["repro", "--quiet", "data"], keep=(number,))
     if code:
         raise NetstabError(
             f"the images could not be prepared (dvc exit code {code}); see above. If another dvc "

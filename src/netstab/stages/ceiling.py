@@ -8,6 +8,7 @@ import typer
 from netstab import params, paths
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError
+from netstab.locks import turn
 from netstab.training import runfiles
 from netstab.training.dataset import Dataset
 from netstab.training.ledger import Ledger, versions
@@ -24,7 +25,8 @@ def main() -> None:
             store = Store(paths.store_root())
             ledger = Ledger(content, Dataset.prepared(manifest), store, *versions())
             found = runfiles.ceiling(ledger) or _measured(ledger, manifest)
-        runfiles.write_json(paths.CEILING, found)
+        with turn("ceiling"):
+            runfiles.write_json(paths.CEILING, found)
     except NetstabError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None

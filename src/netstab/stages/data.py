@@ -9,6 +9,7 @@ from netstab import params, paths
 from netstab.data.manifest import Manifest
 from netstab.data.prepare import prepare
 from netstab.errors import NetstabError, visible
+from netstab.locks import turn
 
 app = typer.Typer(add_completion=False)
 
@@ -18,7 +19,9 @@ def main() -> None:
     """Prepare the images that params.yaml names: data/prepared and data/manifest.json."""
     started = time.perf_counter()
     try:
-        manifest = prepare(params.read(paths.PARAMS))
+        content = params.read(paths.PARAMS)
+        with turn("data"):
+            manifest = prepare(content)
     except NetstabError as error:
         typer.echo(error, err=True)
         raise typer.Exit(1) from None

@@ -8,6 +8,7 @@ from netstab import paths
 from netstab.errors import NetstabError
 from netstab.evidence import report
 from netstab.evidence.terminal import summary_table
+from netstab.locks import turn
 from netstab.params import read
 
 
@@ -15,7 +16,9 @@ def main() -> None:
     """Sum up every run, draw the curves and write the page."""
     errors = Console(stderr=True, soft_wrap=True)
     try:
-        results = report.make(read(paths.PARAMS))
+        content = read(paths.PARAMS)
+        with turn("report"):
+            results = report.make(content)
     except NetstabError as error:
         errors.print(f"[bold red]error:[/] {escape(str(error))}")
         raise typer.Exit(1) from None

@@ -10,7 +10,8 @@ from rich.console import Console
 from netstab import params, paths
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError, TrainingError
-from netstab.study.experiments import Run, find_variant
+from netstab.locks import turn
+from netstab.study.experiments import Run, find_variant, runs
 from netstab.training import runfiles
 from netstab.training.dataset import Dataset
 from netstab.training.ledger import Ledger, versions
@@ -29,14 +30,18 @@ def main(
         store = Store(paths.store_root())
         ledger = Ledger(content, Dataset.prepared(manifest), store, *versions())
         record = ledger.finished(run)
-        if record is None or record.interim or any(ledger.unmeasured(run)):
+        trained = record is None or record.interim or any(ledger.unmeasured(run))
+        if record is None or trained:
             record = _train(ledger, run, manifest)
         data = {
             "name": manifest.name,
             "official": manifest.official,
             "content_sha256": manifest.content_sha256,
         }
-        runfiles.write(ledger, run, record, data, root=Path())
+        with turn(run.name):
+            if trained:
+                _refuse_outdated(ledger, run)
+            runfiles.write(ledger, run, record, data, root=Path())
     except NetstabError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
@@ -73,6 +78,27 @@ def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
     from netstab.training.job import train
 
     return train(ledger, run, manifest)
+
+
+def _refuse_outdated(ledger: Ledger, run: Run) -> None:
+    """Refuse to write what nobody asks for any more.
+
+    A stage whose `dvc` was killed lives on. By its end params.yaml may be that of another
+    experiment, whose results it would replace by its own.
+    """
+    content, dataset = params.read(paths.PARAMS), Dataset.prepared(read_manifest())
+    now = Ledger(content, dataset, ledger.store, *versions())
+    if run not in runs(content) or _asked(now, run) != _asked(ledger, run):
+        raise TrainingError(
+            f"{run.name}: params.yaml or the images have changed while it was trained, so its "
+            f"files in {paths.run_dir(run.name)} stay as they are. What was trained is in the "
+            "store; run dvc repro"
+        )
+
+
+def _asked(ledger: Ledger, run: Run) -> list[str]:
+    end = ledger.key(run, ledger.schedule(run).epochs)
+    return [end, *ledger.stability_keys(run).values(), *ledger.sharpness_keys(run).values()]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Looking after the store: list, verify, collect garbage."""
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +9,7 @@ from netstab.training.imports import Imports
 from netstab.training.ledger import Ledger
 from netstab.training.notebook import Notebook
 from netstab.training.store import Record, Store
-
-ABANDONED_S = 3600.0
-"""Age from which a half-written file is taken for what a killed process left behind."""
+from netstab.writing import SUFFIX, abandoned
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +84,20 @@ def garbage(ledger: Ledger) -> list[Path]:
             "wait until it is done, then run this again"
         )
     # Files before records, so that what another process saves in between is never garbage.
-    files = {*store.states.glob("*"), *store.states.glob(".*.part")}
+    files = [path for path in sorted(store.states.glob("*")) if path.suffix != SUFFIX]
     known = entries(ledger)
-    useful = {e.record.key: e.wanted_for is not None for e in known if not e.imported}
-    old = time.time() - ABANDONED_S
-    found = []
-    for path in sorted(files):
-        if path.suffix != ".part" and path.stem in useful:
-            useless = not useful[path.stem]
-        else:
-            useless = _last_written(path) < old
-        if useless:
-            found.append(path)
+    kept, found = set[Path](), set[Path]()
+    for entry in known:
+        if not entry.imported:
+            (found if entry.wanted_for is None else kept).update(store.files(entry.record))
+    found &= set(files)
+    found |= set(abandoned(store.states, set(files) - kept - found))
+    for folder in (store.states, ledger.notebook.root, ledger.imports.root):
+        found |= set(abandoned(folder, folder.glob(f".*{SUFFIX}")))
     for entry in known:
         if entry.imported and entry.wanted_for is None:
-            found.append(ledger.imports.root / f"{entry.record.key}.json")
-    return [*found, *_useless_measurements(ledger), *sorted(store.damaged.glob("*"))]
+            found.add(ledger.imports.root / f"{entry.record.key}.json")
+    return [*sorted(found), *_useless_measurements(ledger), *sorted(store.damaged.glob("*"))]
 
 
 def _useless_measurements(ledger: Ledger) -> list[Path]:
@@ -116,11 +111,12 @@ def _useless_measurements(ledger: Ledger) -> list[Path]:
     return [p for p in sorted(ledger.notebook.root.glob("*.json")) if p.stem not in wanted]
 
 
-def _last_written(path: Path) -> float:
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 where another process has removed it."""
     try:
-        return path.stat().st_mtime
+        return path.stat().st_size
     except FileNotFoundError:
-        return float("inf")
+        return 0
 
 
 def remove(paths: list[Path]) -> None:

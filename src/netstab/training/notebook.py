@@ -10,6 +10,7 @@ from typing import Any
 
 from netstab.training import plain
 from netstab.training.store import Store, cannot_read, cannot_write
+from netstab.writing import part_of, sync_folder
 
 Entry = dict[str, Any]
 """Of a measurement: `rows` (values by name) and `provenance` (device, torch, seconds, when)."""
@@ -74,7 +75,7 @@ class Notebook:
         """
         content = json.loads(json.dumps({"key": key, "inputs": dict(inputs), "entry": entry}))
         path = self.root / f"{key}.json"
-        temporary = self.root / f".{key}.{os.getpid()}.part"
+        temporary = part_of(path)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with temporary.open("w", encoding="utf-8") as file:
@@ -82,6 +83,7 @@ class Notebook:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
+            sync_folder(self.root)
         except OSError as error:
             raise cannot_write(self.root, error) from error
         finally:

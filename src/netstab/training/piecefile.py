@@ -7,9 +7,9 @@ of memory: the file, what it unpacks to, and the number of values in it are limi
 import gzip
 import hashlib
 import json
-import os
 import zlib
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from netstab.errors import NetstabError, StoreError
 from netstab.training import plain
 from netstab.training.piece import Piece, fault_of
+from netstab.writing import abandoned, part_of
 
 SUFFIX = ".json.gz"
 FORMAT = "netstab piece"
@@ -137,9 +138,12 @@ def _is_folder(target: Path) -> bool:
 
 
 def _replace(path: Path, packed: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        left = path.parent.glob(f".{escape(path.name)}.*.part")
+        for killed in abandoned(path.parent, left):
+            killed.unlink(missing_ok=True)
         temporary.write_bytes(packed)
         temporary.replace(path)
     except OSError as error:

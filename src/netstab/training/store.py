@@ -1,8 +1,10 @@
 """The store: key -> state. Written whole or not at all, checked on reading, locked by segment.
 
-A state is two files in `states/`: `KEY.safetensors` with the tensors, and `KEY.json`, its record,
-which is written last and so says that the state is there. No torch here: a run that is complete
-is collected from its record alone.
+A state is two files in `states/`: `KEY-HASH.safetensors` with the tensors, named after the first
+16 digits of their own hash, and `KEY.json`, its record, which is written last and so says that the
+state is there. Whoever writes the same key elsewhere, with other bits, pairs no record with the
+wrong tensors; the record that is there first stays. (A store from before has `KEY.safetensors`.)
+No torch here: a run that is complete is collected from its record alone.
 """
 
 import errno
@@ -11,15 +13,18 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from netstab.errors import StoreError
+from netstab.locks import is_locked, locked
 from netstab.training import plain, records
+from netstab.writing import part_of, sync_folder
+
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
+"""What a file system without hard links answers."""
 
 Row = dict[str, int | float]
 """A row of a history: what an epoch came to."""
@@ -103,55 +108,89 @@ class Store:
 
     def tensors_file(self, record: Record) -> Path | None:
         """The checked file with a state's tensors; a damaged one is set aside, None returned."""
-        path = self._tensors_file(record.key)
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except FileNotFoundError:
-            digest = "missing"
-        except OSError as error:
-            raise cannot_read(path, error) from error
-        if digest == "missing" and record.key not in self:
-            return None  # removed just now, by whoever trained past it
-        if digest != record.sha256:
+        for path in self._tensors_files(record):
+            try:
+                with path.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise cannot_read(path, error) from error
+            if digest == record.sha256:
+                return path
+        now = self.record(record.key)
+        # Otherwise removed or replaced just now, by whoever trained past it.
+        if now is not None and now.sha256 == record.sha256:
             self.set_aside(record.key, "its tensors are missing or damaged")
-            return None
-        return path
+        return None
+
+    def files(self, record: Record) -> list[Path]:
+        """The files that a state consists of."""
+        tensors = (path for path in self._tensors_files(record) if path.exists())
+        return [self._record_file(record.key), *list(tensors)[:1]]
 
     def save(self, record: Record, write: Callable[[Path], None]) -> Record:
         """Store a state; `write` writes its tensors into the path that it is given.
 
         Returns:
-            The record with hash and size of the tensors' file.
+            The record that the store has now, with hash and size of the tensors' file: this one,
+            or that of another process that stored the same state first.
 
         Raises:
             StoreError: the disk is full, or the store cannot be written.
         """
-        temporary = self.states / f".{record.key}.{os.getpid()}.part"
+        tensors, described = (part_of(self.states / record.key) for _ in range(2))
         try:
             self.states.mkdir(parents=True, exist_ok=True)
-            write(temporary)
-            with temporary.open("rb+") as file:
+            write(tensors)
+            with tensors.open("rb+") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 os.fsync(file.fileno())
-            stored = Record(
-                **{**asdict(record), "sha256": digest, "size": temporary.stat().st_size}
-            )
-            temporary.replace(self._tensors_file(record.key))
-            content = asdict(stored)
+            own = replace(record, sha256=digest, size=tensors.stat().st_size)
+            content = asdict(own)
             content["record_sha256"] = _digest(content)
-            with temporary.open("w", encoding="utf-8") as file:
+            with described.open("w", encoding="utf-8") as file:
                 json.dump(content, file)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(self._record_file(record.key))
+            # All the room that it takes is taken by now.
+            tensors.replace(self._tensors_files(own)[0])
+            stored = self._publish(described, own)
+            sync_folder(self.states)
         except OSError as error:
             raise cannot_write(self.root, error) from error
         finally:
             # Where nothing can be written, nothing can be removed: the error above says it.
-            with suppress(OSError):
-                temporary.unlink()
+            for temporary in (tensors, described):
+                with suppress(OSError):
+                    temporary.unlink()
         return stored
+
+    def _publish(self, described: Path, own: Record) -> Record:
+        """Put a record in its place, unless one is there that is worth as much; what is there."""
+        there = self.record(own.key)
+        if there is None:
+            try:
+                # Not replaced but linked: of two hosts without a common lock only one succeeds.
+                os.link(described, self._record_file(own.key))
+                return own
+            except FileExistsError:
+                there = self.record(own.key)
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+        if there is None or (there.interim and not own.interim):
+            described.replace(self._record_file(own.key))
+            return own
+        if there.sha256 != own.sha256:
+            print(
+                f"warning: state {own.key[:12]} was stored by another process meanwhile, with "
+                "other bits; its state stays, and whatever comes next goes on from that one",
+                file=sys.stderr,
+            )
+            with suppress(OSError):
+                self._tensors_files(own)[0].unlink()
+        return there
 
     def remove(self, key: str) -> None:
         """Remove a state; its record first, so that no record is without tensors.
@@ -159,9 +198,10 @@ class Store:
         Raises:
             StoreError: the store cannot be written.
         """
+        record = self.record(key)
         try:
-            self._record_file(key).unlink(missing_ok=True)
-            self._tensors_file(key).unlink(missing_ok=True)
+            for path in self.files(record) if record else ():
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(self.root, error) from error
 
@@ -173,7 +213,7 @@ class Store:
         """
         try:
             self.damaged.mkdir(parents=True, exist_ok=True)
-            for path in (self._record_file(key), self._tensors_file(key)):
+            for path in (self._record_file(key), *self.states.glob(f"{key}*.safetensors")):
                 # Missing, or set aside by another process at the same time.
                 with suppress(FileNotFoundError):
                     path.replace(self.damaged / path.name)
@@ -189,45 +229,45 @@ class Store:
     def lock(self, key: str, waiting: str = "") -> Iterator[None]:
         """Be the only process that trains the segment that `key` names; waits for its turn.
 
-        `waiting` is what to say then, if it is no segment that is locked.
-
-        The operating system gives the lock back when its holder dies, however it dies.
+        `waiting` is what to say then, if it is no segment that is locked. See `locks.locked`.
         """
-        path = self.locks / f"{key}.lock"
-        try:
-            self.locks.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
+        segment = f"another process trains this segment ({key[:12]}); waiting for its result"
+
+        def say() -> None:
+            print(waiting or segment, file=sys.stderr, flush=True)
+
+        with ExitStack() as held:
             try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                segment = (
-                    f"another process trains this segment ({key[:12]}); waiting for its result"
-                )
-                print(waiting or segment, file=sys.stderr, flush=True)
-                lock.acquire(poll_interval=0.2)
-        except OSError as error:
-            raise cannot_write(self.root, error) from error
-        try:
+                held.enter_context(locked(self.locks / f"{key}.lock", say))
+            except OSError as error:
+                raise cannot_write(self.root, error) from error
             yield
-        finally:
-            lock.release()
 
     def in_use(self) -> bool:
-        """Whether any process holds the lock of a segment."""
+        """Whether any process holds the lock of a segment.
+
+        Raises:
+            StoreError: nobody can tell.
+        """
         for path in self.locks.glob("*.lock"):
-            lock = FileLock(path)
             try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                return True
-            lock.release()
+                if is_locked(path):
+                    return True
+            except OSError as error:
+                raise StoreError(
+                    f"{path}: whether a process is training cannot be told ({error}); wait until "
+                    "none is, and check that the folder can be written"
+                ) from error
         return False
 
     def _record_file(self, key: str) -> Path:
         return self.states / f"{key}.json"
 
-    def _tensors_file(self, key: str) -> Path:
-        return self.states / f"{key}.safetensors"
+    def _tensors_files(self, record: Record) -> tuple[Path, Path]:
+        """Where a state's tensors are, and where a store from before has them."""
+        names = f"{record.key}-{record.sha256[:16]}", record.key
+        named, before = (self.states / f"{name}.safetensors" for name in names)
+        return named, before
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -238,7 +238,9 @@ class _Segment:
             saved = ledger.store.save(record, lambda path: state.write(tensors, path))
             if not interim and ledger.imports.contradicts(saved):
                 _warn_of_other_bits(run, epoch)
-            self._workshop.key = record.key
+            # Where another process was first, its state is read before anything goes on from it.
+            if replace(saved, sha256="", size=0) == record:
+                self._workshop.key = record.key
         last = epoch == ledger.schedule(run).epochs
         for rider in aboard:
             rider.save(record, interim=not last)

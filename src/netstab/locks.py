@@ -1,0 +1,113 @@
+"""One process at a time: locks of the operating system, which fall with their holder."""
+
+import errno
+import fcntl
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from netstab.errors import NetstabError
+
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+"""What a file system without locks answers."""
+
+
+@contextmanager
+def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock of a file; where another process holds it, say so by `waiting`, and wait.
+
+    The operating system gives the lock back when its holder dies, however it dies. On a file
+    system without locks it is done without, and said once: a lock made of a file alone would stay
+    behind whoever is killed, and whatever is written here is sound without one.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, fallback_to_soft=False)
+    try:
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            waiting()
+            lock.acquire(poll_interval=0.2)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        _warn(path.parent)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock of a file.
+
+    Raises:
+        OSError: nobody can tell.
+    """
+    lock = FileLock(path, fallback_to_soft=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+@contextmanager
+def turn(name: str) -> Iterator[None]:
+    """Be the only process that writes some results of this checkout (the current folder).
+
+    A stage whose `dvc` was killed lives on, and would write beside the one that came after it.
+
+    Raises:
+        NetstabError: the checkout cannot be written.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(Path(".netstab") / "turns" / f"{name}.lock"))
+        except OSError as error:
+            raise NetstabError(
+                f"{error.filename or '.netstab'}: cannot be written ({error.strerror}); free some "
+                "room or mend the rights, then run the same command again"
+            ) from error
+        yield
+
+
+@contextmanager
+def shared_with_children(path: Path) -> Iterator[int]:
+    """Hold the lock of a file by a number that children inherit, for as long as one of them lives.
+
+    Where this process is killed, whoever comes next waits for what it had started.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        os.set_inheritable(number, True)
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+        yield number
+    finally:
+        os.close(number)
+
+
+@cache
+def _warn(folder: Path) -> None:
+    print(
+        f"warning: {folder}: this file system has no locks. Processes that start at the same time "
+        "may do the same work twice; what they store is sound all the same",
+        file=sys.stderr,
+    )
