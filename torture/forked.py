@@ -1,0 +1,142 @@
+"""A stage as a process that is forked off this one, which has torch in memory already.
+
+Importing it takes longer than the study. What is killed is a process of its own all the same.
+"""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+
+from netstab.training import trajectory
+from torture.checkout import DEADLINE_S, Checkout
+from torture.spy import SPY
+
+
+class Forked:
+    """A process under way; as `subprocess.Popen` where both are used."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code, once it has ended; minus the signal, where that ended it."""
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; its exit code.
+
+        Raises:
+            TimeoutError: it has not ended by then.
+        """
+        deadline = time.monotonic() + (timeout or DEADLINE_S)
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"process {self.pid} has not ended")
+            time.sleep(0.002)
+        return code
+
+    def kill(self) -> None:
+        """End it, if it is there."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def start(
+    checkout: Checkout,
+    main: Callable[[], object],
+    said: Path,
+    prepare: Callable[[], object] = lambda: None,
+) -> Forked:
+    """Run a function in a checkout, in a forked process.
+
+    Args:
+        checkout: its current folder and environment.
+        main: is run as the command of a stage is.
+        said: file to which goes what it says.
+        prepare: what is done in the process before, such as setting it a limit.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return Forked(pid)
+    code = 70
+    try:
+        os.setsid()
+        os.chdir(checkout.root)
+        os.environ.clear()
+        os.environ.update(checkout.environment())
+        said.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for number in (1, 2):
+            os.dup2(file, number)
+        exec(SPY, vars(trajectory))
+        prepare()
+        code = _run(main)
+    finally:
+        os._exit(code)
+
+
+def _run(main: Callable[[], object]) -> int:
+    try:
+        main()
+        code = 0
+    except typer.Exit as ended:
+        code = ended.exit_code
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:  # as the interpreter does at its end
+        traceback.print_exc()
+        code = 1
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = code or 1
+    return code
+
+
+def run(
+    checkout: Checkout,
+    main: Callable[[], object],
+    prepare: Callable[[], object] = lambda: None,
+) -> tuple[int, str]:
+    """Run a function in a checkout to its end; its exit code and what it said."""
+    said = checkout.root.parent / f"{checkout.root.name}.said"
+    said.unlink(missing_ok=True)
+    process = start(checkout, main, said, prepare)
+    try:
+        code = process.wait()
+    except TimeoutError:
+        process.kill()
+        code = process.wait()
+    return code, said.read_text(encoding="utf-8", errors="replace")
+
+
+def stage(variant: str, seed: int = 0) -> Callable[[], object]:
+    """A trainer's main function."""
+    from netstab.stages import train
+
+    return lambda: train.main(variant, seed)
+
+
+def preload() -> None:
+    """Bring into memory what a trainer imports."""
+    import importlib
+
+    import torch
+
+    torch.set_num_threads(1)
+    # The second is what torch imports to be told to be deterministic.
+    for name in ("netstab.training.job", "torch._inductor", "netstab.stages.train"):
+        importlib.import_module(name)

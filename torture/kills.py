@@ -1,0 +1,244 @@
+"""Kills at random moments: the next call ends, with the same bits, and little is trained twice."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from torture import forked, log, outcome
+from torture.checkout import DEADLINE_S, DVC, NETSTAB, SAVE_INTERVAL_S, TRAIN, Checkout
+
+SLACK_S = 0.05
+"""Between an epoch's end in the log and the look at the clock that decides on a save."""
+FORKED = 0.85
+"""Share of the trainers that are forked off a process that has torch in memory already."""
+Process = subprocess.Popen[bytes] | forked.Forked
+Victims = Callable[[Process, Checkout], list[psutil.Process]]
+
+
+def _itself(started: Process, _: Checkout) -> list[psutil.Process]:
+    return [psutil.Process(started.pid)]
+
+
+def _group(started: Process, checkout: Checkout) -> list[psutil.Process]:
+    """All of a checkout's processes, the first one last, so that none is started meanwhile."""
+    found = outcome.processes_of(checkout)
+    return sorted(found, key=lambda process: process.pid == started.pid)
+
+
+def _worker(started: Process, _: Checkout) -> list[psutil.Process]:
+    """Any of the processes in which a sweep trains."""
+    children = psutil.Process(started.pid).children()
+    return [c for c in children if "spawn_main" in " ".join(c.cmdline())]
+
+
+def _ray_worker(_: Process, checkout: Checkout) -> list[psutil.Process]:
+    found = outcome.processes_of(checkout)
+    return [process for process in found if "ray::" in " ".join(process.cmdline())]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is started, and who of it is killed.
+
+    Attributes:
+        command: that is started, and started again.
+        victims: who can be killed; all of them are, or one that is drawn.
+        one: whether one is drawn.
+        orphans: whether what was started by the victim may go on and do its work.
+        filled: whether the store has everything already, and it is only collected.
+        variant: that the command trains; then most trials fork it off this process.
+    """
+
+    command: tuple[str, ...]
+    victims: Victims = _itself
+    one: bool = False
+    orphans: bool = False
+    filled: bool = False
+    variant: str = ""
+
+    def start(self, checkout: Checkout, said: Path, *, fork: bool) -> Process:
+        """Start it in a checkout."""
+        if fork:
+            return forked.start(checkout, forked.stage(self.variant), said)
+        return checkout.start(*self.command, said=said)
+
+    def call(self, checkout: Checkout, *, fork: bool) -> tuple[int, str]:
+        """Run it to its end: exit code, and what it said."""
+        if fork:
+            return forked.run(checkout, forked.stage(self.variant))
+        return checkout.run(*self.command)
+
+
+KINDS: dict[str, list[Kind]] = {
+    "stage": [
+        Kind((*TRAIN, "outpost", "0"), variant="outpost"),
+        Kind((*TRAIN, "baseline", "0"), variant="baseline"),
+        Kind((*TRAIN, "expE-ema", "0"), variant="expE-ema"),
+    ],
+    "sweep": [Kind((*NETSTAB, "sweep"))],
+    "worker": [Kind((*NETSTAB, "sweep"), _worker, one=True)],
+    "dvc": [
+        Kind((*DVC, "repro", "reference@outpost-0"), orphans=True),
+        Kind((*DVC, "repro"), orphans=True, filled=True),
+    ],
+    "dvc-group": [
+        Kind((*DVC, "repro", "reference@outpost-0"), _group),
+        Kind((*DVC, "repro"), _group, filled=True),
+    ],
+    "ray": [Kind((*NETSTAB, "sweep", "--ray"), _ray_worker, one=True)],
+}
+WHEN = ("any", "any", "training", "saving", "saving", "measuring", "collecting")
+"""At any time of the whole call, or soon after one of these begins."""
+SOON_S = {"training": 0.5, "saving": 0.06, "measuring": 0.1, "collecting": 0.02}
+
+
+@dataclass
+class Trial:
+    """One call that is killed, and the call after it."""
+
+    base: Checkout
+    kind: str
+    number: int
+    seed: int
+    folder: Path
+    references: dict[tuple[str, ...], "Reference"]
+    problems: list[str] = field(default_factory=list)
+
+    @cached_property
+    def draw(self) -> random.Random:
+        """Every choice of this trial."""
+        return random.Random(f"{self.seed} {self.kind} {self.number}")
+
+    def run(self) -> dict[str, Any]:
+        """Run it; a row of what came out. The folder stays where something was wrong."""
+        started, way = time.monotonic(), self.draw.choice(KINDS[self.kind])
+        fork = bool(way.variant) and self.draw.random() < FORKED
+        reference = self.references[way.command]
+        checkout = self.base.copied_to(self.folder)
+        if way.filled:
+            shutil.copytree(reference.store, checkout.store.root)
+        said = self.folder / ".netstab" / "said"
+        when = self._until(way, reference, checkout, said, fork=fork)
+        row: dict[str, Any] = {"number": self.number, "command": " ".join(way.command[-2:])}
+        row |= {"forked": fork}
+        row |= {"when": when[0], "doing": when[1]} if when else {"doing": "was over before"}
+        try:
+            code, text = way.call(checkout, fork=fork)
+            if code:
+                self.problems.append(f"the next call: exit code {code}: {text[-800:]}")
+        except (subprocess.TimeoutExpired, TimeoutError):
+            self.problems.append(f"the next call has not ended after {DEADLINE_S:.0f} s")
+        self.problems += outcome.wait_for_end(checkout)
+        if not self.problems:
+            self.problems += outcome.faults(checkout, reference.outcome)
+        if when:
+            cost = log.lost(log.read(checkout.log), when[2], when[3])
+            row |= {"epochs": cost.epochs, "lost_s": cost.seconds, "waiting_s": cost.waiting}
+            if cost.waiting > SAVE_INTERVAL_S + SLACK_S:
+                self.problems.append(f"{cost.waiting:.2f} s of whole epochs were lost")
+        if self.problems:
+            row |= {"problems": self.problems, "folder": str(self.folder)}
+        else:
+            shutil.rmtree(self.folder)
+        return row | {"took_s": time.monotonic() - started}
+
+    def _until(
+        self, way: Kind, reference: "Reference", checkout: Checkout, said: Path, *, fork: bool
+    ) -> tuple[str, str, set[int], float] | None:
+        """Start, and kill when it is time: when, what it was doing, who, and the time of it."""
+        when = self.draw.choice(WHEN)
+        if when not in reference.events:
+            when = "any"
+        count = self.draw.randint(1, max(1, reference.events.get(when, 1)))
+        soon = self.draw.uniform(0, SOON_S.get(when, reference.seconds))
+        first = way.start(checkout, said, fork=fork)
+        if when != "any":
+            self._wait(first, checkout, when, count)
+        deadline = time.monotonic() + soon
+        while time.monotonic() < deadline and first.poll() is None:
+            time.sleep(0.002)
+        try:
+            victims = way.victims(first, checkout) if first.poll() is None else []
+        except psutil.NoSuchProcess:
+            victims = []
+        if way.one and victims:
+            victims = [self.draw.choice(victims)]
+        # Of a child that has ended but was not waited for, nothing is killed.
+        at, killed = time.monotonic(), {v.pid for v in victims}
+        for victim in victims:
+            try:
+                os.kill(victim.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                killed.discard(victim.pid)
+        try:
+            code = first.wait(DEADLINE_S)
+        except (subprocess.TimeoutExpired, TimeoutError):
+            self.problems.append("it hangs after one of its processes was killed")
+            first.kill()
+            code = first.wait()
+        if not killed or (first.pid in killed and code != -signal.SIGKILL):
+            return None
+        if first.pid not in killed and code == 0:
+            self.problems.append("it lost a process, and ended with exit code 0")
+        dying = killed if way.one else killed | _trainers(checkout, at, way)
+        return when, log.doing(log.read(checkout.log), dying, at), dying, at
+
+    def _wait(self, first: Process, checkout: Checkout, when: str, count: int) -> None:
+        while first.poll() is None:
+            begun = [e for e in log.read(checkout.log) if e["doing"] == when and e["begins"]]
+            if len(begun) >= count:
+                return
+            time.sleep(0.005)
+
+
+def _trainers(checkout: Checkout, at: float, way: Kind) -> set[int]:
+    """The processes that trained, and died with the one that was killed: none of orphans."""
+    if way.orphans:
+        return set()
+    return {event["pid"] for event in log.read(checkout.log) if event["t"] <= at}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An undisturbed call: what it came to, how long it took, and how often it did what."""
+
+    outcome: outcome.Outcome
+    seconds: float
+    events: dict[str, int]
+    store: Path
+
+
+def reference(base: Checkout, way: Kind, folder: Path) -> Reference:
+    """Make the call undisturbed; twice, so that it is known that it comes to the same bits.
+
+    Raises:
+        RuntimeError: it does not, or fails.
+    """
+    found: list[outcome.Outcome] = []
+    for number in range(2):
+        checkout = base.copied_to(folder / str(number))
+        if way.filled:
+            checkout.must(*NETSTAB, "sweep")
+        started = time.monotonic()
+        code, said = way.call(checkout, fork=bool(way.variant))
+        if code:
+            raise RuntimeError(f"{way.command}: exit code {code}\n{said}")
+        seconds = time.monotonic() - started
+        found.append(outcome.outcome(checkout))
+    if differences := found[0].differences(found[1]):
+        raise RuntimeError(f"{way.command} comes to other bits each time: {differences}")
+    events: dict[str, int] = {}
+    for event in log.read(checkout.log):
+        if event["begins"] and not way.filled:
+            events[event["doing"]] = events.get(event["doing"], 0) + 1
+    return Reference(found[0], seconds, events, checkout.store.root)
