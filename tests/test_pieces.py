@@ -264,6 +264,7 @@ def test_training_says_where_it_comes_to_other_bits_than_imported_runs(
     pieces.put(here, run, 3, "home", "other")
     record = here.store.record(here.key(run, 3))
     assert record is not None and here.imports.contradicts(record)
+    here.store.remove(record.key)
     pieces.put(here, run, 3, "home", "")
     same = here.store.record(here.key(run, 3))
     assert same is not None and not here.imports.contradicts(same)

@@ -19,6 +19,7 @@ import torch
 
 from netstab import paths
 from netstab.errors import StoreError
+from netstab.locks import is_locked, shared_with_children
 from netstab.params import Params
 from netstab.study.experiments import Run, runs
 from netstab.study.plan import Work, kept_epochs
@@ -356,6 +357,7 @@ def test_a_file_size_limit_of_the_system_is_reported_likewise(tmp_path: Path) ->
 import resource
 from pathlib import Path
 from netstab.errors import StoreError
+from netstab.locks import is_locked, shared_with_children
 from netstab.training.store import Record, Store
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
@@ -702,3 +704,140 @@ def test_a_relative_store_belongs_to_the_main_checkout(
     assert paths.store_root() == tmp_path / "shared"
     monkeypatch.delenv("NETSTAB_STORE")
     assert paths.store_root() == tmp_path / "main" / ".netstab" / "store"
+
+
+# Several hosts, and what they leave
+
+
+def other_tensors(path: Path) -> None:
+    path.write_bytes(b"other bits")
+
+
+def test_of_two_that_store_a_state_the_first_stays_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path)
+    first = store.save(fake("a" * 64), content(b"state"))
+    assert store.save(fake("a" * 64, run="outpost-0"), other_tensors) == first
+    assert "stored by another process meanwhile, with other bits" in capsys.readouterr().err
+    assert files(store) == {path.name for path in store.files(first)}
+    assert store.record("a" * 64) == first
+    assert verify(store) == (1, 0)
+
+
+def test_two_hosts_that_store_a_state_at_once_never_mix_record_and_tensors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one comes to its end between our look at the record and our own record."""
+    store, link = Store(tmp_path), os.link
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+
+    def late(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "link", link)
+        Store(tmp_path).save(fake("a" * 64, run="elsewhere-0"), other_tensors)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+    stored = store.save(fake("a" * 64), content(b"state"))
+    assert stored.run == "elsewhere-0"
+    assert store.record("a" * 64) == stored
+    path = store.tensors_file(stored)
+    assert path is not None and path.read_bytes() == b"other bits"
+
+
+def test_a_run_goes_on_from_the_state_that_another_host_stored_first(
+    tmp_path: Path, complete: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = small.ledger(study(), tmp_path)
+    save, seen = Store.save, []
+
+    def elsewhere_first(store: Store, record: Record, write: Callable[[Path], None]) -> Record:
+        def other_bits(path: Path) -> None:
+            write(path)
+            tensors = state.read(path)
+            name = next(name for name in tensors if name.endswith("bias"))
+            tensors[name] = tensors[name] + 1
+            state.write(tensors, path)
+
+        if not seen:
+            seen.append(record.key)
+            history = [{**row, "val_loss": 77.0} for row in record.history]
+            save(store, replace(record, history=history), other_bits)
+        return save(store, record, write)
+
+    monkeypatch.setattr(Store, "save", elsewhere_first)
+    end, trained = train(ledger, "baseline")
+    assert trained == list(range(10))
+    branch = ledger.store.record(seen[0])
+    assert branch is not None and branch.epoch == 3
+    assert end.history[:3] == branch.history
+    assert end.history[0]["val_loss"] == 77.0
+    here = small.ledger(study(), complete).finished(small.run(study(), "baseline"))
+    assert here is not None and here.sha256 != end.sha256, "it went on from bits of its own"
+
+
+def test_a_store_of_before_is_read_checked_and_collected(ledger: Ledger) -> None:
+    store, run = ledger.store, small.run(ledger.params, "outpost")
+    for key in store.listing():
+        tensors_of(store, key).rename(store.states / f"{key}.safetensors")
+    assert verify(store) == (3, 0)
+    end = ledger.finished(run)
+    assert end is not None
+    assert garbage(ledger) == []
+    store.remove(end.key)
+    assert not [name for name in files(store) if name.startswith(end.key)]
+    again, trained = train(ledger, "outpost")
+    assert trained == list(range(3, 10))
+    assert again.sha256 == end.sha256
+
+
+def test_what_is_replaced_while_it_is_read_is_not_set_aside(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    before = store.save(fake("a" * 64, interim=True), content(b"before"))
+    store.save(fake("a" * 64), content(b"after"))
+    for path in store.states.glob(f"*{before.sha256[:16]}*"):
+        path.unlink()
+    assert store.tensors_file(before) is None
+    assert not store.damaged.exists()
+    assert verify(store) == (1, 0)
+
+
+def test_gc_collects_what_killed_processes_left_wherever_and_whatever_the_clock(
+    ledger: Ledger,
+) -> None:
+    folders = [ledger.store.states, ledger.notebook.root, ledger.imports.root]
+    left = [folder / f".{'a' * 64}.1-0a1b2c3d.part" for folder in folders]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+    assert garbage(ledger) == []
+    for shift in (-2 * 3600, 20 * 365 * 86400):
+        for path in left:
+            os.utime(path, (time.time() + shift,) * 2)
+        assert set(garbage(ledger)) == set(left)
+
+
+def test_a_file_system_without_locks_is_done_without_and_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    store = Store(tmp_path)
+    for key in "ab":
+        with store.lock(key * 64):
+            store.save(fake(key * 64), content(b"state"))
+    assert capsys.readouterr().err.count("this file system has no locks") == 1
+    assert verify(store) == (2, 0)
+    with pytest.raises(StoreError, match="whether a process is training cannot be told"):
+        store.in_use()
+
+
+def test_what_a_killed_process_had_started_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "turns" / "dvc.lock"
+    with shared_with_children(path) as number:
+        started = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=(number,))
+    with children(started):
+        assert is_locked(path)
+    assert not is_locked(path)

@@ -2,13 +2,16 @@
 
 import tempfile
 from pathlib import Path
+from random import Random
 from typing import Annotated
 
 import typer
 
 from benchmarks.common import console
-from torture import forked
+from torture import damaging, forked
+from torture import disk as disks
 from torture import kills as killing
+from torture import soak as soaking
 from torture.checkout import make
 from torture.results import Results, kills_table, tell
 
@@ -62,6 +65,79 @@ def kills(
         all_results.append(results)
     console.print(kills_table(all_results))
     raise typer.Exit(1 if any(one.failed for one in all_results) else 0)
+
+
+@app.command()
+def disk(
+    case: Annotated[list[str] | None, typer.Option(help=", ".join(disks.CASES))] = None,
+    seed: Seed = 1,
+    fresh: Fresh = False,
+    work: Work = None,
+) -> None:
+    """Full, read-only and vanishing disks, clocks that are set, hosts without common locks."""
+    folder, results = work_folder(work), Results("disk", seed, fresh=fresh)
+    console.print(f"seed {seed}, in {folder}", markup=False)
+    forked.preload()
+    tried = disks.Disk(make(folder / "base", spied=False), folder, Random(seed))
+    tried.prepare()
+    for name in case or disks.CASES:
+        if disks.CASES[name] and not disks.is_root():
+            console.print(f"{name}: left out; mounting takes root")
+            continue
+        tried.draw.seed(f"{seed} {name}")
+        row = {"number": results.next, **tried.case(name)}
+        tell(results, row, f"python -m torture disk --case {name} --seed {seed}")
+        results.replace("case", row)
+    _end(results)
+
+
+@app.command()
+def damage(
+    kind: Annotated[list[str] | None, typer.Option(help="record, tensors, images, ...")] = None,
+    count: Annotated[int, typer.Option(help="Cuts, and flipped bits, of a large file.")] = 60,
+    files: Annotated[int, typer.Option(help="Files of each kind, at most.")] = 12,
+    rebuilds: Annotated[int, typer.Option(help="Damaged files that a stage makes again.")] = 24,
+    pipelines: Annotated[int, typer.Option(help="Times that dvc repro mends all files.")] = 2,
+    seed: Seed = 1,
+    fresh: Fresh = False,
+    work: Work = None,
+) -> None:
+    """Damage every file in turn: found on reading, set aside or refused, and made again."""
+    folder, results = work_folder(work), Results("damage", seed, fresh=fresh)
+    console.print(f"seed {seed}, in {folder}", markup=False)
+    forked.preload()
+    made = damaging.Made(make(folder / "base", spied=False), folder)
+    for row in made.rows(Random(seed), kind, count, files, rebuilds, pipelines):
+        row = {"number": results.next, **row}
+        tell(results, row, f"python -m torture damage --seed {seed} --kind {row['kind']}")
+        results.replace("kind", row)
+    _end(results)
+
+
+@app.command()
+def soak(
+    minutes: Annotated[float, typer.Option(help="How long.")] = 20.0,
+    seed: Seed = 1,
+    work: Work = None,
+) -> None:
+    """Random interventions by every command, with kills; consistent at the end, and flat."""
+    folder, results = work_folder(work), Results("soak", seed, fresh=True)
+    console.print(f"seed {seed}, in {folder}", markup=False)
+    forked.preload()
+    base = make(folder / "base", spied=False)
+    fresh = base.copied_to(folder / "fresh")
+    row = {"number": 0, "case": "soak", **soaking.soak(base, fresh, minutes, Random(seed))}
+    tell(results, row, f"python -m torture soak --minutes {minutes} --seed {seed}")
+    results.add(row)
+    _end(results)
+
+
+def _end(results: Results) -> None:
+    """Say what failed, and end with the exit code for it."""
+    failed = [str(row.get("case", row["number"])) for row in results.failed]
+    said = f"failed: {', '.join(failed)}" if failed else "nothing failed"
+    console.print(f"{results.name}: {len(results.trials)} cases, {said}", markup=False)
+    raise typer.Exit(1 if failed else 0)
 
 
 def _killed(results: Results) -> int:

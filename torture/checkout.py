@@ -74,6 +74,13 @@ class Checkout:
         """What its processes did; see `torture.spy`."""
         return self.root / ".netstab" / "torture.log"
 
+    @property
+    def temporary(self) -> Path:
+        """Its processes' folder for temporary files."""
+        folder = self.root / ".netstab" / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def ledger(self) -> Ledger:
         """What its parameters ask for."""
         content = params.read(self.root / paths.PARAMS)
@@ -90,6 +97,7 @@ class Checkout:
             "PATH": path,
             "PYTHONPATH": "src",
             "HOME": str(own),
+            "TMPDIR": str(self.temporary),
             "COLUMNS": "200",
             "OMP_NUM_THREADS": "1",
             "CUDA_VISIBLE_DEVICES": "",

@@ -55,15 +55,16 @@ def start(
     checkout: Checkout,
     main: Callable[[], object],
     said: Path,
-    prepare: Callable[[], object] = lambda: None,
+    prepare: Callable[[], object] | None = None,
 ) -> Forked:
     """Run a function in a checkout, in a forked process.
 
     Args:
         checkout: its current folder and environment.
         main: is run as the command of a stage is.
-        said: file to which goes what it says.
-        prepare: what is done in the process before, such as setting it a limit.
+        said: file (or pipe) to which goes what it says.
+        prepare: what is done in the process before, such as setting it a limit; then nothing is
+            logged.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -76,12 +77,15 @@ def start(
         os.chdir(checkout.root)
         os.environ.clear()
         os.environ.update(checkout.environment())
-        said.parent.mkdir(parents=True, exist_ok=True)
+        if not prepare:
+            said.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for number in (1, 2):
             os.dup2(file, number)
-        exec(SPY, vars(trajectory))
-        prepare()
+        if prepare:
+            prepare()
+        else:
+            exec(SPY, vars(trajectory))
         code = _run(main)
     finally:
         os._exit(code)
@@ -109,18 +113,51 @@ def _run(main: Callable[[], object]) -> int:
 def run(
     checkout: Checkout,
     main: Callable[[], object],
-    prepare: Callable[[], object] = lambda: None,
+    prepare: Callable[[], object] | None = None,
 ) -> tuple[int, str]:
-    """Run a function in a checkout to its end; its exit code and what it said."""
+    """Run a function in a checkout to its end; its exit code and what it said.
+
+    Raises:
+        TimeoutError: it hangs; it is ended.
+    """
     said = checkout.root.parent / f"{checkout.root.name}.said"
     said.unlink(missing_ok=True)
+    # A pipe: a limit on the size of files is none on it.
+    os.mkfifo(said)
+    reader = os.open(said, os.O_RDONLY | os.O_NONBLOCK)
     process = start(checkout, main, said, prepare)
+    text, deadline = b"", time.monotonic() + DEADLINE_S
     try:
-        code = process.wait()
-    except TimeoutError:
+        while (code := process.poll()) is None:
+            text += _available(reader)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{checkout.root}: a process has not ended")
+            time.sleep(0.002)
+        text += _available(reader)
+    finally:
         process.kill()
-        code = process.wait()
-    return code, said.read_text(encoding="utf-8", errors="replace")
+        os.close(reader)
+        said.unlink()
+    return code, text.decode(errors="replace")
+
+
+def _available(reader: int) -> bytes:
+    found = b""
+    while True:
+        try:
+            more = os.read(reader, 65536)
+        except BlockingIOError:
+            return found
+        if not more:
+            return found
+        found += more
+
+
+def command(*arguments: str) -> Callable[[], object]:
+    """The main function of `netstab ARGUMENTS`."""
+    from netstab.cli import app
+
+    return lambda: app(list(arguments))
 
 
 def stage(variant: str, seed: int = 0) -> Callable[[], object]:

@@ -49,6 +49,11 @@ class Results:
         rest = json.dumps({k: v for k, v in self.content.items() if k != "trials"}, indent=1)
         self.path.write_text(f'{rest[:-2]},\n "trials": [\n  {rows}\n ]\n}}\n', encoding="utf-8")
 
+    def replace(self, name: str, row: Row) -> None:
+        """Note a trial in the place of the one with the same name."""
+        self.content["trials"] = [one for one in self.trials if one.get(name) != row[name]]
+        self.add(row)
+
     @property
     def failed(self) -> list[Row]:
         """The trials in which something was wrong."""

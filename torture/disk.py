@@ -1,0 +1,333 @@
+"""Disks that fill, cannot be written, vanish; clocks that are set; hosts without common locks."""
+
+import os
+import random
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from netstab.study.experiments import Run, Variant
+from netstab.training.housekeeping import verify
+from torture import faked, forked, outcome
+from torture.checkout import NETSTAB, Checkout
+
+VARIANT = "outpost"
+Found = dict[str, Any]
+
+
+def is_root() -> bool:
+    """Whether file systems can be mounted; without, those cases are left out and named."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+@contextmanager
+def mounted(folder: Path, size: str) -> Iterator[None]:
+    """A small file system in memory, in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """A folder that nothing can be written to, not even by root."""
+    subprocess.run(["mount", "--bind", folder, folder], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@dataclass
+class Disk:
+    """The cases, and what came out of each.
+
+    Attributes:
+        base: a checkout to be copied.
+        folder: for the copies.
+        draw: every random choice.
+    """
+
+    base: Checkout
+    folder: Path
+    draw: random.Random
+    problems: list[str] = field(default_factory=list)
+    refusals: int = 0
+
+    def prepare(self) -> None:
+        """Make the undisturbed run that all is held against, and a whole report."""
+        self.whole = self.base.copied_to(self.folder / "whole")
+        self.whole.must(*NETSTAB, "sweep")
+        for name in ("baseline", VARIANT, "expE-ema"):
+            self._must(*forked.run(self.whole, forked.stage(name)))
+        self.whole.must(*NETSTAB, "store", "export", str(self.folder / "pieces"))
+        alone = self.base.copied_to(self.folder / "alone")
+        self._must(*forked.run(alone, forked.stage(VARIANT)))
+        self.expected = outcome.outcome(alone)
+
+    def _must(self, code: int, said: str) -> None:
+        if code:
+            raise RuntimeError(f"exit code {code}: {said}")
+
+    def _copy(self, name: str, of: Checkout | None = None) -> Checkout:
+        return (of or self.base).copied_to(self.folder / name)
+
+    def _refused(self, code: int, said: str, named: Path, *words: str) -> None:
+        """A refusal has to end with exit code 1, name the path, and say what to do."""
+        self.refusals += 1
+        if code != 1 or "Traceback" in said:
+            self.problems.append(f"exit code {code}, not a refusal: {said[-600:]}")
+        for word in (str(named), *words):
+            if word not in said:
+                self.problems.append(f"does not say {word!r}: {said[-400:]}")
+
+    def _sound(self, checkout: Checkout) -> None:
+        sound, aside = verify(checkout.store)
+        if aside:
+            self.problems.append(f"{aside} of {sound + aside} were set aside")
+        if left := outcome.half_written(checkout.root):
+            self.problems.append(f"half-written: {[path.name for path in left]}")
+
+    def _goes_on(self, checkout: Checkout) -> None:
+        """The next call, with nothing in the way, comes to the bits of an undisturbed run."""
+        code, said = forked.run(checkout, forked.stage(VARIANT))
+        if code:
+            self.problems.append(f"the next call: exit code {code}: {said[-600:]}")
+        else:
+            self.problems += outcome.faults(checkout, self.expected)
+
+    # Full
+
+    def full_at_every_write(self) -> str:
+        """The store's file system fills up at every write in turn, of states and measurements."""
+        checkout, hits, at = self._copy("full"), 0, 1
+        with mounted(checkout.store.root, "64m"):
+            while True:
+                room = self.draw.choice((0, 0, self.draw.randrange(200_000)))
+                full = partial(faked.full_at, at, checkout.store.root, room)
+                code, said = forked.run(checkout, forked.stage(VARIANT), full)
+                filler = checkout.store.root / faked.FILLER
+                if not filler.exists():
+                    self._must(code, said)
+                    break
+                filler.unlink()
+                if code:
+                    hits += 1
+                    self._refused(code, said, checkout.store.root, "No space left", "free some")
+                self._sound(checkout)
+                at = 2  # what was refused succeeds now, and the next write is refused
+            self._goes_on(checkout)
+        return f"{hits} writes refused"
+
+    def file_size_limit(self) -> str:
+        """No file may be larger than a limit, which grows until everything fits."""
+        checkout, limit, hits = self._copy("limit"), 0, 0
+        while True:
+            code, said = forked.run(checkout, forked.stage(VARIANT), partial(_limit_files, limit))
+            self._sound(checkout)
+            if not code:
+                break
+            hits += 1
+            self._refused(code, said, checkout.root / ".netstab" if limit else Path(".netstab"))
+            if "large" not in said:
+                self.problems.append(f"does not say why: {said[-300:]}")
+            limit = max(512, limit * 2)
+        self.problems += outcome.faults(checkout, self.expected)
+        return f"{hits} limits refused, up to {limit:,} bytes"
+
+    def full_at_results(self) -> str:
+        """The file system of images, results and pieces grows from nothing until all fits."""
+        told = []
+        checkout = self._copy("results", self.whole)
+        pieces = self.folder / "small-pieces"
+        for what, folder, main, step in (
+            ("images", checkout.root / "data", _data, 8192),
+            ("run files", checkout.root / "metrics", forked.stage(VARIANT), 4096),
+            ("report", checkout.root / "metrics", _report, 131_072),
+            ("piece", pieces, forked.command("store", "export", str(pieces)), 4096),
+        ):
+            told.append(f"{what} {self._grown(checkout, folder, main, step)}")
+        return "refused: " + ", ".join(told)
+
+    def _grown(
+        self, checkout: Checkout, folder: Path, main: Callable[[], object], step: int
+    ) -> int:
+        before, hits = _files(folder), 0
+        kept = Path(shutil.copytree(folder, self.folder / "kept")) if folder.exists() else None
+        size = sum(map(len, before.values())) + 4096 * (len(before) + 12)
+        while True:
+            with mounted(folder, str(size)):
+                if kept:
+                    shutil.copytree(kept, folder, dirs_exist_ok=True)
+                code, said = forked.run(checkout, main, lambda: None)
+                after = _files(folder)
+            if not code:
+                break
+            hits += 1
+            self._refused(code, said, Path(folder.name), "No space left")
+            changed = [n for n in before if "provenance" not in n and after.get(n) != before[n]]
+            if changed or outcome.half_written(folder):
+                self.problems.append(f"not as it was: {changed}")
+            size += step
+        if kept:
+            shutil.rmtree(kept)
+        return hits
+
+    # Not there, or not to be written
+
+    def read_only_store(self) -> str:
+        """Where nothing can be written: refused by name; what is finished is collected."""
+        checkout = self._copy("read-only", self.whole)
+        ledger = checkout.ledger()
+        record = ledger.finished(Run(Variant(VARIANT), 0))
+        assert record is not None
+        root = checkout.store.root
+        with read_only(root):
+            self._must(*forked.run(checkout, forked.stage(VARIANT)))
+        ledger.store.remove(record.key)
+        pieces = str(next((self.folder / "pieces").glob("*.gz")))
+        damaged = next(iter(ledger.store.states.glob("*.json")))
+        content = damaged.read_bytes()
+        damaged.write_bytes(content[:-9])
+        with read_only(root):
+            for main in (
+                forked.stage(VARIANT),
+                forked.command("store", "import", pieces),
+                forked.command("store", "verify"),
+                forked.command("store", "gc", "--yes"),
+            ):
+                code, said = forked.run(checkout, main)
+                self._refused(code, said, root, "Read-only file system")
+        damaged.write_bytes(content)
+        self._must(*forked.run(checkout, forked.stage(VARIANT)))
+        self.problems += outcome.outcome(checkout).differences(outcome.outcome(self.whole))
+        return "4 commands refused, and a finished run collected"
+
+    def store_removed(self) -> str:
+        """The store vanishes behind a save, at every save in turn."""
+        codes = []
+        for at in range(1, 6):
+            checkout = self._copy(f"removed-{at}")
+            gone = partial(faked.removed_after, at, checkout.store.root)
+            code, said = forked.run(checkout, forked.stage(VARIANT), gone)
+            codes.append(code)
+            if code:
+                self.refusals += 1
+            if "Traceback" in said:
+                self.problems.append(f"no refusal: {said[-600:]}")
+            self._sound(checkout)
+            self._goes_on(checkout)
+        return f"exit codes {codes}"
+
+    # Clocks and hosts
+
+    def clock_set(self) -> str:
+        """The clock jumps by years, in a process and in the dates of files."""
+        years = 365 * 86400.0
+        for number, shift in enumerate((-20 * years, 20 * years, -3600.0)):
+            checkout = self._copy(f"clock-{number}")
+            half = partial(faked.stopped_after, 3)
+            forked.run(checkout, forked.stage(VARIANT), half)
+            (checkout.store.states / ".dead.part").write_bytes(b"half")
+            for path in checkout.store.root.rglob("*"):
+                os.utime(path, (time.time() + shift,) * 2)
+            said = forked.run(checkout, forked.stage(VARIANT), partial(faked.clock_shifted, -shift))
+            self._must(*said)
+            self._must(*forked.run(checkout, forked.command("store", "gc", "--yes")))
+            left = (checkout.store.states / ".dead.part").exists()
+            if left and abs(shift) > 3600:
+                self.problems.append(f"shift {shift:.0f}: a dead process's file stays")
+            (checkout.store.states / ".dead.part").unlink(missing_ok=True)
+            self._goes_on(checkout)
+        return "3 shifts"
+
+    def two_hosts(self, rounds: int = 6) -> str:
+        """Two processes without locks, with the same number and other bits each, on one store."""
+        mixed = 0
+        for number in range(rounds):
+            checkout = self._copy(f"hosts-{number}")
+            both = [
+                forked.start(
+                    checkout,
+                    forked.stage(VARIANT),
+                    self.folder / f"host-{number}-{host}",
+                    partial(faked.host, host, self.draw.uniform(0, 1.0)),
+                )
+                for host in (1, 2)
+            ]
+            codes = [one.wait() for one in both]
+            said = [(self.folder / f"host-{number}-{h}").read_text() for h in (1, 2)]
+            if codes != [0, 0]:
+                self.problems.append(f"exit codes {codes}: {said}")
+            self._sound(checkout)
+            mixed += any("with other bits" in text for text in said)
+            self.problems += _other_past(checkout)
+            self._must(*forked.run(checkout, forked.stage(VARIANT)))
+        return f"{rounds} times, of which {mixed} met with other bits"
+
+    def case(self, name: str) -> dict[str, Any]:
+        """Run a case; a row of what came out."""
+        self.problems, self.refusals, started = [], 0, time.monotonic()
+        told = getattr(self, name)()
+        row: dict[str, Any] = {"case": name, "told": told, "refused": self.refusals}
+        if self.problems:
+            row |= {"problems": self.problems, "folder": str(self.folder)}
+        return row | {"took_s": time.monotonic() - started}
+
+
+CASES = {
+    "full_at_every_write": True,
+    "file_size_limit": False,
+    "full_at_results": True,
+    "read_only_store": True,
+    "store_removed": False,
+    "clock_set": False,
+    "two_hosts": False,
+}
+"""Name -> whether it mounts something, for which one has to be root."""
+
+
+def _other_past(checkout: Checkout) -> list[str]:
+    """Kept states of a run whose history is not the continuation of the one before."""
+    ledger = checkout.ledger()
+    records = [r for key in ledger.store.listing() if (r := ledger.store.record(key))]
+    way = sorted((r for r in records if not r.interim), key=lambda record: record.epoch)
+    pairs = pairwise(way)
+    return [
+        f"the state at {later.epoch} does not go on from the one at {early.epoch}"
+        for early, later in pairs
+        if later.history[: early.epoch] != early.history
+    ]
+
+
+def _limit_files(limit: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def _data() -> None:
+    from netstab.stages.data import main
+
+    main()
+
+
+def _report() -> None:
+    from netstab.stages.report import main
+
+    main()
