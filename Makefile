@@ -2,6 +2,7 @@
 # make mini ARCHIVE=...   the effects on a few thousand real images, on a CPU
 # make article  the study as params.yaml describes it, on a GPU
 # make test    checks and the whole test suite
+# make torture  what it survives: kills, full disks, damage, a soak; an hour and a half
 # make check   formatting, types and the direction of imports
 # make fuzz    more than 20,000 generated bad inputs (docs/RELIABILITY.md)
 # make audit   known weaknesses of the pinned packages; needs the network
@@ -11,7 +12,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 ENVIRONMENT := $(VENV)/.complete
 
-.PHONY: demo mini article test check fuzz audit clean
+.PHONY: demo mini article test check torture fuzz audit clean
 
 demo: $(ENVIRONMENT)
 	$(BIN)/netstab study demo
@@ -25,6 +26,9 @@ article: $(ENVIRONMENT)
 
 test: check
 	PATH="$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+torture: $(ENVIRONMENT)
+	PATH="$(BIN):$$PATH" PYTHONPATH=src:. $(BIN)/python -m torture all
 
 check: $(ENVIRONMENT)
 	$(BIN)/ruff check .

@@ -1,14 +1,18 @@
 """`python -m torture`: kills, disk, damage, soak; each alone, or all of it. Exits 1 on a fault."""
 
+import shutil
+import subprocess
+import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from typing import Annotated
 
 import typer
 
-from benchmarks.common import console
-from torture import damaging, forked
+from benchmarks.common import console, make_table
+from torture import brief, damaging, forked
 from torture import disk as disks
 from torture import kills as killing
 from torture import soak as soaking
@@ -26,11 +30,14 @@ def about() -> None:
     """What netstab survives; results go to torture/results. The exit code is 1 after a fault."""
 
 
-def work_folder(named: Path | None) -> Path:
-    """A folder of this run's own."""
+def begin(seed: int, named: Path | None) -> Path:
+    """A folder of this run's own; the seed and the folder are printed."""
     if named:
         named.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix="torture-", dir=named))
+    folder = Path(tempfile.mkdtemp(prefix="torture-", dir=named))
+    console.print(f"seed {seed}, in {folder}", markup=False)
+    forked.preload()
+    return folder
 
 
 @app.command()
@@ -43,11 +50,9 @@ def kills(
     work: Work = None,
 ) -> None:
     """Kill (-9) at random moments; the next call comes to the same bits."""
-    folder = work_folder(work)
-    console.print(f"seed {seed}, in {folder}", markup=False)
-    forked.preload()
-    base, all_results = make(folder / "base"), []
-    for name in kind or [name for name in killing.KINDS if name != "ray"]:
+    folder, all_results = begin(seed, work), []
+    base = make(folder / "base")
+    for name in kind or [name for name in killing.KINDS if name not in killing.APART]:
         results = Results(f"kills-{name}", seed, fresh=fresh)
         references = {
             way.command: killing.reference(base, way, folder / f"{name}-reference-{number}")
@@ -75,9 +80,7 @@ def disk(
     work: Work = None,
 ) -> None:
     """Full, read-only and vanishing disks, clocks that are set, hosts without common locks."""
-    folder, results = work_folder(work), Results("disk", seed, fresh=fresh)
-    console.print(f"seed {seed}, in {folder}", markup=False)
-    forked.preload()
+    folder, results = begin(seed, work), Results("disk", seed, fresh=fresh)
     tried = disks.Disk(make(folder / "base", spied=False), folder, Random(seed))
     tried.prepare()
     for name in case or disks.CASES:
@@ -103,9 +106,7 @@ def damage(
     work: Work = None,
 ) -> None:
     """Damage every file in turn: found on reading, set aside or refused, and made again."""
-    folder, results = work_folder(work), Results("damage", seed, fresh=fresh)
-    console.print(f"seed {seed}, in {folder}", markup=False)
-    forked.preload()
+    folder, results = begin(seed, work), Results("damage", seed, fresh=fresh)
     made = damaging.Made(make(folder / "base", spied=False), folder)
     for row in made.rows(Random(seed), kind, count, files, rebuilds, pipelines):
         row = {"number": results.next, **row}
@@ -121,15 +122,55 @@ def soak(
     work: Work = None,
 ) -> None:
     """Random interventions by every command, with kills; consistent at the end, and flat."""
-    folder, results = work_folder(work), Results("soak", seed, fresh=True)
-    console.print(f"seed {seed}, in {folder}", markup=False)
-    forked.preload()
+    folder, results = begin(seed, work), Results("soak", seed, fresh=True)
     base = make(folder / "base", spied=False)
     fresh = base.copied_to(folder / "fresh")
     row = {"number": 0, "case": "soak", **soaking.soak(base, fresh, minutes, Random(seed))}
     tell(results, row, f"python -m torture soak --minutes {minutes} --seed {seed}")
     results.add(row)
     _end(results)
+
+
+@app.command("all")
+def everything(seed: Seed = 1, fresh: Fresh = False, work: Work = None) -> None:
+    """All of it, one after the other: within an hour and a half on two cores of its own."""
+    counts = {"stage": 80, "sweep": 30, "worker": 30, "dvc": 30, "dvc-group": 30}
+    if find_spec("ray"):
+        counts["ray"] = 40
+    common = ["--seed", str(seed), *(["--work", str(work)] if work else [])]
+    again = ["--fresh"] if fresh else []
+    calls = [["kills", "--kind", k, "--count", str(n), *again] for k, n in counts.items()]
+    calls += [["damage", *again], ["disk", *again], ["soak"]]
+    codes = {
+        " ".join(call[:3]): subprocess.run(
+            [sys.executable, "-m", "torture", *call, *common], check=False
+        ).returncode
+        for call in calls
+    }
+    names = [f"kills-{name}" for name in counts]
+    console.print(kills_table([Results(name, seed, fresh=False) for name in names]))
+    table = make_table("everything", "what", "came out")
+    for what, code in codes.items():
+        table.add_row(what, "as it should" if code == 0 else f"FAILED (exit code {code})")
+    console.print(table)
+    raise typer.Exit(1 if any(codes.values()) else 0)
+
+
+@app.command("brief")
+def in_brief(seed: Seed = 1, work: Work = None) -> None:
+    """Of everything a little, as the test suite does it; no results are kept."""
+    folder = begin(seed, work)
+    table, failed = make_table("in brief", "what", "came out"), False
+    for row in brief.rows(folder, seed):
+        problems = row.get("problems", [])
+        failed |= bool(problems)
+        table.add_row(str(row["case"]), "; ".join(problems)[:2000] or "as it should")
+    console.print(table)
+    if failed:
+        console.print(f"kept in {folder}; again: python -m torture brief --seed {seed}")
+    else:
+        shutil.rmtree(folder)
+    raise typer.Exit(1 if failed else 0)
 
 
 def _end(results: Results) -> None:

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,15 @@ DEADLINE_S = 300.0
 
 @dataclass(frozen=True)
 class Checkout:
-    """A checkout, its store, and the log of what its processes do."""
+    """A checkout, its store, and the log of what its processes do.
+
+    Attributes:
+        root: its folder.
+        sessions: of the processes that were forked for it.
+    """
 
     root: Path
+    sessions: set[int] = field(default_factory=set)
 
     @property
     def store(self) -> Store:

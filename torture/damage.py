@@ -75,9 +75,9 @@ def _some(draw: random.Random, size: int, count: int) -> list[int]:
     return [draw.randrange(1, size) for _ in range(count)]
 
 
-def targets(checkout: Checkout, imported: Checkout, piece: Path) -> dict[str, list[Target]]:
-    """What is damaged, by kind; `imported` has a store into which `piece` was imported."""
-    store, notebook, imports = checkout.store, Notebook(checkout.store), Imports(imported.store)
+def state_targets(checkout: Checkout) -> dict[str, list[Target]]:
+    """Records, tensors and measurements of a store."""
+    store, notebook = checkout.store, Notebook(checkout.store)
     records = [r for key in sorted(store.listing()) if (r := store.record(key))]
     files = {r.key: store.files(r) for r in records}
     found: dict[str, list[Target]] = {"record": [], "tensors": []}
@@ -89,6 +89,12 @@ def targets(checkout: Checkout, imported: Checkout, piece: Path) -> dict[str, li
         checked = _checked_tensors(store, record.key)
         found["tensors"].append(Target(tensors, checked, files[other][1], beside=(mine,)))
     found["measurement"] = _noted(notebook.root, notebook.listing(), notebook.read)
+    return found
+
+
+def targets(checkout: Checkout, imported: Checkout, piece: Path) -> dict[str, list[Target]]:
+    """What is damaged, by kind; `imported` has a store into which `piece` was imported."""
+    found, imports = state_targets(checkout), Imports(imported.store)
     found["imported run"] = _noted(imports.root, sorted(imports.listing()), imports.run)
     arrays = [checkout.root / paths.PREPARED / f"{name}.npy" for name in NAMES]
     found["images"] = [

@@ -58,6 +58,7 @@ class Disk:
         base: a checkout to be copied.
         folder: for the copies.
         draw: every random choice.
+        rounds: of two hosts.
     """
 
     base: Checkout
@@ -65,6 +66,7 @@ class Disk:
     draw: random.Random
     problems: list[str] = field(default_factory=list)
     refusals: int = 0
+    rounds: int = 6
 
     def prepare(self) -> None:
         """Make the undisturbed run that all is held against, and a whole report."""
@@ -166,7 +168,7 @@ class Disk:
     ) -> int:
         before, hits = _files(folder), 0
         kept = Path(shutil.copytree(folder, self.folder / "kept")) if folder.exists() else None
-        size = sum(map(len, before.values())) + 4096 * (len(before) + 12)
+        size = max(4096, sum(-(-len(content) // 4096) * 4096 for content in before.values()))
         while True:
             with mounted(folder, str(size)):
                 if kept:
@@ -176,7 +178,7 @@ class Disk:
             if not code:
                 break
             hits += 1
-            self._refused(code, said, Path(folder.name), "No space left")
+            self._refused(code, said, Path(folder.name), "room")
             changed = [n for n in before if "provenance" not in n and after.get(n) != before[n]]
             if changed or outcome.half_written(folder):
                 self.problems.append(f"not as it was: {changed}")
@@ -253,10 +255,10 @@ class Disk:
             self._goes_on(checkout)
         return "3 shifts"
 
-    def two_hosts(self, rounds: int = 6) -> str:
+    def two_hosts(self) -> str:
         """Two processes without locks, with the same number and other bits each, on one store."""
         mixed = 0
-        for number in range(rounds):
+        for number in range(self.rounds):
             checkout = self._copy(f"hosts-{number}")
             both = [
                 forked.start(
@@ -275,7 +277,7 @@ class Disk:
             mixed += any("with other bits" in text for text in said)
             self.problems += _other_past(checkout)
             self._must(*forked.run(checkout, forked.stage(VARIANT)))
-        return f"{rounds} times, of which {mixed} met with other bits"
+        return f"{self.rounds} times, of which {mixed} met with other bits"
 
     def case(self, name: str) -> dict[str, Any]:
         """Run a case; a row of what came out."""

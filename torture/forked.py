@@ -70,6 +70,7 @@ def start(
     sys.stderr.flush()
     pid = os.fork()
     if pid:
+        checkout.sessions.add(pid)
         return Forked(pid)
     code = 70
     try:
@@ -165,6 +166,17 @@ def stage(variant: str, seed: int = 0) -> Callable[[], object]:
     from netstab.stages import train
 
     return lambda: train.main(variant, seed)
+
+
+def sweep() -> None:
+    """The main function of `netstab sweep`, its workers forked off as well, the images prepared."""
+    from rich.console import Console
+
+    from netstab.commands import sweep as command
+    from torture import faked
+
+    faked.forked_workers()
+    command.run([], [], Console())
 
 
 def preload() -> None:

@@ -19,8 +19,8 @@ from torture.checkout import DEADLINE_S, DVC, NETSTAB, SAVE_INTERVAL_S, TRAIN, C
 
 SLACK_S = 0.05
 """Between an epoch's end in the log and the look at the clock that decides on a save."""
-FORKED = 0.85
-"""Share of the trainers that are forked off a process that has torch in memory already."""
+FORKED = 0.95
+"""Share of trainers and sweeps that are forked off a process that has torch in memory already."""
 Process = subprocess.Popen[bytes] | forked.Forked
 Victims = Callable[[Process, Checkout], list[psutil.Process]]
 
@@ -38,7 +38,8 @@ def _group(started: Process, checkout: Checkout) -> list[psutil.Process]:
 def _worker(started: Process, _: Checkout) -> list[psutil.Process]:
     """Any of the processes in which a sweep trains."""
     children = psutil.Process(started.pid).children()
-    return [c for c in children if "spawn_main" in " ".join(c.cmdline())]
+    forks = isinstance(started, forked.Forked)
+    return [c for c in children if forks or "spawn_main" in " ".join(c.cmdline())]
 
 
 def _ray_worker(_: Process, checkout: Checkout) -> list[psutil.Process]:
@@ -56,7 +57,7 @@ class Kind:
         one: whether one is drawn.
         orphans: whether what was started by the victim may go on and do its work.
         filled: whether the store has everything already, and it is only collected.
-        variant: that the command trains; then most trials fork it off this process.
+        forks: main function of the command, as most trials start it; see `torture.forked`.
     """
 
     command: tuple[str, ...]
@@ -64,29 +65,31 @@ class Kind:
     one: bool = False
     orphans: bool = False
     filled: bool = False
-    variant: str = ""
+    forks: Callable[[], object] | None = None
 
     def start(self, checkout: Checkout, said: Path, *, fork: bool) -> Process:
         """Start it in a checkout."""
         if fork:
-            return forked.start(checkout, forked.stage(self.variant), said)
+            assert self.forks
+            return forked.start(checkout, self.forks, said)
         return checkout.start(*self.command, said=said)
 
     def call(self, checkout: Checkout, *, fork: bool) -> tuple[int, str]:
         """Run it to its end: exit code, and what it said."""
         if fork:
-            return forked.run(checkout, forked.stage(self.variant))
+            assert self.forks
+            return forked.run(checkout, self.forks)
         return checkout.run(*self.command)
 
 
 KINDS: dict[str, list[Kind]] = {
     "stage": [
-        Kind((*TRAIN, "outpost", "0"), variant="outpost"),
-        Kind((*TRAIN, "baseline", "0"), variant="baseline"),
-        Kind((*TRAIN, "expE-ema", "0"), variant="expE-ema"),
+        Kind((*TRAIN, "outpost", "0"), forks=forked.stage("outpost")),
+        Kind((*TRAIN, "baseline", "0"), forks=forked.stage("baseline")),
+        Kind((*TRAIN, "expE-ema", "0"), forks=forked.stage("expE-ema")),
     ],
-    "sweep": [Kind((*NETSTAB, "sweep"))],
-    "worker": [Kind((*NETSTAB, "sweep"), _worker, one=True)],
+    "sweep": [Kind((*NETSTAB, "sweep"), forks=forked.sweep)],
+    "worker": [Kind((*NETSTAB, "sweep"), _worker, one=True, forks=forked.sweep)],
     "dvc": [
         Kind((*DVC, "repro", "reference@outpost-0"), orphans=True),
         Kind((*DVC, "repro"), orphans=True, filled=True),
@@ -95,8 +98,11 @@ KINDS: dict[str, list[Kind]] = {
         Kind((*DVC, "repro", "reference@outpost-0"), _group),
         Kind((*DVC, "repro"), _group, filled=True),
     ],
+    "brief": [Kind((*TRAIN, "outpost", "0"), forks=forked.stage("outpost"))],
     "ray": [Kind((*NETSTAB, "sweep", "--ray"), _ray_worker, one=True)],
 }
+APART = ("brief", "ray")
+"""Kinds that are killed only where they are named."""
 WHEN = ("any", "any", "training", "saving", "saving", "measuring", "collecting")
 """At any time of the whole call, or soon after one of these begins."""
 SOON_S = {"training": 0.5, "saving": 0.06, "measuring": 0.1, "collecting": 0.02}
@@ -122,7 +128,7 @@ class Trial:
     def run(self) -> dict[str, Any]:
         """Run it; a row of what came out. The folder stays where something was wrong."""
         started, way = time.monotonic(), self.draw.choice(KINDS[self.kind])
-        fork = bool(way.variant) and self.draw.random() < FORKED
+        fork = way.forks is not None and self.draw.random() < FORKED
         reference = self.references[way.command]
         checkout = self.base.copied_to(self.folder)
         if way.filled:
@@ -230,7 +236,7 @@ def reference(base: Checkout, way: Kind, folder: Path) -> Reference:
         if way.filled:
             checkout.must(*NETSTAB, "sweep")
         started = time.monotonic()
-        code, said = way.call(checkout, fork=bool(way.variant))
+        code, said = way.call(checkout, fork=way.forks is not None)
         if code:
             raise RuntimeError(f"{way.command}: exit code {code}\n{said}")
         seconds = time.monotonic() - started

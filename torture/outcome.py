@@ -36,8 +36,9 @@ class Outcome:
             mine, other = getattr(self, what), getattr(expected, what)
             for name in sorted(mine.keys() | other.keys()):
                 if mine.get(name) != other.get(name):
-                    where = "differs" if name in mine and name in other else "lacks"
-                    found.append(f"{what}: {name[:60]} {where if name in mine else 'is missing'}")
+                    fault = "is too much" if name not in other else "differs"
+                    fault = fault if name in mine else "is missing"
+                    found.append(f"{what}: {name[:60]} {fault}")
         return found
 
 
@@ -119,9 +120,11 @@ def processes_of(checkout: Checkout) -> list[psutil.Process]:
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            if process.environ().get("TORTURED") == str(checkout.root):
+            # A forked one has the environment of its parent in there, but a session of its own.
+            forked = os.getsid(process.pid) in checkout.sessions
+            if forked or process.environ().get("TORTURED") == str(checkout.root):
                 found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
+        except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
             continue
     return found
 

@@ -94,8 +94,10 @@ def _replace(tensors: Tensors, manifest: Manifest, root: Path) -> None:
             raise
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
+        # numpy only says how much it could not write.
+        why = error.strerror or f"{error}; the disk may be full"
         raise DataError(
-            f"{error.filename or prepared}: cannot be written ({error.strerror}). "
+            f"{error.filename or prepared}: cannot be written ({why}). "
             "Make room or make it writable, then: dvc repro data"
         ) from error
     finally:

@@ -29,6 +29,7 @@ def main(
         run = Run(find_variant(content, variant), seed)
         store = Store(paths.store_root())
         ledger = Ledger(content, Dataset.prepared(manifest), store, *versions())
+        _read_measurements(ledger, run)
         record = ledger.finished(run)
         trained = record is None or record.interim or any(ledger.unmeasured(run))
         if record is None or trained:
@@ -78,6 +79,13 @@ def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
     from netstab.training.job import train
 
     return train(ledger, run, manifest)
+
+
+def _read_measurements(ledger: Ledger, run: Run) -> None:
+    """Read what was measured; what is damaged is set aside by that, and is measured again."""
+    for keys in (ledger.stability_keys(run), ledger.sharpness_keys(run)):
+        for key in keys.values():
+            ledger.notebook.read(key)
 
 
 def _refuse_outdated(ledger: Ledger, run: Run) -> None:
