@@ -36,8 +36,9 @@ def _one(events: list[Event], pid: int, at: float) -> str:
             under_way.append(event["doing"])
         else:
             under_way.remove(event["doing"])
-        # What has begun first is loading, which nothing ends.
-        word = under_way[-1] if under_way[1:] or event["doing"] == "loading" else "between"
+        # Nothing ends loading but what comes after it.
+        doing = [one for one in under_way if one != "loading"]
+        word = doing[-1] if doing else "loading" if event["doing"] == "loading" else "between"
     return word
 
 

@@ -1,0 +1,96 @@
+"""What a trainer's stage writes, and when it rather writes nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from dvc.utils.serialize import dumps_yaml
+
+from netstab import paths
+from netstab.data.prepare import prepare
+from netstab.params import check
+from netstab.stages import train as stage
+from netstab.training.notebook import Notebook
+from netstab.training.store import Store
+from tests import small
+
+STUDY: dict[str, Any] = {
+    "seeds": [0],
+    "experiments": [],
+    "expE": {},
+    "own": {},
+    "data": {"dataset": "digits", "source": None, "image_size": 8},
+    "model": {"width": 2},
+    "train": {"time_scale": 0.015, "batch_size": 512, "precision": "fp32", "crop_padding": 1},
+    "measure": {
+        "stability": {"every_epochs": 100, "images": 8},
+        "sharpness": {
+            "every_epochs": None,
+            "settle_epochs": 20,
+            "batch_norm": "eval",
+            "blocks": "end",
+            "images": 8,
+            "tolerance": 0.9,
+            "max_products": 10,
+            "trace_samples": 2,
+        },
+    },
+    "ceiling": {"seeds": []},
+    "runtime": {"device": "cpu", "threads": 1},
+}
+
+
+def ask_for(**changes: Any) -> None:
+    paths.PARAMS.write_text(dumps_yaml(small.content(**{**STUDY, **changes})))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setenv("NETSTAB_STORE", str(tmp_path / "store"))
+    ask_for()
+    (tmp_path / "dvc.yaml").touch()
+    prepare(check(small.content(**STUDY)))
+    return tmp_path
+
+
+def test_a_trainer_writes_nothing_that_nobody_asks_for_any_more(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = stage._train
+
+    def outlives_its_dvc(*arguments: Any) -> Any:
+        record = train(*arguments)
+        ask_for(outpost={"decay_factor": 0.5})
+        return record
+
+    monkeypatch.setattr(stage, "_train", outlives_its_dvc)
+    with pytest.raises(typer.Exit):
+        stage.main("outpost", 0)
+    said = capsys.readouterr().err
+    assert "outpost-0: params.yaml or the images have changed while it was trained" in said
+    assert not (checkout / "metrics").exists()
+    monkeypatch.undo()
+    monkeypatch.chdir(checkout)
+    monkeypatch.setenv("NETSTAB_STORE", str(checkout / "store"))
+    ask_for()
+    monkeypatch.setattr(stage, "_train", lambda *_: pytest.fail("it is in the store"))
+    stage.main("outpost", 0)
+    assert (checkout / "metrics/runs/outpost-0/history.csv").exists()
+
+
+def test_a_damaged_measurement_is_taken_again_by_the_stage_that_finds_it(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.main("outpost", 0)
+    notebook = Notebook(Store(checkout / "store"))
+    for key in notebook.listing():
+        before = notebook.read(key)
+        (notebook.root / f"{key}.json").write_text("{")
+        assert before is not None
+        stage.main("outpost", 0)
+        assert f"measurement {key[:12]} is set aside" in capsys.readouterr().err
+        again = notebook.read(key)
+        assert again is not None and again["rows"] == before["rows"]
