@@ -194,6 +194,17 @@ def test_full_disk_leaves_what_was_there(
     assert tree(Path("data")) == before
 
 
+def test_a_full_disk_that_numpy_has_no_word_for_is_named_with_a_remedy(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_short(*_: object, **__: object) -> None:
+        raise OSError("92288 requested and 4096 written")
+
+    monkeypatch.setattr(np, "save", cut_short)
+    with pytest.raises(DataError, match=r"4096 written; the disk may be full\)\. Make room"):
+        from_files(image_files())
+
+
 def test_what_a_killed_run_left_is_cleared_away(checkout: Path) -> None:
     laid_out({"x.npy": b"half"}, Path("data/.prepared.new"))
     laid_out({"x.npy": b"old"}, Path("data/.prepared.old"))

@@ -10,6 +10,7 @@ A map of the package, in the order in which data flows through it:
 * `evidence/`   figures and charts from the runs' histories (no torch)
 * `stages/`     one entry a DVC stage; `cli` holds the commands that are not stages
 * `paths`, `errors`   where files lie, what is refused
+* `locks`, `writing`  who writes, and that files are there whole or not at all
 """
 
 __version__ = "0.1.0"
