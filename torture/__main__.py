@@ -17,6 +17,7 @@ from torture import disk as disks
 from torture import kills as killing
 from torture import soak as soaking
 from torture.checkout import make
+from torture.mounts import is_root
 from torture.results import Results, kills_table, tell
 
 app = typer.Typer(add_completion=False, no_args_is_help=False)
@@ -84,7 +85,7 @@ def disk(
     tried = disks.Disk(make(folder / "base", spied=False), folder, Random(seed))
     tried.prepare()
     for name in case or disks.CASES:
-        if disks.CASES[name] and not disks.is_root():
+        if disks.CASES[name] and not is_root():
             console.print(f"{name}: left out; mounting takes root")
             continue
         tried.draw.seed(f"{seed} {name}")

@@ -2,12 +2,9 @@
 
 import os
 import random
-import resource
 import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -18,36 +15,10 @@ from netstab.study.experiments import Run, Variant
 from netstab.training.housekeeping import verify
 from torture import faked, forked, outcome
 from torture.checkout import NETSTAB, Checkout
+from torture.mounts import files_in, limit_files, mounted, read_only
 
 VARIANT = "outpost"
 Found = dict[str, Any]
-
-
-def is_root() -> bool:
-    """Whether file systems can be mounted; without, those cases are left out and named."""
-    return hasattr(os, "geteuid") and os.geteuid() == 0
-
-
-@contextmanager
-def mounted(folder: Path, size: str) -> Iterator[None]:
-    """A small file system in memory, in a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
-@contextmanager
-def read_only(folder: Path) -> Iterator[None]:
-    """A folder that nothing can be written to, not even by root."""
-    subprocess.run(["mount", "--bind", folder, folder], check=True)
-    try:
-        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 @dataclass
@@ -137,7 +108,7 @@ class Disk:
         """No file may be larger than a limit, which grows until everything fits."""
         checkout, limit, hits = self._copy("limit"), 0, 0
         while True:
-            code, said = forked.run(checkout, forked.stage(VARIANT), partial(_limit_files, limit))
+            code, said = forked.run(checkout, forked.stage(VARIANT), partial(limit_files, limit))
             self._sound(checkout)
             if not code:
                 break
@@ -166,7 +137,7 @@ class Disk:
     def _grown(
         self, checkout: Checkout, folder: Path, main: Callable[[], object], step: int
     ) -> int:
-        before, hits = _files(folder), 0
+        before, hits = files_in(folder), 0
         kept = Path(shutil.copytree(folder, self.folder / "kept")) if folder.exists() else None
         size = max(4096, sum(-(-len(content) // 4096) * 4096 for content in before.values()))
         while True:
@@ -174,7 +145,7 @@ class Disk:
                 if kept:
                     shutil.copytree(kept, folder, dirs_exist_ok=True)
                 code, said = forked.run(checkout, main, lambda: None)
-                after = _files(folder)
+                after = files_in(folder)
             if not code:
                 break
             hits += 1
@@ -312,15 +283,6 @@ def _other_past(checkout: Checkout) -> list[str]:
         for early, later in pairs
         if later.history[: early.epoch] != early.history
     ]
-
-
-def _limit_files(limit: int) -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-
-def _files(folder: Path) -> dict[str, bytes]:
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def _data() -> None:

@@ -57,6 +57,7 @@ class Kind:
         one: whether one is drawn.
         orphans: whether what was started by the victim may go on and do its work.
         filled: whether the store has everything already, and it is only collected.
+        mends: whether it may see to the loss itself, and end well.
         forks: main function of the command, as most trials start it; see `torture.forked`.
     """
 
@@ -65,6 +66,7 @@ class Kind:
     one: bool = False
     orphans: bool = False
     filled: bool = False
+    mends: bool = False
     forks: Callable[[], object] | None = None
 
     def start(self, checkout: Checkout, said: Path, *, fork: bool) -> Process:
@@ -99,7 +101,7 @@ KINDS: dict[str, list[Kind]] = {
         Kind((*DVC, "repro"), _group, filled=True),
     ],
     "brief": [Kind((*TRAIN, "outpost", "0"), forks=forked.stage("outpost"))],
-    "ray": [Kind((*NETSTAB, "sweep", "--ray"), _ray_worker, one=True)],
+    "ray": [Kind((*NETSTAB, "sweep", "--ray"), _ray_worker, one=True, mends=True)],
 }
 APART = ("brief", "ray")
 """Kinds that are killed only where they are named."""
@@ -194,7 +196,7 @@ class Trial:
             code = first.wait()
         if not killed or (first.pid in killed and code != -signal.SIGKILL):
             return None
-        if first.pid not in killed and code == 0:
+        if first.pid not in killed and code == 0 and not way.mends:
             self.problems.append("it lost a process, and ended with exit code 0")
         dying = killed if way.one else killed | _trainers(checkout, at, way)
         return when, log.doing(log.read(checkout.log), dying, at), dying, at
