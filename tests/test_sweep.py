@@ -121,14 +121,14 @@ def test_two_seeds_are_compared_where_all_that_is_compared_is_trained(tmp_path: 
     ledger = small.ledger(small.params(seeds=[0, 1]), tmp_path)
     every = [Run(variant, seed) for seed in (0, 1) for variant in ledger.tree.schedules]
     references = [run for run in every if run.variant.block is None]
-    assert sweep._ceiling_is_missing(ledger, references)
-    assert not sweep._ceiling_is_missing(ledger, references[1:])
+    assert sweep.ceiling_is_missing(ledger, references)
+    assert not sweep.ceiling_is_missing(ledger, references[1:])
     for name, key in ledger.ceiling_keys().items():
         ledger.notebook.write(key, ledger.ceiling_inputs(name), {"rows": []})
-    assert not sweep._ceiling_is_missing(ledger, every)
+    assert not sweep.ceiling_is_missing(ledger, every)
     assert ledger.ceiling_keys().keys() == {"baseline", "outpost"}
     without = small.ledger(small.params(ceiling={"seeds": []}), tmp_path)
-    assert not sweep._ceiling_is_missing(without, every)
+    assert not sweep.ceiling_is_missing(without, every)
 
 
 class Pool:

@@ -42,13 +42,35 @@ Only = Annotated[
 Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Default: all of params.yaml's.")]
 
 
+Gpus = Annotated[
+    float | None,
+    typer.Option(min=0, help="GPUs that a worker of Ray's takes, such as 0.5. Default: 1 if any."),
+]
+
+
 @app.command()
-def sweep(only: Only = None, seed: Seeds = None) -> None:
+def sweep(
+    only: Only = None,
+    seed: Seeds = None,
+    ray: Annotated[bool, typer.Option("--ray", help="Train by Ray; see docs/CLUSTER.md.")] = False,
+    address: Annotated[
+        str | None,
+        typer.Argument(help="With --ray: of a cluster, HOST:PORT or auto. Default: one here."),
+    ] = None,
+    gpus_per_worker: Gpus = None,
+) -> None:
     """Train everything that the plan asks for and the store lacks; `dvc repro` then collects it."""
     with _refusals():
         from netstab.commands import sweep as command
 
-        command.run(only or [], seed or [], _console())
+        command.run(
+            only or [],
+            seed or [],
+            _console(),
+            by_ray=ray,
+            address=address,
+            gpus=gpus_per_worker,
+        )
 
 
 @app.command()

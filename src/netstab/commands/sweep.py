@@ -20,18 +20,35 @@ from netstab.training.store import Store
 from netstab.training.sweep import sweep
 
 
-def run(only: Sequence[str], seeds: Sequence[int], console: Console) -> None:
+def run(
+    only: Sequence[str],
+    seeds: Sequence[int],
+    console: Console,
+    *,
+    by_ray: bool = False,
+    address: str | None = None,
+    gpus: float | None = None,
+) -> None:
     """Prepare the images where they are not, then train whatever the plan lacks.
 
     Args:
         only: names of the runs that are wanted; see `choice.choose`.
         seeds: that are wanted.
         console: to tell of progress.
+        by_ray: train by Ray, instead of in processes of this command.
+        address: of a Ray cluster; None to start a Ray on this machine.
+        gpus: the share of a GPU that a worker of Ray's takes.
 
     Raises:
         NetstabError: `params.yaml`, the choice or the images cannot be used, or a run cannot be
             trained.
     """
+    if not by_ray and (address or gpus is not None):
+        raise NetstabError("an address and --gpus-per-worker go with --ray: netstab sweep --ray")
+    if by_ray:
+        from netstab.cluster import start
+
+        start.prepare(address)
     root = paths.project_root()
     content = params.read(root / paths.PARAMS)
     chosen = choose(content, only, seeds)
@@ -47,7 +64,12 @@ def run(only: Sequence[str], seeds: Sequence[int], console: Console) -> None:
     manifest = read_manifest()
     ledger = Ledger(content, Dataset.prepared(manifest), Store(paths.store_root()), *versions())
     try:
-        sweep(ledger, manifest, Board(ledger, console), chosen)
+        if by_ray:
+            from netstab.cluster.sweep import sweep as by_cluster
+
+            by_cluster(ledger, manifest, Board(ledger, console), chosen, address=address, gpus=gpus)
+        else:
+            sweep(ledger, manifest, Board(ledger, console), chosen)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last saved states", file=sys.stderr)
         raise typer.Exit(130) from None

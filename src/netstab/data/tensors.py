@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,13 @@ def load(manifest: Manifest, root: Path = Path(".")) -> Tensors:
     Raises:
         DataError: an array is missing, damaged, or other than the manifest says.
     """
-    arrays = {name: _read(root / paths.PREPARED / f"{name}.npy") for name in NAMES}
+    return checked({n: _read(root / paths.PREPARED / f"{n}.npy") for n in NAMES}, manifest, root)
+
+
+def checked(
+    arrays: Mapping[str, NDArray[Any]], manifest: Manifest, root: Path = Path(".")
+) -> Tensors:
+    """Hold the four arrays, wherever they came from, against their manifest; see `load`."""
     digests = {}
     for name, array in arrays.items():
         split = manifest.train if name.startswith("train") else manifest.test

@@ -29,6 +29,7 @@ class Board:
         self._flop = self._flop_done = 0.0
         self._started = self._said = 0.0
         self._ended: set[int] = set()
+        self._heard: set[tuple[int, int]] = set()
 
     def nothing(self) -> None:
         """There is nothing to do."""
@@ -77,7 +78,10 @@ class Board:
         if said.epoch is not None:
             job = self._jobs[said.job]
             phase = self._ledger.schedule(job.run).at(said.epoch)
-            if job.end - job.epochs <= said.epoch < job.end:
+            # On a cluster, what a lost node had not saved is trained once more.
+            again = (said.job, said.epoch) in self._heard
+            if job.end - job.epochs <= said.epoch < job.end and not again:
+                self._heard.add((said.job, said.epoch))
                 self._done += 1
                 self._flop_done += self._ledger.estimate.flop([Work(job.run.variant, phase, 1)])
         if self._bar and (bar := self._bars.get(said.job)) is not None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from netstab.data.manifest import Manifest
+from netstab.data.tensors import load
 from netstab.errors import StoreError
 from netstab.measure.probe import probe
 from netstab.measure.stability import Row, Signals, compare, signals
@@ -26,11 +27,19 @@ from netstab.training.model import ResNet18, same_layout_copy
 COLUMNS = ("block", "forward_cka", "backward_cka", "changed_pct", "kl_nats")
 
 
-def compare_seeds(ledger: Ledger, manifest: Manifest) -> None:
+def compare_seeds(
+    ledger: Ledger, manifest: Manifest, read: job.Read = load, host: str | None = None
+) -> None:
     """Compare the ends of both references between the two seeds of `ceiling.seeds`.
 
     A run that the store lacks is trained first. What is found goes to the notebook: for each
     reference a row a block, and one for the network.
+
+    Args:
+        ledger: what is wanted, and what the store has.
+        manifest: of the images.
+        read: brings the images.
+        host: what provenance calls this machine; its own name without it.
 
     Raises:
         StoreError: a run was imported without its weights.
@@ -40,7 +49,7 @@ def compare_seeds(ledger: Ledger, manifest: Manifest) -> None:
         if key in ledger.notebook:
             continue
         started = time.monotonic()
-        first, second = (_end(ledger, manifest, run) for run in ledger.compared(name))
+        first, second = (_end(ledger, manifest, run, read) for run in ledger.compared(name))
         end = ledger.schedule(ledger.compared(name)[0]).epochs
         rows = [
             {"variant": name, "epoch": end, **_shown(row)}
@@ -51,13 +60,13 @@ def compare_seeds(ledger: Ledger, manifest: Manifest) -> None:
             "measured_for": name,
             "finished_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "seconds": time.monotonic() - started,
-            **asdict(hardware(device, threads)),
+            **asdict(hardware(device, threads, host)),
         }
         entry = {"rows": rows, "provenance": provenance}
         ledger.notebook.write(key, ledger.ceiling_inputs(name), entry)
 
 
-def _end(ledger: Ledger, manifest: Manifest, run: Run) -> Signals:
+def _end(ledger: Ledger, manifest: Manifest, run: Run, read: job.Read) -> Signals:
     key = ledger.key(run, ledger.schedule(run).epochs)
     tensors = None
     while tensors is None:  # a damaged state is set aside, and trained again
@@ -70,11 +79,11 @@ def _end(ledger: Ledger, manifest: Manifest, run: Run) -> Signals:
                 "leave it out: seeds: [] under ceiling in params.yaml"
             )
         if record is None or record.interim:
-            record = job.train(ledger, run, manifest)
+            record = job.train(ledger, run, manifest, read)
         model = ResNet18(ledger.params.model.width, manifest.image_shape[2], len(manifest.classes))
         tensors = state.read_checked(ledger.store, record, partial(state.fits, model))
     device, _ = job.device_of(ledger.params)
-    training, _ = job.load_images(ledger, manifest, device)
+    training, _ = job.load_images(ledger, manifest, device, read)
     same_layout_copy(
         model, {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
     )

@@ -71,10 +71,10 @@ class Hardware:
     host: str
 
 
-def hardware(device: torch.device, threads: int) -> Hardware:
-    """Describe the device for provenance."""
+def hardware(device: torch.device, threads: int, host: str | None = None) -> Hardware:
+    """Describe the device for provenance; `host` is what this machine is called there."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    return Hardware(name, device.type, torch.__version__, threads, platform.node())
+    return Hardware(name, device.type, torch.__version__, threads, host or platform.node())
 
 
 def _processor() -> str:

@@ -8,7 +8,7 @@ import torch
 
 from netstab.data.batches import Images, splits
 from netstab.data.manifest import Manifest
-from netstab.data.tensors import load
+from netstab.data.tensors import Tensors, load
 from netstab.errors import TrainingError
 from netstab.params import Params
 from netstab.study.experiments import Run
@@ -28,9 +28,18 @@ STUDY_PATIENCE_S = 24 * 3600.0
 """A run, or what is left of its study, that would take longer than this on a CPU is refused
 unless the CPU was asked for."""
 
+Read = Callable[[Manifest], Tensors]
+"""Brings the images that a manifest describes, checked."""
+
 
 class Trainer:
     """Trains and measures runs of a study in this process; engine and images are built once.
+
+    Args:
+        ledger: what is wanted, and what the store has.
+        manifest: of the images.
+        read: brings the images.
+        host: what provenance calls this machine; its own name without it.
 
     Attributes:
         ledger: what is wanted, and what the store has.
@@ -40,9 +49,12 @@ class Trainer:
         workshop: engine and images.
     """
 
-    def __init__(self, ledger: Ledger, manifest: Manifest) -> None:
+    def __init__(
+        self, ledger: Ledger, manifest: Manifest, read: Read = load, host: str | None = None
+    ) -> None:
         self.ledger = ledger
         self.manifest = manifest
+        self._read, self._host = read, host
         params = ledger.params
         self.device = devices.choose(params.runtime)
         self.threads = devices.configure(params.train, params.runtime)
@@ -56,8 +68,8 @@ class Trainer:
         block_parameters(model, params.blocks)
         how = {"compiled": params.runtime.compile, "graphs": params.runtime.cuda_graphs}
         engine = Engine(model, params.train, self.device, **how)
-        images = load_images(self.ledger, manifest, self.device)
-        return (engine, *images, devices.hardware(self.device, self.threads))
+        images = load_images(self.ledger, manifest, self.device, self._read)
+        return (engine, *images, devices.hardware(self.device, self.threads, self._host))
 
     @cached_property
     def _observer(self) -> Observer:
@@ -94,14 +106,14 @@ class Trainer:
         return record
 
 
-def train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
+def train(ledger: Ledger, run: Run, manifest: Manifest, read: Read = load) -> Record:
     """Train a run to its end on the device that the parameters ask for, and measure it.
 
     Raises:
         NetstabError: the run is refused (see `refuse`), the data is not what the manifest says, a
             loss is not finite, or a state cannot be saved.
     """
-    trainer = Trainer(ledger, manifest)
+    trainer = Trainer(ledger, manifest, read)
     refuse(ledger, run, manifest, trainer.device, trainer.threads)
     gpu = trainer.device.type == "cuda"
     with Reporter(ledger, run, gpu=gpu, threads=trainer.threads) as reporter:
@@ -173,14 +185,16 @@ def _refuse_large_batches(ledger: Ledger, run: Run, manifest: Manifest) -> None:
         )
 
 
-def load_images(ledger: Ledger, manifest: Manifest, device: torch.device) -> tuple[Images, Images]:
+def load_images(
+    ledger: Ledger, manifest: Manifest, device: torch.device, read: Read = load
+) -> tuple[Images, Images]:
     """Training and validation images on the device, checked against the manifest.
 
     Raises:
         DataError: they are not what the manifest says.
     """
     return splits(
-        load(manifest),
+        read(manifest),
         mean=manifest.mean,
         std=manifest.std,
         padding=ledger.params.train.crop_padding,

@@ -51,12 +51,18 @@ class Ledger:
     """The study's runs, their keys, and how far the store has them."""
 
     def __init__(
-        self, params: Params, dataset: Dataset, store: Store, numerics: int, measures: int = 0
+        self,
+        params: Params,
+        dataset: Dataset,
+        store: Store,
+        numerics: int,
+        measures: int = 0,
+        notebook: Notebook | None = None,
     ) -> None:
         self.params = params
         self.dataset = dataset
         self.store = store
-        self.notebook = Notebook(store)
+        self.notebook = notebook or Notebook(store)
         self.imports = Imports(store)
         self.numerics = numerics
         self.measures = measures

@@ -6,7 +6,7 @@ store, so a sweep may be stopped, killed, started twice, or left to `dvc repro` 
 """
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -76,7 +76,7 @@ def sweep(
         KeyboardInterrupt: after the workers have gone; the store has what they saved.
     """
     chosen = runs(ledger.params) if chosen is None else chosen
-    todo, ceiling = jobs(ledger, chosen), _ceiling_is_missing(ledger, chosen)
+    todo, ceiling = jobs(ledger, chosen), ceiling_is_missing(ledger, chosen)
     if not todo and not ceiling:
         board.nothing()
         return
@@ -86,11 +86,7 @@ def sweep(
         trained = list(dict.fromkeys(job.run for job in todo))
         kind = pool.submit(worker.refuse, trained, possible[0].threads).result()
         crew = _calibrated(pool, possible, board)
-        if _is_piece(ledger, chosen):
-            if kind == "cuda" and not ledger.params.train.deterministic:
-                board.say(OTHER_BITS)
-            if kind == "cpu" and ledger.params.runtime.threads is None:
-                board.say(OTHER_THREADS)
+        warn_of_other_bits(ledger, chosen, kind, board)
         if todo:
             board.start(todo, crew.spoken, gpu=kind == "cuda")
             _Sweep(ledger, todo, crew, pool, shared, board).run()
@@ -99,13 +95,30 @@ def sweep(
             pool.submit(worker.compare_seeds, crew.threads).result()
 
 
+def warn_of_other_bits(ledger: Ledger, chosen: Sequence[Run], kind: str, board: Board) -> None:
+    """Say so where pieces of a study that are trained like this could not be joined.
+
+    Args:
+        ledger: of the study.
+        chosen: the runs that are wanted.
+        kind: of device that trains, `cpu` or `cuda`.
+        board: to say it on.
+    """
+    if not _is_piece(ledger, chosen):
+        return
+    if kind == "cuda" and not ledger.params.train.deterministic:
+        board.say(OTHER_BITS)
+    if kind == "cpu" and ledger.params.runtime.threads is None:
+        board.say(OTHER_THREADS)
+
+
 def _is_piece(ledger: Ledger, chosen: Sequence[Run]) -> bool:
     """Whether some runs of a seed are left out, whose past others will train once more."""
     seeds = {run.seed for run in chosen}
     return any(run not in chosen for run in runs(ledger.params) if run.seed in seeds)
 
 
-def _ceiling_is_missing(ledger: Ledger, chosen: Sequence[Run]) -> bool:
+def ceiling_is_missing(ledger: Ledger, chosen: Sequence[Run]) -> bool:
     """Whether two seeds are to be compared, and all that is compared is or will be here."""
     keys = ledger.ceiling_keys()
     compared = [run for name in keys for run in ledger.compared(name)]
@@ -222,7 +235,7 @@ class _Sweep:
                 if not under_way:
                     break  # what is left hangs on what failed
                 self._listen(under_way)
-        self._tell_of_faults(waiting)
+        tell_of_faults(self.faults.values(), [self.todo[number] for number in waiting])
 
     def _ready(self, waiting: list[int]) -> list[int]:
         return [n for n in waiting if (after := self.todo[n].after) is None or after in self.done]
@@ -249,11 +262,21 @@ class _Sweep:
                 self.faults[number] = f"{self.todo[number].run.name}: {error} ({hint})"
             self.board.end(number)
 
-    def _tell_of_faults(self, left: list[int]) -> None:
-        if not self.faults:
-            return
-        lines = list(dict.fromkeys(self.faults.values()))
-        if left:
-            names = ", ".join(self.todo[number].name for number in left)
-            lines.append(f"not trained, since they start from there: {names}")
-        raise TrainingError("\n".join(lines))
+
+def tell_of_faults(faults: Iterable[str], left: Sequence[Job]) -> None:
+    """End a sweep: well, or with every fault named.
+
+    Args:
+        faults: what jobs failed of.
+        left: jobs that hang on those.
+
+    Raises:
+        TrainingError: there were faults.
+    """
+    lines = list(dict.fromkeys(faults))
+    if not lines:
+        return
+    if left:
+        names = ", ".join(job.name for job in left)
+        lines.append(f"not trained, since they start from there: {names}")
+    raise TrainingError("\n".join(lines))

@@ -1,0 +1,140 @@
+"""Where the command runs: its store for the nodes that do not see it, and news for its board.
+
+One actor on the command's own node. States go in and out whole, as bytes that Ray's object store
+carries, and are checked by hash at both ends. No torch and no Ray here.
+"""
+
+import shutil
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from netstab.errors import StoreError
+from netstab.training.notebook import Entry, Notebook
+from netstab.training.store import Record, Store, cannot_write
+from netstab.training.worker import Said
+
+MARKS = "drivers"
+"""Folder in the store with a file for each command at work, by which a node knows the store."""
+
+
+def mark(store: Path, token: str) -> Path:
+    """Put a command's mark into the store; who finds it there sees the same store.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    path = store / MARKS / token
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(token, encoding="utf-8")
+    except OSError as error:
+        raise cannot_write(store, error) from error
+    return path
+
+
+def sees(store: Path, token: str) -> bool:
+    """Whether a folder is the store that has a command's mark."""
+    try:
+        return (store / MARKS / token).read_text(encoding="utf-8") == token
+    except OSError:
+        return False
+
+
+class Depot:
+    """The store and its notebook, served; calls may come from several threads.
+
+    Args:
+        root: of the store.
+        token: the command's mark in it.
+
+    Raises:
+        StoreError: this process does not see the command's store.
+    """
+
+    def __init__(self, root: Path, token: str) -> None:
+        if not sees(root, token):
+            raise StoreError(f"{root}: is another folder for the workers of this very machine")
+        self._store = Store(root)
+        self._notebook = Notebook(self._store)
+        self._said: list[Said] = []
+
+    def say(self, said: Said) -> None:
+        """News of a job."""
+        self._said.append(said)
+
+    def heard(self) -> list[Said]:
+        """The news since it was asked for last."""
+        count = len(self._said)
+        news, self._said[:count] = self._said[:count], []
+        return news
+
+    def keys(self) -> set[str]:
+        """Keys of every state."""
+        return self._store.listing()
+
+    def record(self, key: str) -> Record | None:
+        """The record of a state."""
+        return self._store.record(key)
+
+    def tensors(self, key: str) -> bytes | None:
+        """The checked bytes of a state's tensors; None where they are not there or damaged."""
+        record = self._store.record(key)
+        path = self._store.tensors_file(record) if record else None
+        return path.read_bytes() if path else None
+
+    def take(self, record: Record, content: bytes) -> None:
+        """Store a state that was trained elsewhere.
+
+        Raises:
+            StoreError: it did not come through whole, or the store cannot be written.
+        """
+        store(self._store, record, content)
+
+    def remove(self, key: str) -> None:
+        """Remove a state that a later one has made useless."""
+        self._store.remove(key)
+
+    def measured(self, keys: Collection[str]) -> set[str]:
+        """Those of these measurements that the notebook has."""
+        return {key for key in keys if key in self._notebook}
+
+    def note(self, key: str, inputs: Mapping[str, Any], entry: Entry) -> None:
+        """Store a measurement."""
+        self._notebook.write(key, inputs, entry)
+
+
+def store(into: Store, record: Record, content: bytes) -> None:
+    """Store a state whose record and tensors came over the network.
+
+    Raises:
+        StoreError: the tensors are not those that the record tells of; nothing stays.
+    """
+    stored = into.save(record, lambda path: _write(path, content))
+    if stored.sha256 != record.sha256:
+        into.remove(record.key)
+        raise StoreError(f"{record.run} at epoch {record.epoch}: was damaged on its way")
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def private_folder(path: Path) -> Path:
+    """A folder that only this user can enter, made where it is not there.
+
+    Raises:
+        StoreError: it cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    return path
+
+
+def clear(path: Path) -> None:
+    """Remove a folder with all that is in it, as far as that goes."""
+    with suppress(OSError):
+        shutil.rmtree(path)

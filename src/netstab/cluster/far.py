@@ -1,0 +1,104 @@
+"""The store as a node sees it that has no part in its file system: served by the depot.
+
+The depot is what counts; a folder of the node keeps what was read and written, so that a state is
+fetched once. Everything that trains through `Store` and `Notebook` trains through these.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import ObjectRef
+from ray.exceptions import RayTaskError
+
+from netstab.cluster import depot as depots
+from netstab.errors import NetstabError
+from netstab.training.notebook import Entry, Notebook
+from netstab.training.store import Record, Store
+
+Handle = Any
+"""Of the depot's actor; Ray's types do not know its methods."""
+
+
+def asked(answer: "ObjectRef[Any]") -> Any:
+    """What an actor answers.
+
+    Raises:
+        NetstabError: as there, without the wrapping that Ray puts around it.
+    """
+    try:
+        return ray.get(answer)
+    except RayTaskError as error:
+        if isinstance(error.cause, NetstabError):
+            raise error.cause from None
+        raise
+
+
+class FarStore(Store):
+    """A store whose states are in the depot.
+
+    Args:
+        root: folder of this node for copies.
+        depot: the actor.
+    """
+
+    def __init__(self, root: Path, depot: Handle) -> None:
+        super().__init__(depots.private_folder(root))
+        self._copies = Store(root)
+        self._depot = depot
+
+    def listing(self) -> set[str]:
+        """See `Store`."""
+        found: set[str] = asked(self._depot.keys.remote())
+        return found
+
+    def __contains__(self, key: str) -> bool:
+        return self.record(key) is not None
+
+    def record(self, key: str) -> Record | None:
+        """See `Store`."""
+        found: Record | None = asked(self._depot.record.remote(key))
+        return found
+
+    def tensors_file(self, record: Record) -> Path | None:
+        """See `Store`; what is no sound copy is fetched anew."""
+        copy = self._copies.record(record.key)
+        if copy and copy.sha256 == record.sha256 and (path := self._copies.tensors_file(copy)):
+            return path
+        content = asked(self._depot.tensors.remote(record.key))
+        if content is None:
+            return None
+        depots.store(self._copies, record, content)
+        return self._tensors_file(record.key)
+
+    def save(self, record: Record, write: Callable[[Path], None]) -> Record:
+        """See `Store`; it is saved when the depot has it."""
+        stored = super().save(record, write)
+        content = self._tensors_file(record.key).read_bytes()
+        asked(self._depot.take.remote(stored, content))
+        return stored
+
+    def remove(self, key: str) -> None:
+        """See `Store`."""
+        super().remove(key)
+        asked(self._depot.remove.remote(key))
+
+
+class FarNotebook(Notebook):
+    """A notebook whose entries are in the depot; here it is only known which they are."""
+
+    def __init__(self, store: FarStore, depot: Handle) -> None:
+        super().__init__(store)
+        self._depot = depot
+        self._known: set[str] = set()
+
+    def __contains__(self, key: str) -> bool:
+        if key not in self._known:
+            self._known |= asked(self._depot.measured.remote([key]))
+        return key in self._known
+
+    def write(self, key: str, inputs: Mapping[str, Any], entry: Entry) -> None:
+        """See `Notebook`."""
+        asked(self._depot.note.remote(key, dict(inputs), entry))
+        self._known.add(key)

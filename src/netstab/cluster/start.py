@@ -1,0 +1,109 @@
+"""Ray, started here for one command or joined where it is; left as it was found.
+
+Ray is imported in here only, after what it reads from the environment is set.
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import netstab
+from netstab.errors import NetstabError
+
+LOCAL = {
+    # The switch that Ray has for firewalls that ask: every port of a Ray that is started on this
+    # machine is bound to the loopback interface.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_enable_metrics_collection": "0",
+}
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # What Ray will do about CUDA_VISIBLE_DEVICES in tasks without a GPU; it warns if unset.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+LEAST_STORE = 128 * 2**20
+"""Bytes of a local Ray's object store: nothing but images goes through it."""
+
+
+def prepare(address: str | None) -> None:
+    """Set what Ray reads when it is imported, and make sure that it is there.
+
+    Args:
+        address: of a cluster; None for a Ray of this command's own.
+
+    Raises:
+        NetstabError: Ray is not installed, or the address is one of Ray's client server.
+    """
+    if find_spec("ray") is None:
+        raise NetstabError(
+            "--ray: Ray is not installed. Install it with netstab's extra: "
+            "pip install -c constraints.txt -e '.[cluster]'"
+        )
+    if address and address.startswith("ray://"):
+        raise NetstabError(
+            f"--ray {address}: Ray's client sees no store. Run the command on a node of the "
+            "cluster (ray job submit does), with the address HOST:PORT or auto"
+        )
+    os.environ.update(QUIET)
+    if address is None:
+        # Nobody else needs the token: it goes to Ray's processes with the environment, no file.
+        os.environ.update(LOCAL | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
+
+
+@contextmanager
+def connected(address: str | None, cpus: int, object_bytes: int) -> Iterator[None]:
+    """Be connected with Ray; on leaving, a Ray of one's own is gone.
+
+    Args:
+        address: of a cluster; None to start one on this machine.
+        cpus: that a Ray of one's own hands out.
+        object_bytes: that will be in its object store.
+
+    Raises:
+        NetstabError: there is no cluster at the address, or it does not let us in.
+    """
+    import ray
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is not None:
+        # The nodes get this very code: numbers must not depend on what they have installed.
+        code = {"py_modules": [str(Path(netstab.__file__).parent)]}
+        try:
+            ray.init(address=address, runtime_env=code, **quiet)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise NetstabError(
+                f"--ray {address}: no connection to Ray ({_first_line(error)}). This machine has "
+                "to be a node of the cluster: start it there (ray start), see docs/CLUSTER.md"
+            ) from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+        return
+    # Of this user alone; short, for sockets lie in it whose paths may have 107 characters.
+    short = "/tmp" if os.path.isdir("/tmp") else None
+    folder = tempfile.mkdtemp(prefix="netstab-ray-", dir=short)
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=False,
+            object_store_memory=max(LEAST_STORE, 2 * object_bytes),
+            _temp_dir=folder,
+            **quiet,
+        )
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,259 @@
+"""The whole study by Ray: a task for each job, which depends on the task that it starts from.
+
+Ray orders, places and repeats; nothing is scheduled here. Jobs are handed in with the longest
+remaining way first, and Ray keeps that order among those that can start.
+"""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray import ObjectRef
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from netstab.cluster import depot as depots
+from netstab.cluster import start, worker
+from netstab.cluster.far import Handle, asked
+from netstab.data.manifest import Manifest
+from netstab.data.tensors import NAMES, load
+from netstab.errors import NetstabError
+from netstab.params import Params
+from netstab.study.experiments import Run, runs
+from netstab.training.board import Board
+from netstab.training.estimate import usable_cores
+from netstab.training.jobs import Job, ahead, jobs
+from netstab.training.ledger import Ledger
+from netstab.training.sweep import ceiling_is_missing, tell_of_faults, warn_of_other_bits
+
+TRIES = 20
+"""How often a job is begun again whose node or process was lost."""
+LISTEN_S = 0.2
+LEAVE_S = 10.0
+"""For how long nodes may take to remove what was left on them."""
+
+
+def sweep(
+    ledger: Ledger,
+    manifest: Manifest,
+    board: Board,
+    chosen: Sequence[Run] | None = None,
+    *,
+    address: str | None = None,
+    gpus: float | None = None,
+) -> None:
+    """Train and measure what the plan asks for and the store lacks; see `training.sweep.sweep`.
+
+    Args:
+        ledger: of the study.
+        manifest: of its images, which are prepared.
+        board: shows how far it is.
+        chosen: the runs that are wanted; None for all.
+        address: of a Ray cluster that this machine is a node of; None to start a Ray here.
+        gpus: the share of a GPU that a worker takes; None for a whole one where there are any.
+
+    Raises:
+        NetstabError: a run is refused, or one or more could not be trained: those that do not
+            hang on them are done, and every fault is named; or there is no such cluster.
+        KeyboardInterrupt: after our tasks have ended; the store has what they saved.
+    """
+    chosen = runs(ledger.params) if chosen is None else chosen
+    todo, ceiling = jobs(ledger, chosen), ceiling_is_missing(ledger, chosen)
+    if not todo and not ceiling:
+        board.nothing()
+        return
+    images = load(manifest)
+    size = sum(getattr(images, name).nbytes for name in NAMES)
+    threads = ledger.params.runtime.threads or 1
+    cpus = (ledger.params.runtime.workers or max(1, usable_cores() // threads)) * threads
+    with start.connected(address, cpus, size):
+        share = _share(ledger.params, gpus)
+        board.say(_nodes(share, threads))
+        token = secrets.token_hex(16)
+        study = worker.Study(
+            _of_worker(ledger.params, threads, share),
+            manifest,
+            (ledger.numerics, ledger.measures),
+            ledger.store.root.resolve(),
+            token,
+            images,
+        )
+        with _crew(study, {"num_cpus": threads, "num_gpus": share}) as crew:
+            kind = crew.refuse(list(dict.fromkeys(job.run for job in todo)))
+            warn_of_other_bits(ledger, chosen, kind, board)
+            if todo:
+                board.start(todo, "by Ray", gpu=kind == "cuda")
+                _Sweep(ledger, todo, crew, board).run()
+            if ceiling:
+                board.say("comparing two seeds with each other (ceiling)")
+                crew.compare_seeds()
+
+
+def _alive() -> list[dict[str, Any]]:
+    """Ray's nodes, as it describes them."""
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def _share(params: Params, gpus: float | None) -> float:
+    """The share of a GPU that a worker takes."""
+    there = sum(node["Resources"].get("GPU", 0.0) for node in _alive())
+    if gpus is None:
+        return 0.0 if params.runtime.device == "cpu" or not there else 1.0
+    if gpus > 0 and params.runtime.device == "cpu":
+        raise NetstabError("--gpus-per-worker: params.yaml says device: cpu under runtime")
+    return gpus
+
+
+def _of_worker(params: Params, threads: int, share: float) -> Params:
+    # Ray shows a worker its own GPUs alone, the first of which is number 0.
+    device = "cuda" if share else params.runtime.device
+    runtime = params.runtime.model_copy(update={"threads": threads, "device": device})
+    return params.model_copy(update={"runtime": runtime})
+
+
+def _nodes(share: float, threads: int) -> str:
+    alive = [node["Resources"] for node in _alive()]
+    slots = int(
+        sum(
+            min(of.get("CPU", 0.0) // threads, of.get("GPU", 0.0) // share if share else 1e9)
+            for of in alive
+        )
+    )
+    plural = "s" if len(alive) > 1 else ""
+    each = f"{share:g} GPU and " if share else ""
+    each += f"{threads} CPU thread{'s'[: threads > 1]} each"
+    if not slots:
+        return f"Ray: {len(alive)} node{plural}, none with {each}; waiting for one that has"
+    return f"Ray: {len(alive)} node{plural}, up to {slots} side by side, {each}"
+
+
+class _Crew:
+    """Ray's workers, as far as this command uses them."""
+
+    def __init__(self, study: worker.Study, resources: dict[str, float]) -> None:
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        served = ray.remote(depots.Depot).options(
+            num_cpus=0,
+            max_restarts=-1,
+            max_task_retries=-1,
+            max_concurrency=16,
+            scheduling_strategy=here,
+        )
+        self.depot: Handle = served.remote(study.store, study.token)
+        self._token = study.token
+        self._study = ray.put(study)
+        self._options: dict[str, Any] = {**resources, "max_retries": TRIES}
+        self.far = False
+
+    def refuse(self, todo: list[Run]) -> str:
+        """See `worker.refuse`."""
+        task = ray.remote(worker.refuse).options(**self._options)
+        kind: str = asked(task.remote(self._study, self.depot, todo))
+        return kind
+
+    def submit(self, number: int, job: Job, before: "ObjectRef[Any] | None") -> "ObjectRef[Any]":
+        """Hand in a job; see `worker.do`."""
+        task = ray.remote(worker.do).options(name=job.name, **self._options)
+        found: ObjectRef[Any] = task.remote(self._study, self.depot, number, job, before)
+        return found
+
+    def compare_seeds(self) -> None:
+        """See `worker.compare_seeds`."""
+        task = ray.remote(worker.compare_seeds).options(**self._options)
+        asked(task.remote(self._study, self.depot))
+
+    def leave(self) -> None:
+        """Have what far workers keep on their nodes removed."""
+        if not self.far:
+            return
+        gone = []
+        for node in _alive():
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            task = ray.remote(worker.leave).options(num_cpus=0, scheduling_strategy=there)
+            gone.append(task.remote(self._token))
+        ray.wait(gone, num_returns=len(gone), timeout=LEAVE_S)
+
+
+@contextmanager
+def _crew(study: worker.Study, resources: dict[str, float]) -> Iterator[_Crew]:
+    mark = depots.mark(study.store, study.token)
+    try:
+        crew = _Crew(study, resources)
+        yield crew
+        crew.leave()
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+@dataclass
+class _Sweep:
+    """The jobs of a sweep on their way."""
+
+    ledger: Ledger
+    todo: list[Job]
+    crew: _Crew
+    board: Board
+    begun: set[int] = field(default_factory=set)
+    faults: dict[int, str] = field(default_factory=dict)
+    skipped: list[int] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Hand in every job, and wait for the last."""
+        way = ahead(self.ledger, self.todo)
+        tasks: dict[int, ObjectRef[Any]] = {}
+        # A job is never behind what it waits for: that has its own way and the job's ahead.
+        for number in sorted(range(len(self.todo)), key=lambda number: -way[number]):
+            after = self.todo[number].after
+            before = None if after is None else tasks[after]
+            tasks[number] = self.crew.submit(number, self.todo[number], before)
+        under_way = {task: number for number, task in tasks.items()}
+        try:
+            with self.board:
+                while under_way:
+                    over, _ = ray.wait(
+                        list(under_way), num_returns=len(under_way), timeout=LISTEN_S
+                    )
+                    self._listen()
+                    for task in over:
+                        self._over(under_way.pop(task), task)
+        finally:
+            for task in under_way:
+                ray.cancel(task, force=True)
+        tell_of_faults(self.faults.values(), [self.todo[n] for n in sorted(self.skipped)])
+
+    def _listen(self) -> None:
+        """Pass on what workers say."""
+        try:
+            news = ray.get(self.crew.depot.heard.remote(), timeout=60)
+        except GetTimeoutError:
+            return  # it is busy with states
+        for said in news:
+            if said.job not in self.begun:
+                self.begun.add(said.job)
+                self.board.begin(said.job)
+            self.board.hear(said)
+
+    def _over(self, number: int, task: "ObjectRef[Any]") -> None:
+        job, after = self.todo[number], self.todo[number].after
+        try:
+            outcome: worker.Outcome = ray.get(task)
+        except RayTaskError:
+            if after in self.faults or after in self.skipped:
+                outcome = worker.Fault(None)
+            else:
+                raise
+        except RayError as error:
+            outcome = worker.Fault(None)
+            if after not in self.faults and after not in self.skipped:
+                said = str(error).strip().splitlines()[0]
+                outcome = worker.Fault(f"{job.name}: lost {TRIES + 1} times ({said})")
+        if isinstance(outcome, worker.Done):
+            self.crew.far |= not outcome.near
+        elif outcome.why is None:
+            self.skipped.append(number)
+        else:
+            self.faults[number] = outcome.why
+        self.board.end(number)

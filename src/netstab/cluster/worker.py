@@ -1,0 +1,203 @@
+"""A process of Ray's that trains jobs: near the store, or far from it.
+
+A job is done by the means of a stage, through the same store: its locks, its states in
+mid-segment, its checks. So a task that Ray starts again after the loss of a node goes on from the
+last saved state, and comes to the same bits.
+"""
+
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+
+from netstab.cluster.depot import clear, sees
+from netstab.cluster.far import FarNotebook, FarStore, Handle
+from netstab.data.manifest import Manifest
+from netstab.data.tensors import NAMES, Tensors, checked
+from netstab.errors import NetstabError
+from netstab.params import Params
+from netstab.study.experiments import Run
+from netstab.training import ceiling, job
+from netstab.training.dataset import Dataset
+from netstab.training.jobs import Job
+from netstab.training.ledger import Ledger
+from netstab.training.store import Row, Store
+from netstab.training.worker import Said
+
+LAG_S = 60.0
+"""For how long a shared file system may take to show what another node has written."""
+HINT = "too little memory? A larger share of a GPU leaves more to each (--gpus-per-worker)"
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What every worker has to know.
+
+    Attributes:
+        params: with the device and the threads of a worker.
+        manifest: of the images.
+        versions: see `ledger.versions`.
+        store: the command's store; a node may name another way to it in NETSTAB_STORE.
+        token: the mark in the store by which a node knows that it sees it.
+        images: the prepared arrays.
+    """
+
+    params: Params
+    manifest: Manifest
+    versions: tuple[int, int]
+    store: Path
+    token: str
+    images: Tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A job that is done.
+
+    Attributes:
+        node: that did it.
+        near: whether it saw the store.
+        seconds: that it took there, with reading and saving.
+        key: of the state that it reached.
+    """
+
+    node: str
+    near: bool
+    seconds: float
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A job that cannot be done, and why; None where it starts from one that could not."""
+
+    why: str | None
+
+
+Outcome = Done | Fault
+_here: dict[tuple[str, bool], job.Trainer] = {}
+"""The trainer of this process, by the command's mark and whether it trains near the store."""
+
+
+def refuse(study: Study, depot: Handle, todo: list[Run]) -> str:
+    """Refuse runs as stages of their own would; see `job.refuse`.
+
+    Returns:
+        The type of the device: `cpu` or `cuda`.
+    """
+    trainer, _ = _trainer(study, depot)
+    for run in todo:
+        job.refuse(trainer.ledger, run, trainer.manifest, trainer.device, trainer.threads)
+    return trainer.device.type
+
+
+def do(study: Study, depot: Handle, number: int, todo: Job, before: Outcome | None) -> Outcome:
+    """Train a job, and tell of it.
+
+    Args:
+        study: that it belongs to.
+        depot: on the node of the command.
+        number: of the job.
+        todo: the job.
+        before: what became of the one that it starts from.
+    """
+    if isinstance(before, Fault):
+        return Fault(None)
+    started = time.monotonic()
+
+    def say(run: Run, epoch: int | None, words: str) -> None:
+        depot.say.remote(Said(number, run.name, epoch, words))
+
+    def epoch_done(run: Run, row: Row, seconds: float) -> None:
+        say(
+            run,
+            int(row["epoch"]),
+            f"val top-1 {row['val_top1_pct']:.1f} %, {seconds:.2g} s an epoch",
+        )
+
+    def train(trainer: job.Trainer) -> str:
+        told: Callable[[str], None] = lambda words: say(todo.run, None, words)  # noqa: E731
+        return trainer.train(todo.run, epoch_done, told, todo.end).key
+
+    try:
+        trainer, near = _trainer(study, depot, before)
+        say(todo.run, None, f"on {node_name()}")
+        key = train(trainer)
+    except NetstabError as error:
+        return Fault(str(error))
+    except RuntimeError as error:
+        return Fault(f"{todo.run.name}: {error} ({HINT})")
+    return Done(node_name(), near, time.monotonic() - started, key)
+
+
+def compare_seeds(study: Study, depot: Handle) -> None:
+    """Measure the ceiling; see `ceiling.compare_seeds`."""
+    trainer, _ = _trainer(study, depot)
+    ceiling.compare_seeds(trainer.ledger, trainer.manifest, lambda _: _read(study), node_name())
+
+
+def leave(token: str) -> None:
+    """Remove what a command has left on this node."""
+    clear(_copies(token))
+
+
+def node_name() -> str:
+    """This machine, and which of Ray's nodes on it: several may be on one."""
+    context = ray.get_runtime_context()
+    return f"{platform.node()}, Ray node {context.get_node_id()[:8]}"
+
+
+def _trainer(
+    study: Study, depot: Handle, before: Outcome | None = None
+) -> tuple[job.Trainer, bool]:
+    """This process's trainer, and whether it trains in the command's store itself."""
+    store = Store(_way_to_store(study))
+    near = sees(store.root, study.token)
+    if near and isinstance(before, Done):
+        near = _shows(store, before.key)
+    if (study.token, near) not in _here:
+        _here.clear()  # of another command, or of a store that was seen and is no more
+        _here[study.token, near] = _make(study, depot, store if near else None)
+    return _here[study.token, near], near
+
+
+def _make(study: Study, depot: Handle, store: Store | None) -> job.Trainer:
+    notebook = None
+    if store is None:
+        far = FarStore(_copies(study.token), depot)
+        store, notebook = far, FarNotebook(far, depot)
+    dataset = Dataset.prepared(study.manifest)
+    ledger = Ledger(study.params, dataset, store, *study.versions, notebook=notebook)
+    return job.Trainer(ledger, study.manifest, lambda _: _read(study), node_name())
+
+
+def _way_to_store(study: Study) -> Path:
+    own = Path(os.environ.get("NETSTAB_STORE", ""))
+    return own if own.is_absolute() else study.store
+
+
+def _copies(token: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"netstab-{token}"
+
+
+def _shows(store: Store, key: str) -> bool:
+    """Whether the store has a state, as soon as its file system shows what others wrote."""
+    waited = time.monotonic()
+    while key not in store.listing():
+        if time.monotonic() - waited > LAG_S:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def _read(study: Study) -> Tensors:
+    """The images, checked; copied, for what Ray hands out cannot be written to."""
+    arrays: dict[str, Any] = {name: np.array(getattr(study.images, name)) for name in NAMES}
+    return checked(arrays, study.manifest)
