@@ -26,13 +26,36 @@ store_app = typer.Typer(help="The store of states, which lets no epoch be traine
 app.add_typer(store_app, name="store", no_args_is_help=True)
 
 
+Gpus = Annotated[
+    float | None,
+    typer.Option(min=0, help="GPUs that a worker of Ray's takes, such as 0.5. Default: 1 if any."),
+]
+
+
 @app.command()
-def plan() -> None:
+def plan(
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Predict a sweep by Ray with so many workers; see docs/CLUSTER.md."
+        ),
+    ] = None,
+    gpus_per_worker: Gpus = None,
+    start_up: Annotated[
+        float | None,
+        typer.Option(min=0, help="Seconds of a worker before its first epoch. Default: 10."),
+    ] = None,
+) -> None:
     """Draw the tree of shared pasts: who branches from whom, what is stored, what it will take."""
     with _refusals():
         from netstab.commands import plan as command
 
-        command.draw(_ledger(), _console())
+        if workers is not None:
+            command.predict(_ledger(), _console(), workers, gpus_per_worker, start_up)
+        elif gpus_per_worker is not None or start_up is not None:
+            raise NetstabError("--gpus-per-worker and --start-up go with --workers")
+        else:
+            command.draw(_ledger(), _console())
 
 
 Only = Annotated[
@@ -40,12 +63,6 @@ Only = Annotated[
     typer.Option(help="Experiments or runs, with commas: reference,expA or expB-64. Default: all."),
 ]
 Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Default: all of params.yaml's.")]
-
-
-Gpus = Annotated[
-    float | None,
-    typer.Option(min=0, help="GPUs that a worker of Ray's takes, such as 0.5. Default: 1 if any."),
-]
 
 
 @app.command()

@@ -71,6 +71,8 @@ def connected(address: str | None, cpus: int, object_bytes: int) -> Iterator[Non
     """
     import ray
 
+    # Ray tells of lost nodes in pages, and has no switch for it; `sweep` says it in a line.
+    ray._private.worker._worker_logs_enabled = False
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is not None:
         # The nodes get this very code: numbers must not depend on what they have installed.

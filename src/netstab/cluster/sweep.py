@@ -6,7 +6,7 @@ remaining way first, and Ray keeps that order among those that can start.
 
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -180,12 +180,13 @@ class _Crew:
 @contextmanager
 def _crew(study: worker.Study, resources: dict[str, float]) -> Iterator[_Crew]:
     mark = depots.mark(study.store, study.token)
+    crew = _Crew(study, resources)
     try:
-        crew = _Crew(study, resources)
         yield crew
-        crew.leave()
     finally:
         mark.unlink(missing_ok=True)
+        with suppress(RayError):  # where Ray is gone, nobody can be sent
+            crew.leave()
 
 
 @dataclass
@@ -234,6 +235,9 @@ class _Sweep:
             if said.job not in self.begun:
                 self.begun.add(said.job)
                 self.board.begin(said.job)
+            elif said.epoch is None and said.figures.startswith(worker.ON):
+                lost = f"{said.run}: its node or process was lost"
+                self.board.say(f"{lost}; begun again {said.figures}")
             self.board.hear(said)
 
     def _over(self, number: int, task: "ObjectRef[Any]") -> None:

@@ -9,7 +9,6 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,8 @@ from netstab.training.worker import Said
 
 LAG_S = 60.0
 """For how long a shared file system may take to show what another node has written."""
+ON = "on "
+"""So begins what a worker says first of a job; what follows is its node."""
 HINT = "too little memory? A larger share of a GPU leaves more to each (--gpus-per-worker)"
 
 
@@ -122,19 +123,18 @@ def do(study: Study, depot: Handle, number: int, todo: Job, before: Outcome | No
             f"val top-1 {row['val_top1_pct']:.1f} %, {seconds:.2g} s an epoch",
         )
 
-    def train(trainer: job.Trainer) -> str:
-        told: Callable[[str], None] = lambda words: say(todo.run, None, words)  # noqa: E731
-        return trainer.train(todo.run, epoch_done, told, todo.end).key
+    def measuring(words: str) -> None:
+        say(todo.run, None, words)
 
     try:
         trainer, near = _trainer(study, depot, before)
-        say(todo.run, None, f"on {node_name()}")
-        key = train(trainer)
+        say(todo.run, None, ON + node_name())
+        record = trainer.train(todo.run, epoch_done, measuring, todo.end)
     except NetstabError as error:
         return Fault(str(error))
     except RuntimeError as error:
         return Fault(f"{todo.run.name}: {error} ({HINT})")
-    return Done(node_name(), near, time.monotonic() - started, key)
+    return Done(node_name(), near, time.monotonic() - started, record.key)
 
 
 def compare_seeds(study: Study, depot: Handle) -> None:

@@ -30,6 +30,17 @@ def forward_flop(width: int, image_size: int, channels: int, classes: int) -> di
     return flop
 
 
+def state_bytes(width: int, channels: int, classes: int) -> float:
+    """Bytes of a state: weights and momentum in fp32 (batch norm is under 1 % and left out)."""
+    weights, inputs = 9 * channels * width, width
+    for layer, stride in enumerate(_STRIDES):
+        outputs = width * 2**layer
+        weights += 9 * inputs * outputs + 3 * 9 * outputs**2
+        weights += inputs * outputs if stride != 1 or inputs != outputs else 0
+        inputs = outputs
+    return 4.0 * 2 * (weights + (inputs + 1) * classes)
+
+
 def training_flop(phase: Phase, forward: dict[str, float]) -> float:
     """Operations of a training step for one image in a phase.
 

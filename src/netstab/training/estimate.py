@@ -31,7 +31,8 @@ class Estimate:
         self._identity = identity
 
     @cached_property
-    def _forward(self) -> dict[str, float]:
+    def forward(self) -> dict[str, float]:
+        """Operations of a forward pass of one image, by part."""
         return cost.forward_flop(
             self._params.model.width,
             self._params.data.image_size,
@@ -42,14 +43,14 @@ class Estimate:
     def flop(self, work: list[Work]) -> float:
         """Floating-point operations of some work."""
         images = self._dataset.training_images
-        return sum(w.epochs * images * cost.training_flop(w.phase, self._forward) for w in work)
+        return sum(w.epochs * images * cost.training_flop(w.phase, self.forward) for w in work)
 
     def measuring_flop(self, stabilities: int, sharpnesses: int) -> tuple[float, float]:
         """Operations of so many measurements of stability, and of sharpness."""
         settings = self._params.measure
-        drift = cost.stability_flop(settings.stability.images, self._forward)
+        drift = cost.stability_flop(settings.stability.images, self.forward)
         samples = settings.sharpness.trace_samples
-        curvature = cost.sharpness_flop(settings.sharpness.images, samples, self._forward)
+        curvature = cost.sharpness_flop(settings.sharpness.images, samples, self.forward)
         return stabilities * drift, sharpnesses * curvature
 
     def seconds(self, work: list[Work], *, gpu: bool, threads: int) -> tuple[float, bool]:
@@ -88,14 +89,15 @@ class Estimate:
         seconds = flop = 0.0
         for entry in newest:
             record = self._store.record(entry.name.removesuffix(".json"))
-            if record is None or not self._same_setting(record):
+            if record is None or not self.same_setting(record):
                 continue
             for row in record.provenance:
                 if row.get("device_type") == device_type:
                     seconds, flop = seconds + row["seconds"], flop + row.get("flop", 0.0)
         return seconds / flop if flop else None
 
-    def _same_setting(self, record: Record) -> bool:
+    def same_setting(self, record: Record) -> bool:
+        """Whether a state is of this very setting, of any seed and schedule."""
         mine = self._identity.items()
         return all(record.inputs.get(k) == v for k, v in mine if k != "seed")
 

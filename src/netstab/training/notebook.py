@@ -50,6 +50,11 @@ class Notebook:
         Raises:
             StoreError: the store cannot be read, or a damaged file cannot be moved.
         """
+        found = self.page(key)
+        return found[1] if found else None
+
+    def page(self, key: str) -> tuple[dict[str, Any], Entry] | None:
+        """What an entry's key is the hash of, and the entry; see `read`."""
         path = self.root / f"{key}.json"
         try:
             content = plain.read(path)
@@ -57,7 +62,7 @@ class Notebook:
             found: Entry = content["entry"]
             sound = content["key"] == key and digest == _digest(content)
             if sound and isinstance(found, dict):
-                return found
+                return content["inputs"], found
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError, AttributeError):
