@@ -164,6 +164,38 @@ def test_plan_can_be_drawn_before_the_data_is_there(project: Project) -> None:
     assert "still to train 2,140" in lines(project.netstab("plan").stdout)
 
 
+def test_plan_predicts_a_sweep_by_ray_and_says_what_holds_it_up(project: Project) -> None:
+    project.set(seeds=[0, 1], runtime={"device": "cpu", "threads": 1})
+    few = lines(project.netstab("plan", "--workers", "1", "--start-up", "0").stdout)
+    assert few[0].startswith("by Ray, 1 workers with 1 CPU thread each:")
+    assert "utilisation 100% (1 workers have work)" in few
+    assert "limit: the number of workers" in few
+    assert few[-1].startswith("a rough guess for 1 CPU thread: the store has nothing")
+    many = lines(project.netstab("plan", "--workers", "900", "--gpus-per-worker", "0").stdout)
+    assert any(line.startswith("limit: the critical path") for line in many)
+    assert (
+        "--gpus-per-worker and --start-up go with --workers"
+        in project.netstab("plan", "--start-up", "3", code=1).output
+    )
+    project.fill()
+    # Everything but its measurements is there; nothing tells how long those take.
+    assert "stretches" in project.netstab("plan", "--workers", "2").stdout
+
+
+def test_without_ray_a_sweep_by_ray_says_how_to_install_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netstab.cluster.start.find_spec", lambda name: None)
+    said = project.netstab("sweep", "--ray", code=1).output
+    assert "pip install -c constraints.txt -e '.[cluster]'" in said
+    assert "go with --ray" in project.netstab("sweep", "10.0.0.1:6379", code=1).output
+
+
+def test_an_address_of_rays_client_is_refused(project: Project) -> None:
+    said = project.netstab("sweep", "--ray", "ray://10.0.0.1:10001", code=1).output
+    assert "Run the command on a node of the cluster" in " ".join(said.split())
+
+
 def test_plan_works_from_a_folder_below_and_finds_the_named_store(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

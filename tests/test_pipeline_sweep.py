@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,8 @@ from tests.pipeline_helpers import Clone, lent_clone, wait_for
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
 
 SWEEP = ("-c", "from netstab.cli import app; app(['sweep'])")
+BY_RAY = ("-c", "from netstab.cli import app; app(['sweep', '--ray'])")
+LOOPBACK = {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
 
 
 @pytest.fixture
@@ -35,11 +38,11 @@ def emptied(clone: Clone) -> dict[str, str]:
 class Swept:
     """A sweep under way."""
 
-    def __init__(self, clone: Clone) -> None:
+    def __init__(self, clone: Clone, command: tuple[str, str] = SWEEP) -> None:
         self.said = clone.root.parent / "swept"
         with self.said.open("w") as file:
             self.process = subprocess.Popen(
-                [sys.executable, *SWEEP],
+                [sys.executable, *command],
                 cwd=clone.root,
                 env={**clone.environment(), "PYTHONPATH": "src"},
                 stdin=subprocess.DEVNULL,
@@ -101,6 +104,43 @@ def test_a_sweep_survives_the_loss_of_a_process_or_of_all_and_comes_to_the_same_
     clone.python(*SWEEP)
     states = clone.states()
     assert states and states == {key: expected[key] for key in states}
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra: cluster")
+def test_a_sweep_by_ray_listens_on_loopback_alone_is_stopped_goes_on_and_dvc_collects_it(
+    clone: Clone,
+) -> None:
+    expected = emptied(clone)
+    clone.change(experiments=["expB"], own={})
+    clone.close_gate(5)
+    swept = Swept(clone, BY_RAY)
+    wait_for(lambda: any(row["epoch"] == 5 for row in clone.trained()), "the gate")
+    parent = psutil.Process(swept.process.pid)
+    processes = [parent, *parent.children(recursive=True)]
+    assert {"gcs_server", "raylet"} <= {process.name() for process in processes}
+    heard_at = [
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections(kind="inet")
+        if connection.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)
+    ]
+    assert heard_at and set(heard_at) <= LOOPBACK
+    swept.process.send_signal(signal.SIGINT)
+    assert swept.process.wait(60) == 130, swept.said.read_text()
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    assert not alive, "Ray outlives its command"
+    assert "stopped; the same command goes on" in swept.said.read_text()
+
+    clone.open_gates()
+    clone.python(*BY_RAY)
+    states = clone.states()
+    assert states and states == {key: expected[key] for key in states}
+    trained = len(clone.trained())
+    shutil.rmtree(clone.root / "metrics/runs")
+    clone.dvc("repro")
+    assert len(clone.trained()) == trained, "dvc had to train"
+    assert "Ray node" in clone.read("metrics/runs/baseline-0/provenance.json")
+    assert not list(Path(clone.environment()["HOME"]).rglob("auth_token"))
 
 
 def test_a_run_that_cannot_be_trained_is_named_and_the_others_are_trained(clone: Clone) -> None:

@@ -28,6 +28,7 @@ QUIET = {
     # What Ray will do about CUDA_VISIBLE_DEVICES in tasks without a GPU; it warns if unset.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+SILENT: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 LEAST_STORE = 128 * 2**20
 """Bytes of a local Ray's object store: nothing but images goes through it."""
 
@@ -73,25 +74,17 @@ def connected(address: str | None, cpus: int, object_bytes: int) -> Iterator[Non
 
     # Ray tells of lost nodes in pages, and has no switch for it; `sweep` says it in a line.
     ray._private.worker._worker_logs_enabled = False
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    # Workers get this very code: numbers must not depend on what is installed where they are.
+    package = Path(netstab.__file__).resolve().parent
     if address is not None:
-        # The nodes get this very code: numbers must not depend on what they have installed.
-        code = {"py_modules": [str(Path(netstab.__file__).parent)]}
-        try:
-            ray.init(address=address, runtime_env=code, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise NetstabError(
-                f"--ray {address}: no connection to Ray ({_first_line(error)}). This machine has "
-                "to be a node of the cluster: start it there (ray start), see docs/CLUSTER.md"
-            ) from error
-        try:
+        with _joined(address, package):
             yield
-        finally:
-            ray.shutdown()
         return
     # Of this user alone; short, for sockets lie in it whose paths may have 107 characters.
     short = "/tmp" if os.path.isdir("/tmp") else None
     folder = tempfile.mkdtemp(prefix="netstab-ray-", dir=short)
+    modules = os.environ.get("PYTHONPATH", "")  # an empty one is none
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(package.parent), modules]))
     try:
         ray.init(
             address="local",
@@ -99,12 +92,30 @@ def connected(address: str | None, cpus: int, object_bytes: int) -> Iterator[Non
             include_dashboard=False,
             object_store_memory=max(LEAST_STORE, 2 * object_bytes),
             _temp_dir=folder,
-            **quiet,
+            **SILENT,
         )
         yield
     finally:
         ray.shutdown()
+        os.environ["PYTHONPATH"] = modules
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _joined(address: str, package: Path) -> Iterator[None]:
+    import ray
+
+    try:
+        ray.init(address=address, runtime_env={"py_modules": [str(package)]}, **SILENT)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise NetstabError(
+            f"--ray {address}: no connection to Ray ({_first_line(error)}). This machine has "
+            "to be a node of the cluster: start it there (ray start), see docs/CLUSTER.md"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,120 @@
+"""How long a sweep by Ray would take: from what the store tells of epochs and measurements."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from netstab.study.cost import state_bytes
+from netstab.study.experiments import Run, runs
+from netstab.training import forecast, trajectory
+from netstab.training.jobs import jobs
+from netstab.training.ledger import Ledger
+from netstab.training.store import Record
+from tests import small
+
+
+def rewrite(ledger: Ledger, name: str, seconds: float) -> Record:
+    """Let every epoch of a stored run have taken so many seconds."""
+    run = small.run(ledger.params, name)
+    record = ledger.store.record(ledger.key(run, 10))
+    assert record
+    rows = [{**row, "seconds": seconds * (row["to"] - row["from"])} for row in record.provenance]
+    path = ledger.store.tensors_file(record)
+    assert path
+    content = path.read_bytes()
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    return ledger.store.save(replace(record, provenance=rows), write)
+
+
+def seconds(ledger: Ledger) -> dict[tuple[str, int], float]:
+    todo = jobs(ledger)
+    known = forecast.pace(ledger, gpu=False, threads=1)
+    found = forecast.tasks(ledger, todo, known, gpu=False, threads=1)
+    return {(job.run.name, job.end): task.seconds for job, task in zip(todo, found, strict=True)}
+
+
+def measure(ledger: Ledger, chosen: list[Run], each: float) -> None:
+    """Let everything be measured on some runs, each in so many seconds."""
+    told = {"device_type": "cpu", "threads": 1, "seconds": each}
+    entry = {"rows": [], "provenance": told}
+    for run in chosen:
+        for epoch, key in ledger.stability_keys(run).items():
+            ledger.notebook.write(key, ledger.stability_inputs(run, epoch), entry)
+        for at, key in ledger.sharpness_keys(run).items():
+            ledger.notebook.write(key, ledger.sharpness_inputs(run, *at), entry)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """Seed 0 has the baseline; of seed 1 nothing is there."""
+    made = small.ledger(small.params(seeds=[0, 1], own={}, expE={}), tmp_path)
+    run = small.run(made.params, "baseline")
+    trajectory.train(made, run, small.workshop(made.params), small.silent)
+    return made
+
+
+def test_an_epoch_of_a_known_kind_takes_what_it_took_with_another_seed(ledger: Ledger) -> None:
+    rewrite(ledger, "baseline", 5.0)
+    for key in ledger.store.listing() - {ledger.key(small.run(ledger.params, "baseline"), 10)}:
+        ledger.store.remove(key)  # the states on its way tell of the same epochs
+    measure(ledger, runs(ledger.params), 1.0)
+    found = seconds(ledger)
+    assert found["baseline-1", 3] == pytest.approx(3 * 5.0)
+    # Of an unknown kind, as where all but a block is frozen: by its operations.
+    frozen = next(job for job in jobs(ledger) if job.run.name == "expB-512-1")
+    whole = next(job for job in jobs(ledger) if job.run.name == "baseline-1")
+    share = ledger.estimate.flop(list(frozen.work)) / ledger.estimate.flop(list(whole.work))
+    assert found["expB-512-1", 10] == pytest.approx(3 * 5.0 * share)
+
+
+def test_without_a_measurement_it_is_an_order_of_magnitude(tmp_path: Path) -> None:
+    of = small.ledger(small.params(own={}, expE={}), tmp_path)
+    known = forecast.pace(of, gpu=False, threads=1)
+    assert not known.flop
+    (first, *_), todo = forecast.tasks(of, jobs(of), known, gpu=False, threads=1), jobs(of)
+    guess, measured = of.estimate.seconds(list(todo[0].work), gpu=False, threads=1)
+    assert not measured and first.seconds == pytest.approx(guess)
+
+
+def test_another_number_of_threads_or_another_device_tells_nothing(ledger: Ledger) -> None:
+    assert forecast.pace(ledger, gpu=False, threads=1).flop
+    assert not forecast.pace(ledger, gpu=False, threads=2).flop
+    assert not forecast.pace(ledger, gpu=True, threads=1).flop
+
+
+def test_every_state_that_stays_is_written_once(ledger: Ledger) -> None:
+    todo = [job for job in jobs(ledger) if job.run.seed == 1]
+    known = forecast.pace(ledger, gpu=False, threads=1)
+    every = forecast.tasks(ledger, jobs(ledger), known, gpu=False, threads=1)
+    written = sum(t.written for t, j in zip(every, jobs(ledger), strict=True) if j.run.seed == 1)
+    size = sum(known.states) / len(known.states)
+    wanted = {key for key, name in ledger.wanted().items() if "-1 at" in name}
+    assert todo and written == pytest.approx(size * len(wanted))
+
+
+def test_a_measurement_costs_what_such_ones_took_and_is_taken_once(ledger: Ledger) -> None:
+    every = runs(ledger.params)
+    measure(ledger, every, 0.0)
+    bare = seconds(ledger)
+    for run in every:
+        if run.seed == 1:
+            for key in (*ledger.stability_keys(run).values(), *ledger.sharpness_keys(run).values()):
+                ledger.notebook.remove(key)
+    measure(ledger, [run for run in every if run.seed == 0], 100.0)
+    taken = sum(seconds(ledger)[at] - bare[at] for at in bare if at[0].endswith("-1"))
+    of_seed = [run for run in every if run.seed == 1]
+    wanted = {key for run in of_seed for key in ledger.stability_keys(run).values()}
+    wanted |= {key for run in of_seed for key in ledger.sharpness_keys(run).values()}
+    assert taken == pytest.approx(100.0 * len(wanted))
+
+
+def test_a_state_is_weights_and_momentum(ledger: Ledger) -> None:
+    record = ledger.store.record(ledger.key(small.run(ledger.params, "baseline"), 10))
+    assert record
+    # Batch norm and the file's header are left out; at this width they count.
+    assert state_bytes(2, 3, small.CLASSES) == pytest.approx(record.size, rel=0.35)
+    assert state_bytes(64, 3, 10) == pytest.approx(8 * 11.17e6, rel=0.01)
