@@ -6,6 +6,7 @@ A map of the package, in the order in which data flows through it:
 * `study/`      schedules of the interventions and the tree of pasts they share (pure)
 * `data/`       images: from archives to checked tensors, and to batches
 * `training/`   model, engine, states and their store: no epoch is trained twice
+* `cluster/`    the same on many machines, by Ray
 * `measure/`    what is evaluated on a state
 * `evidence/`   figures and charts from the runs' histories (no torch)
 * `stages/`     one entry a DVC stage; `cli` holds the commands that are not stages

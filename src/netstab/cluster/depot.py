@@ -59,6 +59,7 @@ class Depot:
         self._store = Store(root)
         self._notebook = Notebook(self._store)
         self._said: list[Said] = []
+        self._used = False
 
     def say(self, said: Said) -> None:
         """News of a job."""
@@ -70,8 +71,13 @@ class Depot:
         news, self._said[:count] = self._said[:count], []
         return news
 
+    def was_used(self) -> bool:
+        """Whether there are workers that do not see the store."""
+        return self._used
+
     def keys(self) -> set[str]:
         """Keys of every state."""
+        self._used = True
         return self._store.listing()
 
     def record(self, key: str) -> Record | None:

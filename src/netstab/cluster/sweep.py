@@ -5,19 +5,16 @@ remaining way first, and Ray keeps that order among those that can start.
 """
 
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 from ray import ObjectRef
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from netstab.cluster import depot as depots
 from netstab.cluster import start, worker
-from netstab.cluster.far import Handle, asked
+from netstab.cluster.crew import TRIES, Crew, alive, crew_of
 from netstab.data.manifest import Manifest
 from netstab.data.tensors import NAMES, load
 from netstab.errors import NetstabError
@@ -29,11 +26,7 @@ from netstab.training.jobs import Job, ahead, jobs
 from netstab.training.ledger import Ledger
 from netstab.training.sweep import ceiling_is_missing, tell_of_faults, warn_of_other_bits
 
-TRIES = 20
-"""How often a job is begun again whose node or process was lost."""
 LISTEN_S = 0.2
-LEAVE_S = 10.0
-"""For how long nodes may take to remove what was left on them."""
 
 
 def sweep(
@@ -81,7 +74,7 @@ def sweep(
             token,
             images,
         )
-        with _crew(study, {"num_cpus": threads, "num_gpus": share}) as crew:
+        with crew_of(study, {"num_cpus": threads, "num_gpus": share}) as crew:
             kind = crew.refuse(list(dict.fromkeys(job.run for job in todo)))
             warn_of_other_bits(ledger, chosen, kind, board)
             if todo:
@@ -92,14 +85,9 @@ def sweep(
                 crew.compare_seeds()
 
 
-def _alive() -> list[dict[str, Any]]:
-    """Ray's nodes, as it describes them."""
-    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-
-
 def _share(params: Params, gpus: float | None) -> float:
     """The share of a GPU that a worker takes."""
-    there = sum(node["Resources"].get("GPU", 0.0) for node in _alive())
+    there = sum(node["Resources"].get("GPU", 0.0) for node in alive())
     if gpus is None:
         return 0.0 if params.runtime.device == "cpu" or not there else 1.0
     if gpus > 0 and params.runtime.device == "cpu":
@@ -115,7 +103,7 @@ def _of_worker(params: Params, threads: int, share: float) -> Params:
 
 
 def _nodes(share: float, threads: int) -> str:
-    alive = [node["Resources"] for node in _alive()]
+    alive = [node["Resources"] for node in alive()]
     slots = int(
         sum(
             min(of.get("CPU", 0.0) // threads, of.get("GPU", 0.0) // share if share else 1e9)
@@ -130,74 +118,16 @@ def _nodes(share: float, threads: int) -> str:
     return f"Ray: {len(alive)} node{plural}, up to {slots} side by side, {each}"
 
 
-class _Crew:
-    """Ray's workers, as far as this command uses them."""
-
-    def __init__(self, study: worker.Study, resources: dict[str, float]) -> None:
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        served = ray.remote(depots.Depot).options(
-            num_cpus=0,
-            max_restarts=-1,
-            max_task_retries=-1,
-            max_concurrency=16,
-            scheduling_strategy=here,
-        )
-        self.depot: Handle = served.remote(study.store, study.token)
-        self._token = study.token
-        self._study = ray.put(study)
-        self._options: dict[str, Any] = {**resources, "max_retries": TRIES}
-        self.far = False
-
-    def refuse(self, todo: list[Run]) -> str:
-        """See `worker.refuse`."""
-        task = ray.remote(worker.refuse).options(**self._options)
-        kind: str = asked(task.remote(self._study, self.depot, todo))
-        return kind
-
-    def submit(self, number: int, job: Job, before: "ObjectRef[Any] | None") -> "ObjectRef[Any]":
-        """Hand in a job; see `worker.do`."""
-        task = ray.remote(worker.do).options(name=job.name, **self._options)
-        found: ObjectRef[Any] = task.remote(self._study, self.depot, number, job, before)
-        return found
-
-    def compare_seeds(self) -> None:
-        """See `worker.compare_seeds`."""
-        task = ray.remote(worker.compare_seeds).options(**self._options)
-        asked(task.remote(self._study, self.depot))
-
-    def leave(self) -> None:
-        """Have what far workers keep on their nodes removed."""
-        if not self.far:
-            return
-        gone = []
-        for node in _alive():
-            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            task = ray.remote(worker.leave).options(num_cpus=0, scheduling_strategy=there)
-            gone.append(task.remote(self._token))
-        ray.wait(gone, num_returns=len(gone), timeout=LEAVE_S)
-
-
-@contextmanager
-def _crew(study: worker.Study, resources: dict[str, float]) -> Iterator[_Crew]:
-    mark = depots.mark(study.store, study.token)
-    crew = _Crew(study, resources)
-    try:
-        yield crew
-    finally:
-        mark.unlink(missing_ok=True)
-        with suppress(RayError):  # where Ray is gone, nobody can be sent
-            crew.leave()
-
-
 @dataclass
 class _Sweep:
     """The jobs of a sweep on their way."""
 
     ledger: Ledger
     todo: list[Job]
-    crew: _Crew
+    crew: Crew
     board: Board
     begun: set[int] = field(default_factory=set)
+    where: dict[int, str] = field(default_factory=dict)
     faults: dict[int, str] = field(default_factory=dict)
     skipped: list[int] = field(default_factory=list)
 
@@ -235,9 +165,12 @@ class _Sweep:
             if said.job not in self.begun:
                 self.begun.add(said.job)
                 self.board.begin(said.job)
-            elif said.epoch is None and said.figures.startswith(worker.ON):
-                lost = f"{said.run}: its node or process was lost"
-                self.board.say(f"{lost}; begun again {said.figures}")
+            if said.epoch is None and said.figures.startswith(worker.ON):
+                # Once is the rule: Ray begins a task again where its node or process was lost.
+                if said.job in self.where:
+                    lost = f"{said.run}: its node or process was lost"
+                    self.board.say(f"{lost}; begun again {said.figures}")
+                self.where[said.job] = said.figures
             self.board.hear(said)
 
     def _over(self, number: int, task: "ObjectRef[Any]") -> None:
@@ -254,10 +187,9 @@ class _Sweep:
             if after not in self.faults and after not in self.skipped:
                 said = str(error).strip().splitlines()[0]
                 outcome = worker.Fault(f"{job.name}: lost {TRIES + 1} times ({said})")
-        if isinstance(outcome, worker.Done):
-            self.crew.far |= not outcome.near
-        elif outcome.why is None:
-            self.skipped.append(number)
-        else:
-            self.faults[number] = outcome.why
+        if isinstance(outcome, worker.Fault):
+            if outcome.why is None:
+                self.skipped.append(number)
+            else:
+                self.faults[number] = outcome.why
         self.board.end(number)

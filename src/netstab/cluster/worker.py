@@ -63,15 +63,9 @@ class Done:
     """A job that is done.
 
     Attributes:
-        node: that did it.
-        near: whether it saw the store.
-        seconds: that it took there, with reading and saving.
         key: of the state that it reached.
     """
 
-    node: str
-    near: bool
-    seconds: float
     key: str
 
 
@@ -93,7 +87,7 @@ def refuse(study: Study, depot: Handle, todo: list[Run]) -> str:
     Returns:
         The type of the device: `cpu` or `cuda`.
     """
-    trainer, _ = _trainer(study, depot)
+    trainer = _trainer(study, depot)
     for run in todo:
         job.refuse(trainer.ledger, run, trainer.manifest, trainer.device, trainer.threads)
     return trainer.device.type
@@ -111,7 +105,6 @@ def do(study: Study, depot: Handle, number: int, todo: Job, before: Outcome | No
     """
     if isinstance(before, Fault):
         return Fault(None)
-    started = time.monotonic()
 
     def say(run: Run, epoch: int | None, words: str) -> None:
         depot.say.remote(Said(number, run.name, epoch, words))
@@ -127,19 +120,19 @@ def do(study: Study, depot: Handle, number: int, todo: Job, before: Outcome | No
         say(todo.run, None, words)
 
     try:
-        trainer, near = _trainer(study, depot, before)
+        trainer = _trainer(study, depot, before)
         say(todo.run, None, ON + node_name())
         record = trainer.train(todo.run, epoch_done, measuring, todo.end)
     except NetstabError as error:
         return Fault(str(error))
     except RuntimeError as error:
         return Fault(f"{todo.run.name}: {error} ({HINT})")
-    return Done(node_name(), near, time.monotonic() - started, record.key)
+    return Done(record.key)
 
 
 def compare_seeds(study: Study, depot: Handle) -> None:
     """Measure the ceiling; see `ceiling.compare_seeds`."""
-    trainer, _ = _trainer(study, depot)
+    trainer = _trainer(study, depot)
     ceiling.compare_seeds(trainer.ledger, trainer.manifest, lambda _: _read(study), node_name())
 
 
@@ -154,10 +147,8 @@ def node_name() -> str:
     return f"{platform.node()}, Ray node {context.get_node_id()[:8]}"
 
 
-def _trainer(
-    study: Study, depot: Handle, before: Outcome | None = None
-) -> tuple[job.Trainer, bool]:
-    """This process's trainer, and whether it trains in the command's store itself."""
+def _trainer(study: Study, depot: Handle, before: Outcome | None = None) -> job.Trainer:
+    """This process's trainer: in the command's store itself, where that is to be seen."""
     store = Store(_way_to_store(study))
     near = sees(store.root, study.token)
     if near and isinstance(before, Done):
@@ -165,7 +156,7 @@ def _trainer(
     if (study.token, near) not in _here:
         _here.clear()  # of another command, or of a store that was seen and is no more
         _here[study.token, near] = _make(study, depot, store if near else None)
-    return _here[study.token, near], near
+    return _here[study.token, near]
 
 
 def _make(study: Study, depot: Handle, store: Store | None) -> job.Trainer:
