@@ -74,6 +74,15 @@ class Crew:
 
 @contextmanager
 def crew_of(study: worker.Study, resources: dict[str, float]) -> Iterator[Crew]:
+    """Workers for a command, whose mark is in the store for that long.
+
+    Args:
+        study: what they have to know.
+        resources: of Ray's, that each takes.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
     mark = depots.mark(study.store, study.token)
     crew = Crew(study, resources)
     try:

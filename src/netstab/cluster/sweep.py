@@ -4,6 +4,7 @@ Ray orders, places and repeats; nothing is scheduled here. Jobs are handed in wi
 remaining way first, and Ray keeps that order among those that can start.
 """
 
+import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -103,19 +104,18 @@ def _of_worker(params: Params, threads: int, share: float) -> Params:
 
 
 def _nodes(share: float, threads: int) -> str:
-    alive = [node["Resources"] for node in alive()]
-    slots = int(
-        sum(
-            min(of.get("CPU", 0.0) // threads, of.get("GPU", 0.0) // share if share else 1e9)
-            for of in alive
-        )
-    )
-    plural = "s" if len(alive) > 1 else ""
+    """How many nodes there are, and how many workers they have room for."""
+    there = [node["Resources"] for node in alive()]
+    rooms = [
+        min(of.get("CPU", 0.0) // threads, of.get("GPU", 0.0) // share if share else math.inf)
+        for of in there
+    ]
+    plural = "s" if len(there) > 1 else ""
     each = f"{share:g} GPU and " if share else ""
     each += f"{threads} CPU thread{'s'[: threads > 1]} each"
-    if not slots:
-        return f"Ray: {len(alive)} node{plural}, none with {each}; waiting for one that has"
-    return f"Ray: {len(alive)} node{plural}, up to {slots} side by side, {each}"
+    if not sum(rooms):
+        return f"Ray: {len(there)} node{plural}, none with {each}; waiting for one that has"
+    return f"Ray: {len(there)} node{plural}, up to {sum(rooms):,.0f} side by side, {each}"
 
 
 @dataclass
