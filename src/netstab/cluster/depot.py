@@ -4,6 +4,7 @@ One actor on the command's own node. States go in and out whole, as bytes that R
 carries, and are checked by hash at both ends. No torch and no Ray here.
 """
 
+import hashlib
 import shutil
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -90,13 +91,9 @@ class Depot:
         path = self._store.tensors_file(record) if record else None
         return path.read_bytes() if path else None
 
-    def take(self, record: Record, content: bytes) -> None:
-        """Store a state that was trained elsewhere.
-
-        Raises:
-            StoreError: it did not come through whole, or the store cannot be written.
-        """
-        store(self._store, record, content)
+    def take(self, record: Record, content: bytes) -> Record:
+        """Store a state that was trained elsewhere; see `store`."""
+        return store(self._store, record, content)
 
     def remove(self, key: str) -> None:
         """Remove a state that a later one has made useless."""
@@ -111,16 +108,19 @@ class Depot:
         self._notebook.write(key, inputs, entry)
 
 
-def store(into: Store, record: Record, content: bytes) -> None:
+def store(into: Store, record: Record, content: bytes) -> Record:
     """Store a state whose record and tensors came over the network.
 
+    Returns:
+        The record that the store has now; see `Store.save`.
+
     Raises:
-        StoreError: the tensors are not those that the record tells of; nothing stays.
+        StoreError: the tensors are not those that the record tells of, or the store cannot be
+            written.
     """
-    stored = into.save(record, lambda path: _write(path, content))
-    if stored.sha256 != record.sha256:
-        into.remove(record.key)
+    if hashlib.sha256(content).hexdigest() != record.sha256:
         raise StoreError(f"{record.run} at epoch {record.epoch}: was damaged on its way")
+    return into.save(record, lambda path: _write(path, content))
 
 
 def _write(path: Path, content: bytes) -> None:

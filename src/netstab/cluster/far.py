@@ -13,7 +13,7 @@ from ray import ObjectRef
 from ray.exceptions import RayTaskError
 
 from netstab.cluster import depot as depots
-from netstab.errors import NetstabError
+from netstab.errors import NetstabError, StoreError
 from netstab.training.notebook import Entry, Notebook
 from netstab.training.store import Record, Store
 
@@ -69,19 +69,22 @@ class FarStore(Store):
         content = asked(self._depot.tensors.remote(record.key))
         if content is None:
             return None
-        depots.store(self._copies, record, content)
-        return self._tensors_file(record.key)
+        self._copies.remove(record.key)
+        return self._copies.tensors_file(depots.store(self._copies, record, content))
 
     def save(self, record: Record, write: Callable[[Path], None]) -> Record:
         """See `Store`; it is saved when the depot has it."""
-        stored = super().save(record, write)
-        content = self._tensors_file(record.key).read_bytes()
-        asked(self._depot.take.remote(stored, content))
+        self._copies.remove(record.key)
+        copy = self._copies.save(record, write)
+        path = self._copies.tensors_file(copy)
+        if path is None:
+            raise StoreError(f"{self.root}: a state is gone as soon as it is written; try again")
+        stored: Record = asked(self._depot.take.remote(copy, path.read_bytes()))
         return stored
 
     def remove(self, key: str) -> None:
         """See `Store`."""
-        super().remove(key)
+        self._copies.remove(key)
         asked(self._depot.remove.remote(key))
 
 
