@@ -4,7 +4,7 @@
 # make test    checks and the whole test suite
 # make torture  what it survives: kills, full disks, damage, a soak; an hour and a half
 # make check   formatting, types and the direction of imports
-# make fuzz    more than 20,000 generated bad inputs (docs/RELIABILITY.md)
+# make fuzz    thousands of generated bad inputs (docs/RELIABILITY.md)
 # make audit   known weaknesses of the pinned packages; needs the network
 
 PYTHON ?= python3
