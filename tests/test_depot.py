@@ -14,7 +14,8 @@ KEY = "a" * 64
 
 
 def saved(store: Store, content: bytes = b"tensors") -> Record:
-    record = Record(KEY, "baseline-0", 3, {}, [], [], interim=False)
+    rows = [{"epoch": epoch} for epoch in range(3)]
+    record = Record(KEY, "baseline-0", 3, {}, rows, [], interim=False)
 
     def write(path: Path) -> None:
         path.write_bytes(content)
