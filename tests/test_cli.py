@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -191,9 +192,21 @@ def test_without_ray_a_sweep_by_ray_says_how_to_install_it(
     assert "go with --ray" in project.netstab("sweep", "10.0.0.1:6379", code=1).output
 
 
-def test_an_address_of_rays_client_is_refused(project: Project) -> None:
-    said = project.netstab("sweep", "--ray", "ray://10.0.0.1:10001", code=1).output
-    assert "Run the command on a node of the cluster" in " ".join(said.split())
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra: cluster")
+@pytest.mark.parametrize(
+    ("address", "fault"),
+    [
+        ("ray://127.0.0.1:10001", "Run the command on a node of the cluster"),
+        ("127.0.0.1:1", "no connection to Ray ("),
+        ("headnode", "The address is HOST:PORT or auto"),
+        ("127.0.0.1:99999", "The address is HOST:PORT or auto"),
+    ],
+)
+def test_an_address_where_no_ray_is_is_refused_at_once(
+    address: str, fault: str, project: Project
+) -> None:
+    said = project.netstab("sweep", "--ray", address, code=1).output
+    assert fault in " ".join(said.split())
 
 
 def test_plan_works_from_a_folder_below_and_finds_the_named_store(

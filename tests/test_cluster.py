@@ -15,7 +15,7 @@ from rich.console import Console
 from netstab.cluster import start
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.data.prepare import prepare
-from netstab.errors import NetstabError, TrainingError
+from netstab.errors import TrainingError
 from netstab.params import Params
 from netstab.study.experiments import runs
 from netstab.training import job
@@ -194,9 +194,3 @@ def test_a_job_whose_node_is_lost_goes_on_elsewhere_to_the_same_bits_and_faults_
     assert len(told) - len(set(told)) <= 1, "more than the epoch under way was trained twice"
     assert not list((store / "drivers").iterdir()), "a mark stays behind"
     assert not list(Path(tempfile.gettempdir()).glob("netstab-*/states")), "copies stay behind"
-
-
-def test_an_address_without_a_ray_is_refused(folder: Path, manifest: Manifest) -> None:
-    of = ledger(study(), manifest, folder / "store")
-    with pytest.raises(NetstabError, match="no connection to Ray"):
-        sweep(of, manifest, Watcher(of), address="127.0.0.1:1")

@@ -6,6 +6,7 @@ Ray is imported in here only, after what it reads from the environment is set.
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 SILENT: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+KNOCK_S = 10.0
 LEAST_STORE = 128 * 2**20
 """Bytes of a local Ray's object store: nothing but images goes through it."""
 
@@ -40,7 +42,8 @@ def prepare(address: str | None) -> None:
         address: of a cluster; None for a Ray of this command's own.
 
     Raises:
-        NetstabError: Ray is not installed, or the address is one of Ray's client server.
+        NetstabError: Ray is not installed, or nothing answers at the address, or Ray's client
+            server would.
     """
     if find_spec("ray") is None:
         raise NetstabError(
@@ -52,10 +55,30 @@ def prepare(address: str | None) -> None:
             f"--ray {address}: Ray's client sees no store. Run the command on a node of the "
             "cluster (ray job submit does), with the address HOST:PORT or auto"
         )
+    if address and address != "auto":
+        _refuse_silent(address)
     os.environ.update(QUIET)
     if address is None:
         # Nobody else needs the token: it goes to Ray's processes with the environment, no file.
         os.environ.update(LOCAL | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
+
+
+def _refuse_silent(address: str) -> None:
+    """Refuse an address at which nothing listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _no_connection(address, error) from error
+
+
+def _no_connection(address: str, error: Exception) -> NetstabError:
+    why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return NetstabError(
+        f"--ray {address}: no connection to Ray ({why}). The address is HOST:PORT or auto, and "
+        "this machine has to be a node of the cluster: start it there (ray start), see "
+        "docs/CLUSTER.md"
+    )
 
 
 @contextmanager
@@ -108,15 +131,8 @@ def _joined(address: str, package: Path) -> Iterator[None]:
     try:
         ray.init(address=address, runtime_env={"py_modules": [str(package)]}, **SILENT)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise NetstabError(
-            f"--ray {address}: no connection to Ray ({_first_line(error)}). This machine has "
-            "to be a node of the cluster: start it there (ray start), see docs/CLUSTER.md"
-        ) from error
+        raise _no_connection(address, error) from error
     try:
         yield
     finally:
         ray.shutdown()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
