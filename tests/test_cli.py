@@ -21,7 +21,7 @@ from netstab.study.experiments import runs
 from netstab.study.plan import kept_epochs
 from netstab.training.dataset import Dataset
 from netstab.training.ledger import Ledger, versions
-from netstab.training.store import Record, Store
+from netstab.training.store import Record, Row, Store
 from tests import pieces, small
 
 CLASSES = ("cat", "dog")
@@ -86,7 +86,8 @@ class Project:
                 key = ledger.key(run, epoch)
                 if key not in self.store:
                     inputs = ledger.inputs(run, epoch)
-                    record = Record(key, run.name, epoch, inputs, [], [], interim=False)
+                    rows: list[Row] = [{"epoch": number} for number in range(epoch)]
+                    record = Record(key, run.name, epoch, inputs, rows, [], interim=False)
                     self.store.save(record, lambda path: path.write_bytes(bytes(100_000)) and None)
 
 

@@ -23,6 +23,7 @@ def rewrite(ledger: Ledger, name: str, seconds: float) -> Record:
     path = ledger.store.tensors_file(record)
     assert path
     content = path.read_bytes()
+    ledger.store.remove(record.key)  # of two records the first stays
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(content)

@@ -198,7 +198,7 @@ def test_the_ceiling_of_runs_without_weights_is_refused_with_the_ways_out(
     import_files(here, [made("reference", (0, 1))])
     with pytest.raises(StoreError, match=r"baseline-0: was imported without its weights.*seeds: "):
         ceiling.compare_seeds(here, None)  # type: ignore[arg-type]
-    assert not sweep._ceiling_is_missing(here, runs(here.params)), "no sweep can measure it"
+    assert not sweep.ceiling_is_missing(here, runs(here.params)), "no sweep can measure it"
 
 
 # Pasts of other bits
