@@ -55,7 +55,6 @@ class Kind:
         command: that is started, and started again.
         victims: who can be killed; all of them are, or one that is drawn.
         one: whether one is drawn.
-        orphans: whether what was started by the victim may go on and do its work.
         filled: whether the store has everything already, and it is only collected.
         mends: whether it may see to the loss itself, and end well.
         forks: main function of the command, as most trials start it; see `torture.forked`.
@@ -64,7 +63,6 @@ class Kind:
     command: tuple[str, ...]
     victims: Victims = _itself
     one: bool = False
-    orphans: bool = False
     filled: bool = False
     mends: bool = False
     forks: Callable[[], object] | None = None
@@ -93,8 +91,8 @@ KINDS: dict[str, list[Kind]] = {
     "sweep": [Kind((*NETSTAB, "sweep"), forks=forked.sweep)],
     "worker": [Kind((*NETSTAB, "sweep"), _worker, one=True, forks=forked.sweep)],
     "dvc": [
-        Kind((*DVC, "repro", "reference@outpost-0"), orphans=True),
-        Kind((*DVC, "repro"), orphans=True, filled=True),
+        Kind((*DVC, "repro", "reference@outpost-0")),
+        Kind((*DVC, "repro"), filled=True),
     ],
     "dvc-group": [
         Kind((*DVC, "repro", "reference@outpost-0"), _group),
@@ -198,7 +196,7 @@ class Trial:
             return None
         if first.pid not in killed and code == 0 and not way.mends:
             self.problems.append("it lost a process, and ended with exit code 0")
-        dying = killed if way.one else killed | _trainers(checkout, at, way)
+        dying = killed if way.one else killed | _trainers(checkout, at)
         return when, log.doing(log.read(checkout.log), dying, at), dying, at
 
     def _wait(self, first: Process, checkout: Checkout, when: str, count: int) -> None:
@@ -209,10 +207,8 @@ class Trial:
             time.sleep(0.005)
 
 
-def _trainers(checkout: Checkout, at: float, way: Kind) -> set[int]:
-    """The processes that trained, and died with the one that was killed: none of orphans."""
-    if way.orphans:
-        return set()
+def _trainers(checkout: Checkout, at: float) -> set[int]:
+    """The processes that trained: dead with the one that was killed, or orphans, who lose none."""
     return {event["pid"] for event in log.read(checkout.log) if event["t"] <= at}
 
 
