@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,19 @@ def test_full_disk_leaves_what_was_there(
     monkeypatch.undo()
     os.chdir(checkout)
     assert tree(Path("data")) == before
+
+
+def test_no_flipped_bit_of_a_header_is_more_than_a_refusal(checkout: Path) -> None:
+    manifest = from_files(image_files())
+    path = Path("data/prepared/train_labels.npy")
+    content = path.read_bytes()
+    for position in range(128):
+        for bit in range(8):
+            damaged = bytearray(content)
+            damaged[position] ^= 1 << bit
+            path.write_bytes(damaged)
+            with suppress(DataError):
+                load(manifest)
 
 
 def test_a_full_disk_that_numpy_has_no_word_for_is_named_with_a_remedy(

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,8 @@ def _read(path: Path) -> NDArray[Any]:
             return np.array(mapped, order="C")
     except FileNotFoundError:
         raise _stale(path, "is missing") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
+        # The last two: numpy parses the header as Python.
         raise _stale(path, f"cannot be read ({error})") from error
     raise _stale(path, "is not an array")
 
