@@ -195,6 +195,8 @@ def test_full_disk_leaves_what_was_there(
     assert tree(Path("data")) == before
 
 
+# What numpy says beside of types that it is about to drop.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_no_flipped_bit_of_a_header_is_more_than_a_refusal(checkout: Path) -> None:
     manifest = from_files(image_files())
     path = Path("data/prepared/train_labels.npy")
