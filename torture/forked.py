@@ -168,6 +168,12 @@ def stage(variant: str, seed: int = 0) -> Callable[[], object]:
     return lambda: train.main(variant, seed)
 
 
+def stages() -> None:
+    """Every trainer of the study, one after the other."""
+    for name in ("baseline", "outpost", "expE-ema"):
+        stage(name)()
+
+
 def sweep() -> None:
     """The main function of `netstab sweep`, its workers forked off as well, the images prepared."""
     from rich.console import Console

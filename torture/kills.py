@@ -57,6 +57,8 @@ class Kind:
         one: whether one is drawn.
         filled: whether the store has everything already, and it is only collected.
         mends: whether it may see to the loss itself, and end well.
+        then: what finishes views and measurements of other runs that were on their way with it:
+            a kill may leave them to their own stages.
         forks: main function of the command, as most trials start it; see `torture.forked`.
     """
 
@@ -65,6 +67,7 @@ class Kind:
     one: bool = False
     filled: bool = False
     mends: bool = False
+    then: Callable[[], object] | None = None
     forks: Callable[[], object] | None = None
 
     def start(self, checkout: Checkout, said: Path, *, fork: bool) -> Process:
@@ -78,15 +81,21 @@ class Kind:
         """Run it to its end: exit code, and what it said."""
         if fork:
             assert self.forks
-            return forked.run(checkout, self.forks)
-        return checkout.run(*self.command)
+            code, said = forked.run(checkout, self.forks)
+        else:
+            code, said = checkout.run(*self.command)
+        return forked.run(checkout, self.then) if self.then and not code else (code, said)
 
 
 KINDS: dict[str, list[Kind]] = {
     "stage": [
-        Kind((*TRAIN, "outpost", "0"), forks=forked.stage("outpost")),
-        Kind((*TRAIN, "baseline", "0"), forks=forked.stage("baseline")),
-        Kind((*TRAIN, "expE-ema", "0"), forks=forked.stage("expE-ema")),
+        Kind((*TRAIN, "outpost", "0"), forks=forked.stage("outpost"), then=forked.stages),
+        Kind(
+            (*TRAIN, "baseline", "0"),
+            forks=forked.stage("baseline"),
+            then=forked.stages,
+        ),
+        Kind((*TRAIN, "expE-ema", "0"), forks=forked.stage("expE-ema"), then=forked.stages),
     ],
     "sweep": [Kind((*NETSTAB, "sweep"), forks=forked.sweep)],
     "worker": [Kind((*NETSTAB, "sweep"), _worker, one=True, forks=forked.sweep)],
@@ -98,7 +107,7 @@ KINDS: dict[str, list[Kind]] = {
         Kind((*DVC, "repro", "reference@outpost-0"), _group),
         Kind((*DVC, "repro"), _group, filled=True),
     ],
-    "brief": [Kind((*TRAIN, "outpost", "0"), forks=forked.stage("outpost"))],
+    "brief": [Kind((*TRAIN, "outpost", "0"), forks=forked.stage("outpost"), then=forked.stages)],
     "ray": [Kind((*NETSTAB, "sweep", "--ray"), _ray_worker, one=True, mends=True)],
 }
 APART = ("brief", "ray")

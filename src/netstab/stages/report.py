@@ -23,7 +23,9 @@ def main() -> None:
         errors.print(f"[bold red]error:[/] {escape(str(error))}")
         raise typer.Exit(1) from None
     except OSError as error:
-        said = f"{error.filename}: cannot be written ({error.strerror}). Make room or make it "
+        # A file that is open already has no name in the error where the disk fills.
+        where = error.filename or paths.METRICS
+        said = f"{where}: cannot be written ({error.strerror}). Make room or make it "
         errors.print(f"[bold red]error:[/] {escape(said)}writable, then: dvc repro report")
         raise typer.Exit(1) from None
     collection = results.collection
