@@ -5,7 +5,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from torture import forked, kills, rebuilt
+from torture import forked, kills, outcome, rebuilt
 from torture.checkout import make
 from torture.damage import damage_files, state_targets
 from torture.disk import Disk
@@ -22,14 +22,14 @@ def rows(folder: Path, seed: int) -> Iterator[dict[str, Any]]:
         trial = kills.Trial(base, "brief", number, seed, folder / f"kill-{number}", references)
         yield {"case": f"kill {number}", **trial.run()}
     disk = Disk(base, folder, draw, rounds=1)
-    disk.expected = reference.outcome
-    for case in ("file_size_limit", "two_hosts"):
-        yield disk.case(case)
     trained = base.copied_to(folder / "trained")
     forked.run(trained, forked.stage("outpost"))
+    disk.expected = outcome.outcome(trained)
+    for case in ("file_size_limit", "two_hosts"):
+        yield disk.case(case)
     for kind, found in state_targets(trained).items():
         yield {"case": kind, **damage_files(kind, found, trained.store, draw, 10, 1)}
     yield {
         "case": "made again",
-        **rebuilt.stage_rebuilds(trained, reference.outcome, folder / "rebuilt", draw),
+        **rebuilt.stage_rebuilds(trained, disk.expected, folder / "rebuilt", draw),
     }
