@@ -40,8 +40,8 @@ def seconds(ledger: Ledger) -> dict[tuple[str, int], float]:
 
 def measure(ledger: Ledger, chosen: list[Run], each: float) -> None:
     """Let everything be measured on some runs, each in so many seconds."""
-    told = {"device_type": "cpu", "threads": 1, "seconds": each}
-    entry = {"rows": [], "provenance": told}
+    told = {"device": "a CPU", "device_type": "cpu", "torch": "2", "threads": 1, "seconds": each}
+    entry = {"rows": [], "protocol": {}, "provenance": told}
     for run in chosen:
         for epoch, key in ledger.stability_keys(run).items():
             ledger.notebook.write(key, ledger.stability_inputs(run, epoch), entry)
@@ -56,6 +56,21 @@ def ledger(tmp_path: Path) -> Ledger:
     run = small.run(made.params, "baseline")
     trajectory.train(made, run, small.workshop(made.params), small.silent)
     return made
+
+
+def test_records_and_measurements_that_tell_less_are_passed_over(ledger: Ledger) -> None:
+    run = small.run(ledger.params, "baseline")
+    key = next(iter(ledger.stability_keys(run).values()))
+    ledger.notebook.write(key, {}, {"rows": []})
+    told = [{"from": 0, "to": 10, "seconds": 1.0}, {"from": 10, "to": 10, "seconds": 0.0}]
+    told[1] |= {"flop": 1.0, "device_type": "cpu", "threads": 1}  # type: ignore[dict-item]
+    record = ledger.store.record(ledger.key(run, 10))
+    assert record
+    for found in ledger.store.listing():
+        ledger.store.remove(found)
+    ledger.store.save(replace(record, provenance=told), lambda path: path.write_bytes(b"") and None)
+    assert forecast.pace(ledger, gpu=False, threads=1).epochs == {}
+    assert seconds(ledger)["baseline-1", 3] > 0
 
 
 def test_an_epoch_of_a_known_kind_takes_what_it_took_with_another_seed(ledger: Ledger) -> None:

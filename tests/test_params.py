@@ -148,6 +148,7 @@ def test_an_override_changes_one_line_and_no_comment(
         (("outpost", "decay_factor"), 0, "outpost.decay_factor: should be greater than 0 (found"),
         (("own",), None, "own: should be a mapping (found None)"),
         (("own", "a.b"), {}, "own.a.b: start names with a letter; letters, digits and _ only"),
+        (("own", "n" * 61), {}, f"own.{'n' * 61}: start names with a letter"),
         (("own", "2nd"), {}, "own.2nd: start names with a letter; letters, digits and _ only"),
         (("own", "x"), {"65": {}}, "own.x.65: is not a block; known are 64, 128, 256, 512"),
         (("own", "x"), {64: {}}, "own.x.64: put the key in quotes: '64'"),

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -830,8 +831,62 @@ def test_a_file_system_without_locks_is_done_without_and_said_once(
             store.save(fake(key * 64), content(b"state"))
     assert capsys.readouterr().err.count("this file system has no locks") == 1
     assert verify(store) == (2, 0)
+    with pytest.raises(StoreError, match=r"within the last hour.*an hour after"):
+        store.in_use()
+    for path in store.states.iterdir():
+        os.utime(path, (time.time() - 7200,) * 2)
+    assert not store.in_use()
+
+
+def test_whether_a_process_trains_is_not_guessed_where_a_lock_cannot_be_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    with store.lock("a" * 64):
+        pass
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("fcntl.flock", refused)
     with pytest.raises(StoreError, match="whether a process is training cannot be told"):
         store.in_use()
+
+
+def test_a_file_system_that_brings_no_folder_to_the_disk_stores_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, answer = os.fsync, errno.EINVAL
+
+    def of_files_alone(number: int) -> None:
+        if stat.S_ISDIR(os.fstat(number).st_mode):
+            raise OSError(answer, os.strerror(answer))
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", of_files_alone)
+    store = Store(tmp_path)
+    store.save(fake("a" * 64), content(b"state"))
+    assert verify(store) == (1, 0)
+    answer = errno.EIO
+    with pytest.raises(StoreError, match="cannot be written"):
+        store.save(fake("b" * 64), content(b"state"))
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        {"run": "own-" + "n" * 210},
+        {"provenance": [{"from": 0, "to": 3, "seconds": 2.5, "host": "a\u00a0b"}]},
+        {"history": [{"epoch": i} | ({"new": 1} if i else {}) for i in range(3)]},
+    ],
+)
+def test_what_could_not_be_read_again_is_refused_and_not_trained_without_end(
+    unreadable: dict[str, Any], tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(StoreError, match="is not stored, for it could not be read again"):
+        store.save(replace(fake("a" * 64), **unreadable), content(b"state"))
+    assert files(store) == set()
 
 
 def test_what_a_killed_process_had_started_is_waited_for(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all: written beside their place, then moved there."""
 
+import errno
 import os
 import secrets
 import time
@@ -8,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 SUFFIX = ".part"
+NO_FOLDERS = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What a file system answers that brings no folder to the disk."""
 ABANDONED_S = 3600.0
 """Age from which a half-written file is taken for what a killed process left behind."""
 
@@ -21,10 +24,16 @@ def part_of(path: Path) -> Path:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, so that they survive a loss of power."""
+    """Bring the names in a folder to the disk, so that they survive a loss of power.
+
+    Some file systems (of networks, of user space) do this for files alone; there it is left out.
+    """
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)
+    except OSError as error:
+        if error.errno not in NO_FOLDERS:
+            raise
     finally:
         os.close(number)
 

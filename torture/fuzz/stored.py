@@ -264,7 +264,9 @@ def _restore(content: bytes, place: Path) -> bool:
 
     _said(enter)
     if entered:
-        there = state.read(ledger.store.states / f"{key}.safetensors")
+        path = ledger.store.tensors_file(record)
+        assert path is not None
+        there = state.read(path)
         assert state.equal(state.capture(shop.built[0]), there), "other numbers than are stored"
     else:
         assert key not in ledger.store

@@ -40,7 +40,7 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 MOST = 100_000
 Epoch = Annotated[Whole, Field(ge=0, le=MOST)]
 Positive = Annotated[Whole, Field(ge=1, le=MOST)]
-Seed = Annotated[Whole, Field(ge=0)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**63)]
 Number = Annotated[float, BeforeValidator(_number)]
 Rate = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(gt=0, lt=1)]

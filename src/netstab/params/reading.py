@@ -16,8 +16,8 @@ from netstab.errors import ParameterError
 from netstab.params.interventions import BLOCK_EXPERIMENTS, ExpE, Own
 from netstab.params.models import PARTS, Params, Timing
 
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-BLOCK_NAME = re.compile(r"[A-Za-z0-9_]+")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
+BLOCK_NAME = re.compile(r"[A-Za-z0-9_]{1,60}")
 EPOCH_NAME = re.compile(r"[0-9]{1,6}")
 MOST_TEXT = 256 * 2**10
 """Characters of the file; the shipped one has some 8,000."""
@@ -176,7 +176,7 @@ def _partition_faults(blocks: dict[str, tuple[str, ...]]) -> Iterator[str]:
     claimed: dict[str, str] = {}
     for block, parts in blocks.items():
         if not BLOCK_NAME.fullmatch(block):
-            yield f"blocks.{block}: name blocks with letters, digits and _ only"
+            yield f"blocks.{block}: name blocks with letters, digits and _ only, 60 at most"
         if not parts:
             yield f"blocks.{block}: has no part; give it one or remove it"
         for part in parts:
@@ -226,7 +226,7 @@ def _own_faults(
 ) -> Iterator[str]:
     for name, changes in own.items():
         if not NAME.fullmatch(name):
-            yield f"own.{name}: start names with a letter; letters, digits and _ only"
+            yield f"own.{name}: start names with a letter; letters, digits and _ only, 60 at most"
         for block, by_epoch in changes.items():
             key = f"own.{name}.{block}"
             if blocks is not None and block not in blocks:

@@ -83,9 +83,10 @@ def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
 
 def _read_measurements(ledger: Ledger, run: Run) -> None:
     """Read what was measured; what is damaged is set aside by that, and is measured again."""
-    for keys in (ledger.stability_keys(run), ledger.sharpness_keys(run)):
-        for key in keys.values():
-            ledger.notebook.read(key)
+    drifts, curvatures = ledger.stability_keys(run), ledger.sharpness_keys(run)
+    for measure, keys in (("stability", drifts.values()), ("sharpness", curvatures.values())):
+        for key in keys:
+            runfiles.sound_entry(ledger, key, measure)
 
 
 def _refuse_outdated(ledger: Ledger, run: Run) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from netstab.errors import TrainingError
+from netstab.errors import TrainingError, visible
 from netstab.params import Runtime, Train
 from netstab.training.estimate import usable_cores
 
@@ -60,6 +60,10 @@ def configure(train: Train, runtime: Runtime) -> int:
     return threads
 
 
+NAME_LENGTH = 200
+"""Characters of a device's or machine's name that are kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hardware:
     """What a segment was trained on."""
@@ -74,7 +78,8 @@ class Hardware:
 def hardware(device: torch.device, threads: int, host: str | None = None) -> Hardware:
     """Describe the device for provenance; `host` is what this machine is called there."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    return Hardware(name, device.type, torch.__version__, threads, host or platform.node())
+    named = visible(name)[:NAME_LENGTH], visible(host or platform.node())[:NAME_LENGTH]
+    return Hardware(named[0], device.type, torch.__version__, threads, named[1])
 
 
 def _processor() -> str:

@@ -18,6 +18,7 @@ from netstab.study.measuring import NETWORK
 from netstab.study.plan import kept_epochs
 from netstab.training.jobs import Job
 from netstab.training.ledger import Ledger
+from netstab.training.piece import measurement_fault
 
 NEWEST = 300
 """States and measurements that are looked at."""
@@ -51,17 +52,19 @@ def pace(ledger: Ledger, *, gpu: bool, threads: int) -> Pace:
             continue
         found.states.append(record.size)
         for row in record.provenance:
-            stretch = (row["trained_for"], row["from"], row["to"], row["finished_at"])
-            if stretch in told or not _such(row, gpu, threads) or not row["flop"]:
+            stretch = (row.get("trained_for"), row["from"], row["to"], row.get("finished_at"))
+            epochs = row["to"] - row["from"]
+            if stretch in told or not _such(row, gpu, threads) or not row.get("flop") or epochs < 1:
                 continue
             told.add(stretch)
-            epochs = row["to"] - row["from"]
             found.epochs[_kind(row["flop"] / epochs)].append(row["seconds"] / epochs)
             found.flop, found.seconds = found.flop + row["flop"], found.seconds + row["seconds"]
     for key in _newest(ledger.notebook.root):
         page = ledger.notebook.page(key)
-        if page and _such(page[1]["provenance"], gpu, threads):
-            inputs, entry = page
+        if page is None or measurement_fault(page[0].get("measure"), page[1]):
+            continue
+        inputs, entry = page
+        if _such(entry["provenance"], gpu, threads):
             found.measured[_scope(inputs)].append(entry["provenance"]["seconds"])
     return found
 
@@ -99,13 +102,20 @@ def _newest(folder: Any) -> list[str]:
         entries = [e for e in os.scandir(folder) if e.name.endswith(".json") and e.name[0] != "."]
     except FileNotFoundError:
         return []
-    entries.sort(key=lambda entry: entry.stat().st_mtime)
+    entries.sort(key=_written)
     return [entry.name.removesuffix(".json") for entry in entries[-NEWEST:]]
 
 
+def _written(entry: "os.DirEntry[str]") -> float:
+    try:
+        return entry.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0  # removed just now, by whoever trained past it
+
+
 def _such(row: dict[str, Any], gpu: bool, threads: int) -> bool:
-    on = row["device_type"] == ("cuda" if gpu else "cpu")
-    return on and (gpu or row["threads"] == threads)
+    on = row.get("device_type") == ("cuda" if gpu else "cpu")
+    return on and (gpu or row.get("threads") == threads)
 
 
 def _kind(flop: float) -> int:

@@ -68,11 +68,11 @@ def write(ledger: Ledger, run: Run, record: Record, data: dict[str, Any], *, roo
 
 
 def ceiling(ledger: Ledger) -> dict[str, Any] | None:
-    """Content of metrics/ceiling.json; None where a comparison is not in the notebook yet."""
+    """Content of metrics/ceiling.json; None where the notebook lacks a comparison."""
     keys = ledger.ceiling_keys().values()
-    if not all(key in ledger.notebook for key in keys):
+    entries = [e for key in keys if (e := sound_entry(ledger, key, "ceiling")) is not None]
+    if len(entries) < len(keys):
         return None
-    entries = [_entry(ledger, key, "ceiling") for key in keys]
     rows = [row for entry in entries for row in entry["rows"]]
     return {"seeds": list(ledger.params.ceiling_pair), "comparisons": rows}
 
@@ -93,11 +93,17 @@ def write_json(path: Path, content: object) -> None:
         ) from error
 
 
-def _entry(ledger: Ledger, key: str, measure: str) -> Entry:
+def sound_entry(ledger: Ledger, key: str, measure: str) -> Entry | None:
+    """A measurement, or None where it is missing, or damaged and set aside by this."""
     entry = ledger.notebook.read(key)
     if entry is not None and measurement_fault(measure, entry):
         ledger.notebook.set_aside(key)
-        entry = None
+        return None
+    return entry
+
+
+def _entry(ledger: Ledger, key: str, measure: str) -> Entry:
+    entry = sound_entry(ledger, key, measure)
     if entry is None:
         # It was there a moment ago, or it was damaged and is set aside by now.
         raise NetstabError(f"measurement {key[:12]} cannot be used; run the same command again")

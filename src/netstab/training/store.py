@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from netstab.errors import StoreError
-from netstab.locks import is_locked, locked
+from netstab.locks import NO_LOCKS, is_locked, locked
 from netstab.training import plain, records
-from netstab.writing import part_of, sync_folder
+from netstab.writing import abandoned, part_of, sync_folder
 
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
 """What a file system without hard links answers."""
@@ -137,7 +137,8 @@ class Store:
             or that of another process that stored the same state first.
 
         Raises:
-            StoreError: the disk is full, or the store cannot be written.
+            StoreError: the disk is full, the store cannot be written, or the record is one that
+                would be taken for damaged when it is read.
         """
         tensors, described = (part_of(self.states / record.key) for _ in range(2))
         try:
@@ -148,6 +149,7 @@ class Store:
                 os.fsync(file.fileno())
             own = replace(record, sha256=digest, size=tensors.stat().st_size)
             content = asdict(own)
+            _refuse_unreadable(own, content)
             content["record_sha256"] = _digest(content)
             with described.open("w", encoding="utf-8") as file:
                 json.dump(content, file)
@@ -181,7 +183,7 @@ class Store:
                     raise
         if there is None or (there.interim and not own.interim):
             described.replace(self._record_file(own.key))
-            return own
+            return self.record(own.key) or own
         if there.sha256 != own.sha256:
             print(
                 f"warning: state {own.key[:12]} was stored by another process meanwhile, with "
@@ -254,11 +256,23 @@ class Store:
                 if is_locked(path):
                     return True
             except OSError as error:
+                if error.errno in NO_LOCKS:
+                    return self._busy_lately()
                 raise StoreError(
                     f"{path}: whether a process is training cannot be told ({error}); wait until "
                     "none is, and check that the folder can be written"
                 ) from error
         return False
+
+    def _busy_lately(self) -> bool:
+        """Without locks: whether anything was stored lately; a process may be at work then."""
+        there = list(self.states.glob("*"))
+        if len(abandoned(self.states, there)) == len(there):
+            return False
+        raise StoreError(
+            f"{self.root}: this file system has no locks, and something was stored within the last "
+            "hour: a process may be training. Run this again an hour after the last one has ended"
+        )
 
     def _record_file(self, key: str) -> Path:
         return self.states / f"{key}.json"
@@ -268,6 +282,18 @@ class Store:
         names = f"{record.key}-{record.sha256[:16]}", record.key
         named, before = (self.states / f"{name}.safetensors" for name in names)
         return named, before
+
+
+def _refuse_unreadable(record: Record, content: dict[str, Any]) -> None:
+    """Refuse what would be set aside when it is read, and trained again without end."""
+    try:
+        records.Content.model_validate(plain.parse(json.dumps(content).encode()))
+    except ValueError as error:
+        why = " ".join(str(error).split())[:300]
+        raise StoreError(
+            f"{record.run} at epoch {record.epoch}: is not stored, for it could not be read again "
+            f"({why}); change the name or value in params.yaml that this tells of"
+        ) from error
 
 
 def _digest(content: dict[str, Any]) -> str:

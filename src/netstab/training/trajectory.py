@@ -176,7 +176,8 @@ class _Segment:
                 self._save(epoch + 1, aboard, interim=True)
                 saved = time.monotonic()
         self._save(resume.end, aboard, interim=False)
-        if self._observer:
+        # Where another process's state stays, that one is measured, when it is read.
+        if self._observer and workshop.key == ledger.key(run, resume.end):
             # Whoever goes on from here finds the state measured, also where several do at once.
             for sharer in ledger.sharers(run, resume.end):
                 self._observer.state(sharer, resume.end, engine.model)
