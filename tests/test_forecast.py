@@ -62,7 +62,7 @@ def test_records_and_measurements_that_tell_less_are_passed_over(ledger: Ledger)
     run = small.run(ledger.params, "baseline")
     key = next(iter(ledger.stability_keys(run).values()))
     ledger.notebook.write(key, {}, {"rows": []})
-    told = [{"from": 0, "to": 10, "seconds": 1.0}, {"from": 10, "to": 10, "seconds": 0.0}]
+    told = [{"from": 0, "to": 10, "seconds": 1.0}, {"from": 10, "to": 10, "seconds": 1.0}]
     told[1] |= {"flop": 1.0, "device_type": "cpu", "threads": 1}  # type: ignore[dict-item]
     record = ledger.store.record(ledger.key(run, 10))
     assert record

@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
 
 SWEEP = ("-c", "from netstab.cli import app; app(['sweep'])")
 BY_RAY = ("-c", "from netstab.cli import app; app(['sweep', '--ray'])")
+HEARS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+"""Ctrl-C is heard, also where the tests run in the background of a shell, which has it ignored."""
 LOOPBACK = {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
 
 
@@ -42,7 +44,7 @@ class Swept:
         self.said = clone.root.parent / "swept"
         with self.said.open("w") as file:
             self.process = subprocess.Popen(
-                [sys.executable, *command],
+                [sys.executable, command[0], HEARS + command[1]],
                 cwd=clone.root,
                 env={**clone.environment(), "PYTHONPATH": "src"},
                 stdin=subprocess.DEVNULL,
