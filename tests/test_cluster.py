@@ -125,7 +125,7 @@ def manifest(folder: Path) -> Manifest:
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     # Ray reads some of these when it is imported, which is here.
-    with environment(RAY_AUTH_TOKEN="5" * 64, **start.LOCAL, **start.QUIET):
+    with environment(RAY_AUTH_TOKEN="5" * 64, **start.LOCAL, **start.ALWAYS):
         made = Nodes(tmp_path_factory.mktemp("store") / "shared")
         yield made
         made.cluster.shutdown()

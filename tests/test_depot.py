@@ -62,7 +62,8 @@ def test_measurements_are_noted_and_news_is_told_once_in_order(tmp_path: Path) -
     news = [Said(0, "baseline-0", epoch, "") for epoch in range(3)]
     for said in news:
         depot.say(said)
-    assert depot.heard() == news and depot.heard() == []
+    depot.say("warning: a line")
+    assert depot.heard() == [*news, "warning: a line"] and depot.heard() == []
 
 
 def test_copies_lie_where_only_their_owner_can_look(tmp_path: Path) -> None:

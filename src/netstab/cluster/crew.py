@@ -12,11 +12,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from netstab.cluster import depot as depots
 from netstab.cluster import worker
 from netstab.cluster.far import Handle, asked
+from netstab.cluster.start import TRIES
 from netstab.study.experiments import Run
 from netstab.training.jobs import Job
 
-TRIES = 20
-"""How often a job is begun again whose node or process was lost."""
 LEAVE_S = 10.0
 """For how long nodes may take to remove what was left on them."""
 
@@ -61,8 +60,12 @@ class Crew:
         asked(task.remote(self._study, self.depot))
 
     def leave(self) -> None:
-        """Have what far workers keep on their nodes removed."""
-        if not asked(self.depot.was_used.remote()):
+        """Have what far workers keep on their nodes removed.
+
+        Raises:
+            RayError: Ray is gone, or does not answer in time.
+        """
+        if not ray.get(self.depot.was_used.remote(), timeout=LEAVE_S):
             return
         gone = []
         for node in alive():

@@ -59,14 +59,14 @@ class Depot:
             raise StoreError(f"{root}: is another folder for the workers of this very machine")
         self._store = Store(root)
         self._notebook = Notebook(self._store)
-        self._said: list[Said] = []
+        self._said: list[Said | str] = []
         self._used = False
 
-    def say(self, said: Said) -> None:
-        """News of a job."""
+    def say(self, said: Said | str) -> None:
+        """News of a job, or a line for whoever sits at the command."""
         self._said.append(said)
 
-    def heard(self) -> list[Said]:
+    def heard(self) -> list[Said | str]:
         """The news since it was asked for last."""
         count = len(self._said)
         news, self._said[:count] = self._said[:count], []

@@ -23,8 +23,16 @@ LOCAL = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_enable_metrics_collection": "0",
+    # Ray's own are 15, which leaves a busy machine to all others, and 60 s, in which a process
+    # that yields to them may not even have started.
+    "RAY_worker_niceness": "0",
+    "RAY_worker_register_timeout_seconds": "300",
 }
-QUIET = {
+TRIES = 20
+"""How often a job is begun again whose node or process was lost."""
+ALWAYS = {
+    # Ray's own is without end, where a task needs more memory than any node has.
+    "RAY_task_oom_retries": str(TRIES),
     "RAY_USAGE_STATS_ENABLED": "0",
     # What Ray will do about CUDA_VISIBLE_DEVICES in tasks without a GPU; it warns if unset.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -57,7 +65,7 @@ def prepare(address: str | None) -> None:
         )
     if address and address != "auto":
         _refuse_silent(address)
-    os.environ.update(QUIET)
+    os.environ.update(ALWAYS)
     if address is None:
         # Nobody else needs the token: it goes to Ray's processes with the environment, no file.
         os.environ.update(LOCAL | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})

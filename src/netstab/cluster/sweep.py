@@ -15,7 +15,7 @@ from ray import ObjectRef
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from netstab.cluster import start, worker
-from netstab.cluster.crew import TRIES, Crew, alive, crew_of
+from netstab.cluster.crew import Crew, alive, crew_of
 from netstab.data.manifest import Manifest
 from netstab.data.tensors import NAMES, load
 from netstab.errors import NetstabError
@@ -130,6 +130,7 @@ class _Sweep:
     where: dict[int, str] = field(default_factory=dict)
     faults: dict[int, str] = field(default_factory=dict)
     skipped: list[int] = field(default_factory=list)
+    noted: set[str] = field(default_factory=set)
 
     def run(self) -> None:
         """Hand in every job, and wait for the last."""
@@ -162,6 +163,11 @@ class _Sweep:
         except GetTimeoutError:
             return  # it is busy with states
         for said in news:
+            if isinstance(said, str):
+                if said not in self.noted:  # many workers have the same to say
+                    self.noted.add(said)
+                    self.board.say(said)
+                continue
             if said.job not in self.begun:
                 self.begun.add(said.job)
                 self.board.begin(said.job)
@@ -186,7 +192,7 @@ class _Sweep:
             outcome = worker.Fault(None)
             if after not in self.faults and after not in self.skipped:
                 said = str(error).strip().splitlines()[0]
-                outcome = worker.Fault(f"{job.name}: lost {TRIES + 1} times ({said})")
+                outcome = worker.Fault(f"{job.name}: lost {start.TRIES + 1} times ({said})")
         if isinstance(outcome, worker.Fault):
             if outcome.why is None:
                 self.skipped.append(number)

@@ -5,10 +5,13 @@ mid-segment, its checks. So a task that Ray starts again after the loss of a nod
 last saved state, and comes to the same bits.
 """
 
+import io
 import os
 import platform
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,14 +123,34 @@ def do(study: Study, depot: Handle, number: int, todo: Job, before: Outcome | No
         say(todo.run, None, words)
 
     try:
-        trainer = _trainer(study, depot, before)
-        say(todo.run, None, ON + node_name())
-        record = trainer.train(todo.run, epoch_done, measuring, todo.end)
+        with redirect_stderr(Lines(depot.say.remote)):
+            trainer = _trainer(study, depot, before)
+            say(todo.run, None, ON + node_name())
+            record = trainer.train(todo.run, epoch_done, measuring, todo.end)
     except NetstabError as error:
         return Fault(str(error))
     except RuntimeError as error:
         return Fault(f"{todo.run.name}: {error} ({HINT})")
     return Done(record.key)
+
+
+class Lines(io.TextIOBase):
+    """A standard error that somebody hears: nobody sees that of a process of Ray's.
+
+    Args:
+        tell: told every line.
+    """
+
+    def __init__(self, tell: Callable[[str], object]) -> None:
+        self._tell = tell
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        """See `io.TextIOBase`."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in filter(str.strip, lines):
+            self._tell(line)
+        return len(text)
 
 
 def compare_seeds(study: Study, depot: Handle) -> None:
