@@ -1,5 +1,6 @@
 """`netstab sweep` in a real pipeline: the same bits, each epoch once, and no harm by kills."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -127,10 +128,14 @@ def test_a_sweep_by_ray_listens_on_loopback_alone_is_stopped_goes_on_and_dvc_col
         if connection.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)
     ]
     assert heard_at and set(heard_at) <= LOOPBACK
+    (raylet,) = (process for process in processes if process.name() == "raylet")
+    (own,) = set(re.findall(r"/[\w/]*/netstab-ray-\w+", " ".join(raylet.cmdline())))
+    assert Path(own).stat().st_mode & 0o777 == 0o700
     swept.process.send_signal(signal.SIGINT)
     assert swept.process.wait(60) == 130, swept.said.read_text()
     _, alive = psutil.wait_procs(processes, timeout=60)
     assert not alive, "Ray outlives its command"
+    assert not Path(own).exists()
     assert "stopped; the same command goes on" in swept.said.read_text()
 
     clone.open_gates()

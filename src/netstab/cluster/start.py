@@ -111,7 +111,8 @@ def connected(address: str | None, cpus: int, object_bytes: int) -> Iterator[Non
         with _joined(address, package):
             yield
         return
-    # Of this user alone; short, for sockets lie in it whose paths may have 107 characters.
+    # Of this user alone. Ray opens its own folder to everybody, and so gets one inside (tested).
+    # Short, for sockets lie in it whose paths may have 107 characters.
     short = "/tmp" if os.path.isdir("/tmp") else None
     folder = tempfile.mkdtemp(prefix="netstab-ray-", dir=short)
     modules = os.environ.get("PYTHONPATH", "")  # an empty one is none
@@ -122,7 +123,7 @@ def connected(address: str | None, cpus: int, object_bytes: int) -> Iterator[Non
             num_cpus=cpus,
             include_dashboard=False,
             object_store_memory=max(LEAST_STORE, 2 * object_bytes),
-            _temp_dir=folder,
+            _temp_dir=os.path.join(folder, "r"),
             **SILENT,
         )
         yield
