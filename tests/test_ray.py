@@ -4,12 +4,65 @@ import sys
 from contextlib import redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from netstab.training.store import Store
+from netstab.cluster.depot import Depot, mark
+from netstab.training.store import Record, Store
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra: cluster")
+
+KEY = "a" * 64
+
+
+def written(path: Path) -> None:
+    path.write_bytes(b"tensors")
+
+
+def saved(store: Store, *, interim: bool = False) -> Record:
+    return store.save(Record(KEY, "baseline-0", 1, {}, [{"epoch": 0}], [], interim), written)
+
+
+class Handle:
+    """A depot in this very process, called as Ray's actors are."""
+
+    def __init__(self, depot: Depot) -> None:
+        self.depot = depot
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.depot, name)
+        return type("Method", (), {"remote": staticmethod(method)})
+
+
+@pytest.fixture
+def depot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Depot:
+    from netstab.cluster import far
+
+    monkeypatch.setattr(far, "asked", lambda answer: answer)
+    mark(tmp_path / "here", "token")
+    return Depot(tmp_path / "here", "token")
+
+
+def test_what_a_far_worker_cannot_use_is_set_aside_where_the_command_runs(
+    depot: Depot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from netstab.cluster.far import FarNotebook, FarStore
+
+    store = FarStore(tmp_path / "copies", Handle(depot))
+    record = saved(store)
+    assert store.tensors_file(record) and depot.record(KEY) == record
+    store.set_aside(KEY, "no reason")
+    assert KEY not in store and not depot.keys() and store.tensors_file(record) is None
+    assert (tmp_path / "here/damaged" / f"{KEY}.json").exists()
+
+    notebook = FarNotebook(store, Handle(depot))
+    notebook.write(KEY, {}, {"rows": [], "provenance": {}})
+    assert KEY in notebook
+    notebook.set_aside(KEY)
+    assert KEY not in notebook and not depot.measured([KEY])
+    said = capsys.readouterr().err
+    assert said.count("is set aside in the command's store") == 2
 
 
 def test_what_a_worker_says_on_standard_error_is_told_line_by_line(tmp_path: Path) -> None:

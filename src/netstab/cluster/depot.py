@@ -99,6 +99,10 @@ class Depot:
         """Remove a state that a later one has made useless."""
         self._store.remove(key)
 
+    def set_aside(self, key: str, why: str) -> None:
+        """Move a state out of the way that a worker could not use; see `Store`."""
+        self._store.set_aside(key, why)
+
     def measured(self, keys: Collection[str]) -> set[str]:
         """Those of these measurements that the notebook has."""
         return {key for key in keys if key in self._notebook}
@@ -106,6 +110,10 @@ class Depot:
     def note(self, key: str, inputs: Mapping[str, Any], entry: Entry) -> None:
         """Store a measurement."""
         self._notebook.write(key, inputs, entry)
+
+    def set_note_aside(self, key: str) -> None:
+        """Move a measurement out of the way that is of no use; see `Notebook`."""
+        self._notebook.set_aside(key)
 
 
 def store(into: Store, record: Record, content: bytes) -> Record:

@@ -4,6 +4,7 @@ The depot is what counts; a folder of the node keeps what was read and written, 
 fetched once. Everything that trains through `Store` and `Notebook` trains through these.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,12 @@ class FarStore(Store):
         self._copies.remove(key)
         asked(self._depot.remove.remote(key))
 
+    def set_aside(self, key: str, why: str) -> None:
+        """See `Store`; it is set aside where the command runs, and there only."""
+        self._copies.remove(key)
+        asked(self._depot.set_aside.remote(key, why))
+        print(_aside(f"state {key[:12]}", why), file=sys.stderr)
+
 
 class FarNotebook(Notebook):
     """A notebook whose entries are in the depot; here it is only known which they are."""
@@ -105,3 +112,13 @@ class FarNotebook(Notebook):
         """See `Notebook`."""
         asked(self._depot.note.remote(key, dict(inputs), entry))
         self._known.add(key)
+
+    def set_aside(self, key: str) -> None:
+        """See `Notebook`; it is set aside where the command runs."""
+        asked(self._depot.set_note_aside.remote(key))
+        self._known.discard(key)
+        print(_aside(f"measurement {key[:12]}", "it is damaged"), file=sys.stderr)
+
+
+def _aside(what: str, why: str) -> str:
+    return f"warning: {what} is set aside in the command's store: {why}; it is made again if needed"
