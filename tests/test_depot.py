@@ -38,9 +38,11 @@ def test_a_state_comes_and_goes_whole(tmp_path: Path) -> None:
     depot = Depot(tmp_path / "here", "token")
     record = saved(Store(tmp_path / "there"))
     depot.take(record, b"tensors")
-    assert (depot.record(KEY), depot.tensors(KEY), depot.keys()) == (record, b"tensors", {KEY})
+    assert depot.tensors(KEY, record.sha256) == b"tensors"
+    assert (depot.record(KEY), depot.keys()) == (record, {KEY})
+    assert depot.tensors(KEY, "0" * 64) is None, "another state than was asked for"
     depot.remove(KEY)
-    assert depot.record(KEY) is None and depot.tensors(KEY) is None
+    assert depot.record(KEY) is None and depot.tensors(KEY, record.sha256) is None
 
 
 def test_what_was_damaged_on_its_way_is_refused_and_nothing_stays(tmp_path: Path) -> None:
@@ -49,7 +51,7 @@ def test_what_was_damaged_on_its_way_is_refused_and_nothing_stays(tmp_path: Path
     record = saved(Store(tmp_path / "there"))
     with pytest.raises(StoreError, match="damaged on its way"):
         depot.take(record, b"tensorz")
-    assert not depot.keys() and depot.tensors(KEY) is None
+    assert not depot.keys() and depot.tensors(KEY, record.sha256) is None
     with pytest.raises(StoreError, match="damaged on its way"):
         depot.take(replace(record, sha256="0" * 64), b"tensors")
 

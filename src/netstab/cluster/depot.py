@@ -85,10 +85,15 @@ class Depot:
         """The record of a state."""
         return self._store.record(key)
 
-    def tensors(self, key: str) -> bytes | None:
-        """The checked bytes of a state's tensors; None where they are not there or damaged."""
+    def tensors(self, key: str, sha256: str) -> bytes | None:
+        """The checked bytes of a state's tensors; None where they are not there or damaged.
+
+        None also where the state is another one by now, with another hash.
+        """
         record = self._store.record(key)
-        path = self._store.tensors_file(record) if record else None
+        if record is None or record.sha256 != sha256:
+            return None
+        path = self._store.tensors_file(record)
         return path.read_bytes() if path else None
 
     def take(self, record: Record, content: bytes) -> Record:
@@ -126,9 +131,27 @@ def store(into: Store, record: Record, content: bytes) -> Record:
         StoreError: the tensors are not those that the record tells of, or the store cannot be
             written.
     """
+    refuse_damage(content, record)
+    return into.save(record, lambda path: _write(path, content))
+
+
+def refuse_damage(content: bytes, record: Record) -> None:
+    """Refuse tensors that are not those that a record tells of.
+
+    Raises:
+        StoreError: they are not.
+    """
     if hashlib.sha256(content).hexdigest() != record.sha256:
         raise StoreError(f"{record.run} at epoch {record.epoch}: was damaged on its way")
-    return into.save(record, lambda path: _write(path, content))
+
+
+def is_sound(path: Path, record: Record) -> bool:
+    """Whether a file has the tensors that a record tells of."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == record.sha256
+    except OSError:
+        return False
 
 
 def _write(path: Path, content: bytes) -> None:

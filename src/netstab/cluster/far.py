@@ -4,8 +4,11 @@ The depot is what counts; a folder of the node keeps what was read and written, 
 fetched once. Everything that trains through `Store` and `Notebook` trains through these.
 """
 
+import hashlib
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,10 @@ from ray import ObjectRef
 from ray.exceptions import RayTaskError
 
 from netstab.cluster import depot as depots
-from netstab.errors import NetstabError, StoreError
+from netstab.errors import NetstabError
 from netstab.training.notebook import Entry, Notebook
-from netstab.training.store import Record, Store
+from netstab.training.store import Record, Store, cannot_write
+from netstab.writing import part_of
 
 Handle = Any
 """Of the depot's actor; Ray's types do not know its methods."""
@@ -46,7 +50,6 @@ class FarStore(Store):
 
     def __init__(self, root: Path, depot: Handle) -> None:
         super().__init__(depots.private_folder(root))
-        self._copies = Store(root)
         self._depot = depot
 
     def listing(self) -> set[str]:
@@ -64,35 +67,65 @@ class FarStore(Store):
 
     def tensors_file(self, record: Record) -> Path | None:
         """See `Store`; what is no sound copy is fetched anew."""
-        copy = self._copies.record(record.key)
-        if copy and copy.sha256 == record.sha256 and (path := self._copies.tensors_file(copy)):
-            return path
-        content = asked(self._depot.tensors.remote(record.key))
+        copy = self._copy(record)
+        if depots.is_sound(copy, record):
+            return copy
+        content = asked(self._depot.tensors.remote(record.key, record.sha256))
         if content is None:
             return None
-        self._copies.remove(record.key)
-        return self._copies.tensors_file(depots.store(self._copies, record, content))
+        depots.refuse_damage(content, record)
+        self._put(copy, content)
+        return copy
 
     def save(self, record: Record, write: Callable[[Path], None]) -> Record:
         """See `Store`; it is saved when the depot has it."""
-        self._copies.remove(record.key)
-        copy = self._copies.save(record, write)
-        path = self._copies.tensors_file(copy)
-        if path is None:
-            raise StoreError(f"{self.root}: a state is gone as soon as it is written; try again")
-        stored: Record = asked(self._depot.take.remote(copy, path.read_bytes()))
+        written = part_of(self.root / record.key)
+        try:
+            depots.private_folder(self.root)
+            write(written)
+            content = written.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
+            own = replace(record, sha256=digest, size=len(content))
+            written.replace(self._copy(own))
+        except OSError as error:
+            raise cannot_write(self.root, error) from error
+        finally:
+            with suppress(OSError):
+                written.unlink()
+        stored: Record = asked(self._depot.take.remote(own, content))
         return stored
 
     def remove(self, key: str) -> None:
         """See `Store`."""
-        self._copies.remove(key)
+        self._forget(key)
         asked(self._depot.remove.remote(key))
 
     def set_aside(self, key: str, why: str) -> None:
         """See `Store`; it is set aside where the command runs, and there only."""
-        self._copies.remove(key)
+        self._forget(key)
         asked(self._depot.set_aside.remote(key, why))
         print(_aside(f"state {key[:12]}", why), file=sys.stderr)
+
+    def _copy(self, record: Record) -> Path:
+        # By hash: a file never changes, so that other workers of this node may have it open.
+        return self.root / f"{record.key}-{record.sha256[:16]}.safetensors"
+
+    def _put(self, path: Path, content: bytes) -> None:
+        temporary = part_of(path)
+        try:
+            depots.private_folder(self.root)  # what looks after temporary folders may remove it
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        except OSError as error:
+            raise cannot_write(self.root, error) from error
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+
+    def _forget(self, key: str) -> None:
+        for path in self.root.glob(f"{key}-*.safetensors"):
+            with suppress(OSError):
+                path.unlink()
 
 
 class FarNotebook(Notebook):

@@ -181,18 +181,16 @@ class _Sweep:
 
     def _over(self, number: int, task: "ObjectRef[Any]") -> None:
         job, after = self.todo[number], self.todo[number].after
+        # What is lost, or fails, takes all with it that starts from there.
+        idle = after in self.faults or after in self.skipped
         try:
             outcome: worker.Outcome = ray.get(task)
-        except RayTaskError:
-            if after in self.faults or after in self.skipped:
-                outcome = worker.Fault(None)
-            else:
-                raise
+        except RayTaskError as error:
+            what = f"{type(error.cause).__name__}: {worker.first_line(error.cause)}"
+            outcome = worker.Fault(None if idle else f"{job.name}: {what}")
         except RayError as error:
-            outcome = worker.Fault(None)
-            if after not in self.faults and after not in self.skipped:
-                said = str(error).strip().splitlines()[0]
-                outcome = worker.Fault(f"{job.name}: lost {start.TRIES + 1} times ({said})")
+            lost = f"{job.name}: lost {start.TRIES + 1} times ({worker.first_line(error)})"
+            outcome = worker.Fault(None if idle else lost)
         if isinstance(outcome, worker.Fault):
             if outcome.why is None:
                 self.skipped.append(number)

@@ -129,9 +129,16 @@ def do(study: Study, depot: Handle, number: int, todo: Job, before: Outcome | No
             record = trainer.train(todo.run, epoch_done, measuring, todo.end)
     except NetstabError as error:
         return Fault(str(error))
-    except RuntimeError as error:
-        return Fault(f"{todo.run.name}: {error} ({HINT})")
+    except (RuntimeError, MemoryError) as error:
+        return Fault(f"{todo.run.name}: {first_line(error)} ({HINT})")
+    except OSError as error:
+        return Fault(f"{todo.run.name}: {first_line(error)} (on {node_name()})")
     return Done(record.key)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in a line; its name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class Lines(io.TextIOBase):
