@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from netstab.cluster.depot import Depot, mark
-from netstab.errors import StoreError
+from netstab.cluster.start import refuse_share
+from netstab.errors import NetstabError, StoreError
 from netstab.study.experiments import Run, Variant
 from netstab.training.jobs import Job
 from netstab.training.store import Record, Store
+from tests import small
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra: cluster")
 
@@ -136,3 +138,81 @@ def test_a_job_that_fails_says_why_and_leaves_others_alone(
     assert "and more" not in str(outcome.why)
     after = worker.do(Any, Handle(depot), 1, Job(Run(Variant("baseline"), 0), 2, (), 0), outcome)
     assert after == worker.Fault(None)
+
+
+@pytest.mark.parametrize(
+    ("share", "given", "visible", "device"),
+    [
+        (0.0, [], None, "cpu"),
+        (1.0, ["0"], None, "cuda:0"),
+        (1.0, ["3"], None, "cuda:3"),
+        (0.5, ["3"], "", "cuda:3"),
+        (1.0, ["5"], "4,5", "cuda:1"),
+        (1.0, ["5"], "5", "cuda:0"),  # where Ray shows a task its own alone after all
+        (1.0, ["GPU-b"], "GPU-a, GPU-b", "cuda:1"),
+        (2.0, ["2", "3"], None, "cuda:2"),
+        (1.0, [], None, "cuda"),
+        (1.0, ["MIG-x"], None, "cuda"),
+    ],
+)
+def test_a_task_trains_on_the_gpu_that_ray_gave_it(
+    share: float, given: list[str], visible: str | None, device: str
+) -> None:
+    from netstab.cluster.worker import device_of
+
+    assert device_of(share, given, visible) == device
+
+
+@pytest.mark.parametrize("gpus", [1.5, -1, 0.001, float("nan"), float("inf")])
+def test_what_is_no_share_of_a_gpu_is_refused(gpus: float) -> None:
+    with pytest.raises(NetstabError, match="a whole number of GPUs, or a share of one"):
+        refuse_share(gpus)
+
+
+def test_a_share_that_ray_can_hand_out_is_not_refused() -> None:
+    for gpus in (None, 0.0, 0.01, 0.5, 1.0, 8.0):
+        refuse_share(gpus)
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "there", "address", "outcome"),
+    [
+        ("auto", None, 0, None, 0.0),
+        ("auto", None, 2, None, 1.0),
+        ("auto", 0.5, 2, None, 0.5),
+        ("auto", 0.0, 2, None, 0.0),
+        ("cpu", None, 2, None, 0.0),
+        ("auto", 1.0, 0, "auto", 1.0),  # a cluster may grow
+        ("auto", 1.0, 0, None, "Ray finds 0 GPUs on this machine"),
+        ("cpu", 1.0, 2, "auto", "says device: cpu"),
+        ("cuda", 0.0, 2, "auto", "--gpus-per-worker 0, but params.yaml says device: cuda"),
+        ("cuda:1", None, 0, "auto", "Ray has no GPU, but params.yaml says device: cuda:1"),
+    ],
+)
+def test_workers_have_the_gpus_that_are_asked_for_or_the_command_says_why_not(
+    device: str,
+    gpus: float | None,
+    there: int,
+    address: str | None,
+    outcome: float | str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from netstab.cluster import sweep
+
+    monkeypatch.setattr(sweep, "alive", lambda: [{"Resources": {"CPU": 4.0, "GPU": there}}])
+    params = small.params(runtime={"device": device})
+    if isinstance(outcome, str):
+        with pytest.raises(NetstabError, match=outcome):
+            sweep._share(params, gpus, address)
+        return
+    assert sweep._share(params, gpus, address) == outcome
+    assert sweep._of_worker(params, 3, gpus).runtime.device == ("cpu" if gpus == 0 else device)
+
+
+@pytest.mark.parametrize(
+    ("share", "workers"), [(0.0, 8), (0.1, 8), (0.3, 6), (0.6, 2), (1.0, 2), (2.0, 1), (4.0, 0)]
+)
+def test_a_node_has_room_for_as_many_workers_as_ray_puts_on_it(share: float, workers: int) -> None:
+    from netstab.cluster.sweep import _room
+
+    assert _room({"CPU": 16.0, "GPU": 2.0}, share, 2) == workers

@@ -30,10 +30,14 @@ LOCAL = {
 }
 TRIES = 20
 """How often a job is begun again whose node or process was lost."""
+NOSET = "RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES"
 ALWAYS = {
     # Ray's own is without end, where a task needs more memory than any node has.
     "RAY_task_oom_retries": str(TRIES),
     "RAY_USAGE_STATS_ENABLED": "0",
+    # A process is used for many tasks, on this GPU and on that one, and torch reads only once which
+    # it may see: it sees all, and `worker.device_of` says which is the task's.
+    NOSET: "1",
     # What Ray will do about CUDA_VISIBLE_DEVICES in tasks without a GPU; it warns if unset.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
@@ -69,6 +73,20 @@ def prepare(address: str | None) -> None:
     if address is None:
         # Nobody else needs the token: it goes to Ray's processes with the environment, no file.
         os.environ.update(LOCAL | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
+
+
+def refuse_share(gpus: float | None) -> None:
+    """Refuse what is no share of a GPU that Ray could hand out.
+
+    Raises:
+        NetstabError: it is no number, or below 0.01 or above 1 and no whole number.
+    """
+    if gpus is None or 0.01 <= gpus <= 1 or (gpus >= 0 and gpus.is_integer()):
+        return
+    raise NetstabError(
+        f"--gpus-per-worker {gpus:g}: a worker takes a whole number of GPUs, or a share of one "
+        "from 0.01: 0, 0.5, 1, 2"
+    )
 
 
 def _refuse_silent(address: str) -> None:
@@ -138,7 +156,8 @@ def _joined(address: str, package: Path) -> Iterator[None]:
     import ray
 
     try:
-        ray.init(address=address, runtime_env={"py_modules": [str(package)]}, **SILENT)
+        with_it = {"py_modules": [str(package)], "env_vars": {NOSET: ALWAYS[NOSET]}}
+        ray.init(address=address, runtime_env=with_it, **SILENT)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise _no_connection(address, error) from error
     try:

@@ -4,7 +4,6 @@ Ray orders, places and repeats; nothing is scheduled here. Jobs are handed in wi
 remaining way first, and Ray keeps that order among those that can start.
 """
 
-import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -64,11 +63,12 @@ def sweep(
     threads = ledger.params.runtime.threads or 1
     cpus = (ledger.params.runtime.workers or max(1, usable_cores() // threads)) * threads
     with start.connected(address, cpus, size):
-        share = _share(ledger.params, gpus)
+        share = _share(ledger.params, gpus, address)
         board.say(_nodes(share, threads))
         token = secrets.token_hex(16)
         study = worker.Study(
-            _of_worker(ledger.params, threads, share),
+            _of_worker(ledger.params, threads, gpus),
+            share,
             manifest,
             (ledger.numerics, ledger.measures),
             ledger.store.root.resolve(),
@@ -86,36 +86,62 @@ def sweep(
                 crew.compare_seeds()
 
 
-def _share(params: Params, gpus: float | None) -> float:
-    """The share of a GPU that a worker takes."""
+def _share(params: Params, gpus: float | None, address: str | None) -> float:
+    """The share of a GPU that a worker takes.
+
+    Raises:
+        NetstabError: it is at odds with `runtime.device`, or this machine has no such GPU.
+    """
+    device = params.runtime.device
     there = sum(node["Resources"].get("GPU", 0.0) for node in alive())
-    if gpus is None:
-        return 0.0 if params.runtime.device == "cpu" or not there else 1.0
-    if gpus > 0 and params.runtime.device == "cpu":
-        raise NetstabError("--gpus-per-worker: params.yaml says device: cpu under runtime")
-    return gpus
+    share = gpus
+    if share is None:
+        share = 0.0 if device == "cpu" or not there else 1.0
+    if share and device == "cpu":
+        raise NetstabError(
+            f"--gpus-per-worker {share:g}: params.yaml says device: cpu under runtime; leave out "
+            "the one, or set the other to auto"
+        )
+    if not share and device.startswith("cuda"):
+        none = "--gpus-per-worker 0" if gpus is not None else "--ray: Ray has no GPU"
+        raise NetstabError(
+            f"{none}, but params.yaml says device: {device} under runtime; set it to auto or cpu, "
+            "or wait for a node with one by --gpus-per-worker 1"
+        )
+    if address is None and share > there:
+        raise NetstabError(
+            f"--gpus-per-worker {share:g}: Ray finds {there:g} GPUs on this machine; ask for less, "
+            "or name a cluster that has more"
+        )
+    return share
 
 
-def _of_worker(params: Params, threads: int, share: float) -> Params:
-    # Ray shows a worker its own GPUs alone, the first of which is number 0.
-    device = "cuda" if share else params.runtime.device
+def _of_worker(params: Params, threads: int, gpus: float | None) -> Params:
+    """The parameters, with the threads of a worker; a share of 0 asks for the CPU."""
+    device = "cpu" if gpus == 0 else params.runtime.device
     runtime = params.runtime.model_copy(update={"threads": threads, "device": device})
     return params.model_copy(update={"runtime": runtime})
+
+
+def _room(there: dict[str, float], share: float, threads: int) -> float:
+    """How many workers a node has room for; two of them never share a GPU beyond its whole."""
+    cpus, gpus = there.get("CPU", 0.0) // threads, there.get("GPU", 0.0)
+    if share >= 1:
+        return min(cpus, gpus // share)
+    # Ray counts in 1/10,000: ten workers with 0.1 have room on a GPU.
+    return min(cpus, gpus // 1 * (10_000 // round(share * 10_000))) if share else cpus
 
 
 def _nodes(share: float, threads: int) -> str:
     """How many nodes there are, and how many workers they have room for."""
     there = [node["Resources"] for node in alive()]
-    rooms = [
-        min(of.get("CPU", 0.0) // threads, of.get("GPU", 0.0) // share if share else math.inf)
-        for of in there
-    ]
+    room = sum(_room(of, share, threads) for of in there)
     plural = "s" if len(there) > 1 else ""
     each = f"{share:g} GPU and " if share else ""
     each += f"{threads} CPU thread{'s'[: threads > 1]} each"
-    if not sum(rooms):
+    if not room:
         return f"Ray: {len(there)} node{plural}, none with {each}; waiting for one that has"
-    return f"Ray: {len(there)} node{plural}, up to {sum(rooms):,.0f} side by side, {each}"
+    return f"Ray: {len(there)} node{plural}, up to {room:,.0f} side by side, {each}"
 
 
 @dataclass

@@ -5,12 +5,13 @@ mid-segment, its checks. So a task that Ray starts again after the loss of a nod
 last saved state, and comes to the same bits.
 """
 
+import gc
 import io
 import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import ray
+import torch
 
 from netstab.cluster.depot import clear, sees
 from netstab.cluster.far import FarNotebook, FarStore, Handle
@@ -45,7 +47,8 @@ class Study:
     """What every worker has to know.
 
     Attributes:
-        params: with the device and the threads of a worker.
+        params: with the threads of a worker.
+        share: of a GPU, that a worker has.
         manifest: of the images.
         versions: see `ledger.versions`.
         store: the command's store; a node may name another way to it in NETSTAB_STORE.
@@ -54,6 +57,7 @@ class Study:
     """
 
     params: Params
+    share: float
     manifest: Manifest
     versions: tuple[int, int]
     store: Path
@@ -80,8 +84,9 @@ class Fault:
 
 
 Outcome = Done | Fault
-_here: dict[tuple[str, bool], job.Trainer] = {}
-"""The trainer of this process, by the command's mark and whether it trains near the store."""
+_here: dict[tuple[str, bool, str], job.Trainer] = {}
+"""The trainer of this process, by the command's mark, whether it trains near the store, and the
+device."""
 
 
 def refuse(study: Study, depot: Handle, todo: list[Run]) -> str:
@@ -91,8 +96,11 @@ def refuse(study: Study, depot: Handle, todo: list[Run]) -> str:
         The type of the device: `cpu` or `cuda`.
     """
     trainer = _trainer(study, depot)
+    of = trainer.ledger
+    # A device that was asked for is never refused: by those parameters, not the worker's own.
+    ledger = Ledger(study.params, of.dataset, of.store, *study.versions, notebook=of.notebook)
     for run in todo:
-        job.refuse(trainer.ledger, run, trainer.manifest, trainer.device, trainer.threads)
+        job.refuse(ledger, run, trainer.manifest, trainer.device, trainer.threads)
     return trainer.device.type
 
 
@@ -183,20 +191,54 @@ def _trainer(study: Study, depot: Handle, before: Outcome | None = None) -> job.
     near = sees(store.root, study.token)
     if near and isinstance(before, Done):
         near = _shows(store, before.key)
-    if (study.token, near) not in _here:
-        _here.clear()  # of another command, or of a store that was seen and is no more
-        _here[study.token, near] = _make(study, depot, store if near else None)
-    return _here[study.token, near]
+    given = ray.get_runtime_context().get_accelerator_ids()["GPU"]
+    device = device_of(study.share, given, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    key = study.token, near, device
+    if key not in _here:
+        _forget()  # of another command, a store that was seen and is no more, or another GPU
+        _here[key] = _make(study, depot, store if near else None, device)
+    return _here[key]
 
 
-def _make(study: Study, depot: Handle, store: Store | None) -> job.Trainer:
+def device_of(share: float, given: Sequence[str], visible: str | None) -> str:
+    """The device to train on: of the GPUs that this process sees, the one that its task has.
+
+    Args:
+        share: of a GPU, that a worker has.
+        given: GPUs that Ray gave to the task, by number, or by name as in `visible`.
+        visible: CUDA_VISIBLE_DEVICES, in whose order CUDA counts; None where all are.
+    """
+    if not share:
+        return "cpu"
+    if not given:
+        return "cuda"
+    seen = [name.strip() for name in visible.split(",")] if visible else []
+    if given[0] in seen:
+        return f"cuda:{seen.index(given[0])}"
+    return f"cuda:{given[0]}" if given[0].isdigit() else "cuda"
+
+
+def _forget() -> None:
+    """Give back the memory of engine and images: of a GPU, it belongs to another task now."""
+    _here.clear()
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def _make(study: Study, depot: Handle, store: Store | None, device: str) -> job.Trainer:
+    runtime = study.params.runtime.model_copy(update={"device": device})
+    params = study.params.model_copy(update={"runtime": runtime})
     notebook = None
     if store is None:
         far = FarStore(_copies(study.token), depot)
         store, notebook = far, FarNotebook(far, depot)
     dataset = Dataset.prepared(study.manifest)
-    ledger = Ledger(study.params, dataset, store, *study.versions, notebook=notebook)
-    return job.Trainer(ledger, study.manifest, lambda _: _read(study), node_name())
+    ledger = Ledger(params, dataset, store, *study.versions, notebook=notebook)
+    trainer = job.Trainer(ledger, study.manifest, lambda _: _read(study), node_name())
+    if trainer.device.type == "cuda":
+        torch.cuda.set_device(trainer.device)
+    return trainer
 
 
 def _way_to_store(study: Study) -> Path:

@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.tree import Tree as Drawing
 
+from netstab.cluster.start import refuse_share
 from netstab.study.experiments import Run
 from netstab.study.makespan import Forecast, simulate
 from netstab.study.plan import Segment, Tree, Work
@@ -122,7 +123,11 @@ def predict(
         workers: that train at once.
         gpus: that each of them takes; None for 1 where the parameters do not say cpu.
         start_up: seconds of a worker before its first epoch; None for an order of magnitude.
+
+    Raises:
+        NetstabError: there is no such share of a GPU.
     """
+    refuse_share(gpus)
     runtime = ledger.params.runtime
     gpus = (0.0 if runtime.device == "cpu" else 1.0) if gpus is None else gpus
     threads, gpu = runtime.threads or 1, gpus > 0

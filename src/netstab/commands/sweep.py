@@ -48,6 +48,7 @@ def run(
     if by_ray:
         from netstab.cluster import start
 
+        start.refuse_share(gpus)
         start.prepare(address)
     root = paths.project_root()
     content = params.read(root / paths.PARAMS)
