@@ -37,6 +37,7 @@ pytestmark = [
 FEW_RUNS = {
     "seeds": [0],
     "experiments": [],
+    "blocks": small.SHIPPED["blocks"],
     "expE": {"ema": STUDY["expE"]["ema"]},
     # Its first step leads nowhere.
     "own": {"bad": {"64": {"60": 1e30}}},
