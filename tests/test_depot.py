@@ -1,12 +1,16 @@
 """The command's store, served to nodes that do not see it: whole, checked, or not at all."""
 
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from netstab.cluster.depot import Depot, mark, private_folder, sees
+from netstab.cluster.depot import Depot, collect_marks, mark, marked, private_folder, sees
+from netstab.cluster.start import collect_folders
 from netstab.errors import StoreError
+from netstab.locks import locked
 from netstab.training.store import Record, Store
 from netstab.training.worker import Said
 
@@ -33,11 +37,50 @@ def test_a_store_is_known_by_the_commands_mark_and_by_nothing_else(tmp_path: Pat
         Depot(tmp_path / "store", "token")
 
 
+def old(path: Path, seconds: float) -> Path:
+    os.utime(path, (time.time() - seconds,) * 2)
+    return path
+
+
+def test_a_mark_stays_as_long_as_its_command_and_is_collected_if_that_was_killed(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "drivers"
+    killed, young = mark(tmp_path, "killed"), mark(tmp_path, "young")
+    old(killed, 7200)
+    with marked(tmp_path, "alive"):
+        assert not killed.exists() and young.exists() and sees(tmp_path, "alive")
+        old(folder / "alive", 7200)
+        collect_marks(tmp_path)
+        assert sees(tmp_path, "alive"), "a command at work has lost its mark"
+    assert list(folder.iterdir()) == [young]
+    with pytest.raises(KeyboardInterrupt), marked(tmp_path, "stopped"):
+        raise KeyboardInterrupt
+    assert list(folder.iterdir()) == [young]
+
+
+def test_a_killed_commands_folder_is_collected_and_no_other(tmp_path: Path) -> None:
+    made = {name: tmp_path / f"netstab-ray-{name}" for name in ("killed", "alive", "young", "none")}
+    for name, folder in made.items():
+        folder.mkdir()
+        if name != "none":
+            (folder / "lock").touch()
+    (tmp_path / "netstab-ray-link").symlink_to(made["none"])
+    with locked(made["alive"] / "lock"):
+        for name in ("killed", "alive", "none"):
+            old(made[name], 7200)
+        collect_folders(tmp_path)
+    left = {name for name, folder in made.items() if folder.exists()}
+    assert left == {"alive", "young", "none"}
+
+
 def test_a_state_comes_and_goes_whole(tmp_path: Path) -> None:
     mark(tmp_path / "here", "token")
     depot = Depot(tmp_path / "here", "token")
     record = saved(Store(tmp_path / "there"))
+    assert not depot.was_used()
     depot.take(record, b"tensors")
+    assert depot.was_used(), "nobody would clear the nodes"
     assert depot.tensors(KEY, record.sha256) == b"tensors"
     assert (depot.record(KEY), depot.keys()) == (record, {KEY})
     assert depot.tensors(KEY, "0" * 64) is None, "another state than was asked for"

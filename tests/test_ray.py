@@ -1,7 +1,10 @@
 """What is decided about Ray without a Ray: where to train, what to hear, what to refuse."""
 
+import os
 import sys
+import time
 from contextlib import redirect_stderr
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -93,8 +96,46 @@ def test_workers_of_a_far_node_leave_each_others_copies_alone(depot: Depot, tmp_
     assert other.tensors_file(done) is None
 
 
+def test_a_far_node_keeps_the_last_copies_and_those_that_may_be_read(
+    depot: Depot, tmp_path: Path
+) -> None:
+    from netstab.cluster.far import KEPT, READ_S, FarStore
+
+    store = FarStore(tmp_path / "copies", Handle(depot))
+    records = []
+    for number in range(KEPT + 3):
+        record = Record(f"{number:064d}", "baseline-0", 1, {}, [{"epoch": 0}], [], False)
+        records.append(store.save(record, written))
+        (copy,) = (tmp_path / "copies").glob(f"{number:064d}-*")
+        then = time.time() - READ_S - 100 + number
+        os.utime(copy, (then, then))
+    assert store.tensors_file(records[0])  # in use, and so young again
+    store.save(replace(records[0], key=KEY), written)
+    left = {path.name[:64] for path in (tmp_path / "copies").glob("*.safetensors")}
+    assert left == {KEY, *(records[number].key for number in (0, KEPT + 1, KEPT + 2))}
+    assert store.tensors_file(records[1]), "what was dropped is fetched again"
+
+
+def test_copies_of_a_killed_command_go_when_the_next_one_comes_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from netstab.cluster import worker
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    names = {"left": "0" * 32, "young": "1" * 32, "other": "fuzz-" + "2" * 27}
+    made = {what: tmp_path / f"netstab-{name}" for what, name in names.items()}
+    for what, folder in made.items():
+        folder.mkdir()
+        (folder / "copy").touch()
+        if what != "young":
+            os.utime(folder, (time.time() - 2 * worker.ABANDONED_S,) * 2)
+    worker.collect_copies()
+    left = {what for what, folder in made.items() if folder.exists()}
+    assert left == {"young", "other"}
+
+
 def test_what_a_worker_says_on_standard_error_is_told_line_by_line(tmp_path: Path) -> None:
-    from netstab.cluster.worker import Lines
+    from netstab.cluster.lines import Lines
 
     told: list[str] = []
     with redirect_stderr(Lines(told.append)):

@@ -147,6 +147,7 @@ def store_gc(
 ) -> None:
     """Remove what the current params.yaml has no use for; other branches may still want it."""
     with _refusals():
+        from netstab.commands import store as command
         from netstab.training.housekeeping import garbage, remove, size_of
 
         ledger = _ledger()
@@ -156,6 +157,8 @@ def store_gc(
                 "use. Prepare the images first: dvc repro data"
             )
         found = garbage(ledger)
+        if not dry_run:
+            command.collect_left_overs(ledger.store.root)
         size = sum(map(size_of, found))
         states = sum(path.suffix == ".json" for path in found)
         _console().print(

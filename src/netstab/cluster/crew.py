@@ -86,11 +86,10 @@ def crew_of(study: worker.Study, resources: dict[str, float]) -> Iterator[Crew]:
     Raises:
         StoreError: the store cannot be written.
     """
-    mark = depots.mark(study.store, study.token)
-    crew = Crew(study, resources)
-    try:
-        yield crew
-    finally:
-        mark.unlink(missing_ok=True)
-        with suppress(RayError):  # where Ray is gone, nobody can be sent
-            crew.leave()
+    with depots.marked(study.store, study.token):
+        crew = Crew(study, resources)
+        try:
+            yield crew
+        finally:
+            with suppress(RayError):  # where Ray is gone, nobody can be sent
+                crew.leave()

@@ -5,16 +5,21 @@ carries, and are checked by hash at both ends. No torch and no Ray here.
 """
 
 import hashlib
+import os
 import shutil
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+import stat
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from netstab.errors import StoreError
+from netstab.locks import is_locked, locked
 from netstab.training.notebook import Entry, Notebook
 from netstab.training.store import Record, Store, cannot_write
 from netstab.training.worker import Said
+from netstab.writing import abandoned
 
 MARKS = "drivers"
 """Folder in the store with a file for each command at work, by which a node knows the store."""
@@ -33,6 +38,38 @@ def mark(store: Path, token: str) -> Path:
     except OSError as error:
         raise cannot_write(store, error) from error
     return path
+
+
+@contextmanager
+def marked(store: Path, token: str) -> Iterator[None]:
+    """Have a command's mark in the store, and its lock, which falls with the command.
+
+    Marks of commands that were killed are collected on the way.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    collect_marks(store)
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(store / MARKS / token))
+        except OSError as error:
+            raise cannot_write(store, error) from error
+        try:
+            mark(store, token)
+            yield
+        finally:
+            with suppress(OSError):
+                (store / MARKS / token).unlink()
+
+
+def collect_marks(store: Path) -> None:
+    """Remove marks, of an hour or more, whose commands are no more."""
+    folder = store / MARKS
+    for path in abandoned(folder, folder.glob("*")):
+        with suppress(OSError):  # also where no lock can be told: a mark does no harm
+            if not is_locked(path):
+                path.unlink()
 
 
 def sees(store: Path, token: str) -> bool:
@@ -83,6 +120,7 @@ class Depot:
 
     def record(self, key: str) -> Record | None:
         """The record of a state."""
+        self._used = True
         return self._store.record(key)
 
     def tensors(self, key: str, sha256: str) -> bytes | None:
@@ -90,6 +128,7 @@ class Depot:
 
         None also where the state is another one by now, with another hash.
         """
+        self._used = True
         record = self._store.record(key)
         if record is None or record.sha256 != sha256:
             return None
@@ -98,6 +137,7 @@ class Depot:
 
     def take(self, record: Record, content: bytes) -> Record:
         """Store a state that was trained elsewhere; see `store`."""
+        self._used = True
         return store(self._store, record, content)
 
     def remove(self, key: str) -> None:
@@ -169,6 +209,18 @@ def private_folder(path: Path) -> Path:
     except OSError as error:
         raise cannot_write(path, error) from error
     return path
+
+
+def old_folders(beside: Path, pattern: str, seconds: float) -> list[Path]:
+    """This user's folders whose names fit, and in which nothing was made for so long."""
+    found = []
+    for path in beside.glob(pattern):
+        with suppress(OSError):
+            about = path.lstat()
+            old = time.time() - about.st_mtime > seconds
+            if old and about.st_uid == os.getuid() and stat.S_ISDIR(about.st_mode):
+                found.append(path)
+    return found
 
 
 def clear(path: Path) -> None:

@@ -5,7 +5,9 @@ fetched once. Everything that trains through `Store` and `Notebook` trains throu
 """
 
 import hashlib
+import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -22,6 +24,10 @@ from netstab.training.notebook import Entry, Notebook
 from netstab.training.store import Record, Store, cannot_write
 from netstab.writing import part_of
 
+KEPT = 4
+"""Copies that a node keeps: the next job often starts from one of the last."""
+READ_S = 600.0
+"""For how long a copy stays in any case: another worker of the node may be reading it."""
 Handle = Any
 """Of the depot's actor; Ray's types do not know its methods."""
 
@@ -69,12 +75,15 @@ class FarStore(Store):
         """See `Store`; what is no sound copy is fetched anew."""
         copy = self._copy(record)
         if depots.is_sound(copy, record):
+            with suppress(OSError):
+                os.utime(copy)  # it is in use, see `_drop`
             return copy
         content = asked(self._depot.tensors.remote(record.key, record.sha256))
         if content is None:
             return None
         depots.refuse_damage(content, record)
         self._put(copy, content)
+        self._drop()
         return copy
 
     def save(self, record: Record, write: Callable[[Path], None]) -> Record:
@@ -93,6 +102,7 @@ class FarStore(Store):
             with suppress(OSError):
                 written.unlink()
         stored: Record = asked(self._depot.take.remote(own, content))
+        self._drop()
         return stored
 
     def remove(self, key: str) -> None:
@@ -121,6 +131,18 @@ class FarStore(Store):
         finally:
             with suppress(OSError):
                 temporary.unlink()
+
+    def _drop(self) -> None:
+        """Remove copies but the last few, and those that somebody may be reading: the depot has
+        them all."""
+        ages: dict[Path, float] = {}
+        for path in self.root.glob("*.safetensors"):
+            with suppress(OSError):
+                ages[path] = time.time() - path.stat().st_mtime
+        for path in sorted(ages, key=ages.__getitem__)[KEPT:]:
+            if ages[path] > READ_S:
+                with suppress(OSError):
+                    path.unlink()
 
     def _forget(self, key: str) -> None:
         for path in self.root.glob(f"{key}-*.safetensors"):

@@ -9,13 +9,16 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import netstab
+from netstab.cluster.depot import old_folders
 from netstab.errors import NetstabError
+from netstab.locks import is_locked, locked
+from netstab.writing import ABANDONED_S
 
 LOCAL = {
     # The switch that Ray has for firewalls that ask: every port of a Ray that is started on this
@@ -42,6 +45,7 @@ ALWAYS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 SILENT: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+PREFIX = "netstab-ray-"
 KNOCK_S = 10.0
 LEAST_STORE = 128 * 2**20
 """Bytes of a local Ray's object store: nothing but images goes through it."""
@@ -129,26 +133,48 @@ def connected(address: str | None, cpus: int, object_bytes: int) -> Iterator[Non
         with _joined(address, package):
             yield
         return
-    # Of this user alone. Ray opens its own folder to everybody, and so gets one inside (tested).
-    # Short, for sockets lie in it whose paths may have 107 characters.
-    short = "/tmp" if os.path.isdir("/tmp") else None
-    folder = tempfile.mkdtemp(prefix="netstab-ray-", dir=short)
     modules = os.environ.get("PYTHONPATH", "")  # an empty one is none
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(package.parent), modules]))
+    with _own_folder() as folder:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(package.parent), modules]))
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                include_dashboard=False,
+                object_store_memory=max(LEAST_STORE, 2 * object_bytes),
+                _temp_dir=folder,
+                **SILENT,
+            )
+            yield
+        finally:
+            ray.shutdown()
+            os.environ["PYTHONPATH"] = modules
+
+
+def beside() -> Path:
+    """Where folders for a local Ray are: short, for sockets' paths may have 107 characters."""
+    return Path("/tmp") if os.path.isdir("/tmp") else Path(tempfile.gettempdir())
+
+
+@contextmanager
+def _own_folder() -> Iterator[str]:
+    """A folder for a local Ray, in one of this user alone: Ray opens its own to everybody."""
+    collect_folders(beside())
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=beside()))
     try:
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            include_dashboard=False,
-            object_store_memory=max(LEAST_STORE, 2 * object_bytes),
-            _temp_dir=os.path.join(folder, "r"),
-            **SILENT,
-        )
-        yield
+        with locked(folder / "lock"):
+            yield str(folder / "r")
     finally:
-        ray.shutdown()
-        os.environ["PYTHONPATH"] = modules
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def collect_folders(root: Path) -> None:
+    """Remove folders of local Rays whose commands were killed, an hour ago or more."""
+    for folder in old_folders(root, f"{PREFIX}*", ABANDONED_S):
+        lock = folder / "lock"
+        with suppress(OSError):  # where no lock can be told, it may be in use
+            if lock.exists() and not is_locked(lock):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

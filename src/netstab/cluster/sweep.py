@@ -15,6 +15,7 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from netstab.cluster import start, worker
 from netstab.cluster.crew import Crew, alive, crew_of
+from netstab.cluster.lines import first_line
 from netstab.data.manifest import Manifest
 from netstab.data.tensors import NAMES, load
 from netstab.errors import NetstabError
@@ -212,10 +213,10 @@ class _Sweep:
         try:
             outcome: worker.Outcome = ray.get(task)
         except RayTaskError as error:
-            what = f"{type(error.cause).__name__}: {worker.first_line(error.cause)}"
+            what = f"{type(error.cause).__name__}: {first_line(error.cause)}"
             outcome = worker.Fault(None if idle else f"{job.name}: {what}")
         except RayError as error:
-            lost = f"{job.name}: lost {start.TRIES + 1} times ({worker.first_line(error)})"
+            lost = f"{job.name}: lost {start.TRIES + 1} times ({first_line(error)})"
             outcome = worker.Fault(None if idle else lost)
         if isinstance(outcome, worker.Fault):
             if outcome.why is None:

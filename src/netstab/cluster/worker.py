@@ -6,12 +6,11 @@ last saved state, and comes to the same bits.
 """
 
 import gc
-import io
 import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,9 @@ import numpy as np
 import ray
 import torch
 
-from netstab.cluster.depot import clear, sees
+from netstab.cluster.depot import clear, old_folders, sees
 from netstab.cluster.far import FarNotebook, FarStore, Handle
+from netstab.cluster.lines import Lines, first_line
 from netstab.data.manifest import Manifest
 from netstab.data.tensors import NAMES, Tensors, checked
 from netstab.errors import NetstabError
@@ -37,6 +37,8 @@ from netstab.training.worker import Said
 
 LAG_S = 60.0
 """For how long a shared file system may take to show what another node has written."""
+ABANDONED_S = 24 * 3600.0
+"""Age from which copies of states are taken for what a killed command left on this node."""
 ON = "on "
 """So begins what a worker says first of a job; what follows is its node."""
 HINT = "too little memory? A larger share of a GPU leaves more to each (--gpus-per-worker)"
@@ -144,30 +146,6 @@ def do(study: Study, depot: Handle, number: int, todo: Job, before: Outcome | No
     return Done(record.key)
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, in a line; its name where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-class Lines(io.TextIOBase):
-    """A standard error that somebody hears: nobody sees that of a process of Ray's.
-
-    Args:
-        tell: told every line.
-    """
-
-    def __init__(self, tell: Callable[[str], object]) -> None:
-        self._tell = tell
-        self._begun = ""
-
-    def write(self, text: str) -> int:
-        """See `io.TextIOBase`."""
-        *lines, self._begun = (self._begun + text).split("\n")
-        for line in filter(str.strip, lines):
-            self._tell(line)
-        return len(text)
-
-
 def compare_seeds(study: Study, depot: Handle) -> None:
     """Measure the ceiling; see `ceiling.compare_seeds`."""
     trainer = _trainer(study, depot)
@@ -177,6 +155,13 @@ def compare_seeds(study: Study, depot: Handle) -> None:
 def leave(token: str) -> None:
     """Remove what a command has left on this node."""
     clear(_copies(token))
+
+
+def collect_copies() -> None:
+    """Remove what commands that were killed have left on this node."""
+    anyones = _copies("[0-9a-f]" * 32)
+    for left in old_folders(anyones.parent, anyones.name, ABANDONED_S):
+        clear(left)  # in use after all, it is fetched again
 
 
 def node_name() -> str:
@@ -231,6 +216,7 @@ def _make(study: Study, depot: Handle, store: Store | None, device: str) -> job.
     params = study.params.model_copy(update={"runtime": runtime})
     notebook = None
     if store is None:
+        collect_copies()
         far = FarStore(_copies(study.token), depot)
         store, notebook = far, FarNotebook(far, depot)
     dataset = Dataset.prepared(study.manifest)

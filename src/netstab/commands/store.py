@@ -1,10 +1,19 @@
-"""`netstab store ls`: what is stored, and what for."""
+"""`netstab store`: what is stored, and what for; what killed sweeps by Ray left behind."""
+
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from netstab.cluster import depot, start
 from netstab.training.housekeeping import entries
 from netstab.training.ledger import Ledger
+
+
+def collect_left_overs(store: Path) -> None:
+    """Remove what sweeps by Ray left behind that were killed: marks, and local Rays' folders."""
+    depot.collect_marks(store)
+    start.collect_folders(start.beside())
 
 
 def table(ledger: Ledger, console: Console) -> None:

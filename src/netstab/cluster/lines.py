@@ -1,0 +1,28 @@
+"""What somebody at the command reads of a worker: lines."""
+
+import io
+from collections.abc import Callable
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in a line; its name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+class Lines(io.TextIOBase):
+    """A standard error that somebody hears: nobody sees that of a process of Ray's.
+
+    Args:
+        tell: told every line.
+    """
+
+    def __init__(self, tell: Callable[[str], object]) -> None:
+        self._tell = tell
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        """See `io.TextIOBase`."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in filter(str.strip, lines):
+            self._tell(line)
+        return len(text)
