@@ -102,16 +102,17 @@ def test_a_far_node_keeps_the_last_copies_and_those_that_may_be_read(
     from netstab.cluster.far import KEPT, READ_S, FarStore
 
     store = FarStore(tmp_path / "copies", Handle(depot))
-    records = []
+    records, copies = [], tmp_path / "copies"
     for number in range(KEPT + 3):
         record = Record(f"{number:064d}", "baseline-0", 1, {}, [{"epoch": 0}], [], False)
         records.append(store.save(record, written))
-        (copy,) = (tmp_path / "copies").glob(f"{number:064d}-*")
+    assert len(list(copies.glob("*.safetensors"))) == KEPT + 3, "somebody may be reading these"
+    for number, copy in enumerate(sorted(copies.glob("*.safetensors"))):
         then = time.time() - READ_S - 100 + number
         os.utime(copy, (then, then))
     assert store.tensors_file(records[0])  # in use, and so young again
     store.save(replace(records[0], key=KEY), written)
-    left = {path.name[:64] for path in (tmp_path / "copies").glob("*.safetensors")}
+    left = {path.name[:64] for path in copies.glob("*.safetensors")}
     assert left == {KEY, *(records[number].key for number in (0, KEPT + 1, KEPT + 2))}
     assert store.tensors_file(records[1]), "what was dropped is fetched again"
 
