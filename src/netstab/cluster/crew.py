@@ -16,8 +16,8 @@ from netstab.cluster.start import TRIES
 from netstab.study.experiments import Run
 from netstab.training.jobs import Job
 
-LEAVE_S = 10.0
-"""For how long nodes may take to remove what was left on them."""
+LEAVE_S = 60.0
+"""How long nodes may take to remove what was left there; a busy one starts a process."""
 
 
 def alive() -> list[dict[str, Any]]:
