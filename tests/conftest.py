@@ -20,7 +20,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
     # The longest first: one process has what shares the pipelines' base clone, the other the rest.
-    items.sort(key=lambda item: not item.path.name.startswith("test_pipeline"))
+    # That one begins with the Ray cluster: Ray keeps to what its first use in a process found set.
+    first = ("test_pipeline", "test_cluster")
+    items.sort(key=lambda item: [not item.path.name.startswith(name) for name in first])
 
 
 @pytest.fixture(scope="session")

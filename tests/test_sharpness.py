@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -193,3 +194,27 @@ def test_the_same_seed_gives_the_same_numbers_and_the_protocol_names_what_they_d
     assert told["images"] == 24
     assert (told["batch_norm"], told["dtype"], told["tolerance"]) == ("eval", "float64", 0.01)
     assert {"method", "max_products", "trace_samples", "seed"} <= told.keys()
+
+
+def test_numpy_and_scipy_compute_in_as_many_threads_as_torch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Theirs are one for each core otherwise, and another number of them comes to other bits.
+    def threads() -> set[int]:
+        return {of["num_threads"] for of in threadpool_info() if of["user_api"] == "blas"}
+
+    within: list[set[int]] = []
+    one = sharpness._measure
+
+    def watched(*arguments: Any) -> sharpness.Sharpness:
+        within.append(threads())
+        return one(*arguments)
+
+    monkeypatch.setattr(sharpness, "_measure", watched)
+    model, subset = small()
+    names = [name for name, _ in model.named_parameters()]
+    how = settings(tolerance=0.9, max_products=10, trace_samples=2)
+    with threadpool_limits(2, user_api="blas"):
+        sharpness.measure(model, subset, {"network": names}, how, 0)
+        assert threads() == {2}
+    assert within == [{torch.get_num_threads()}] == [{1}]

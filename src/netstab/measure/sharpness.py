@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -103,7 +104,10 @@ def measure(
         settings: batch-norm mode, tolerance and the like.
         seed: of start vectors and of the random vectors of traces.
     """
-    with full_precision(), _borrowed(model, train=settings.batch_norm == "train"):
+    # SciPy's and numpy's sums come to other bits with another number of threads, and they would
+    # take one for each core that they find, whatever torch was told.
+    blas = threadpool_limits(torch.get_num_threads(), user_api="blas")
+    with full_precision(), blas, _borrowed(model, train=settings.batch_norm == "train"):
         return [_measure(model, subset, scope, scopes[scope], settings, seed) for scope in scopes]
 
 
