@@ -602,7 +602,9 @@ def test_without_a_report_the_remedy_is_said(project: Path, ids: tuple[str, ...]
         shown(*ids)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"A1": {"verdict": "perhaps", "n": 3}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "[" * 100_000, '{"A1": {"verdict": "perhaps", "n": 3}}']
+)
 def test_damaged_claims_are_named_with_the_remedy(project: Path, text: str) -> None:
     paths.METRICS.mkdir()
     paths.CLAIMS.write_text(text)

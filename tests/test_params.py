@@ -232,6 +232,9 @@ def test_all_faults_are_listed_at_once() -> None:
         ("seeds: 1\n---\nseeds: 2\n", "is not valid YAML: line 2, column 1: but found another"),
         ("seeds: !!python/object:os.system {}\n", "is not valid YAML: line 1, column 8: could not"),
         ("seeds: *missing\n", "is not valid YAML: line 1, column 8: found undefined alias"),
+        ("%YAML 1.9\n---\nseeds: [0]\n", "has a line that begins with %; leave it out"),
+        ("seeds:\n- 0\n%YAML 9.9\nown:\n  x: {}\n", "has a line that begins with %"),
+        ("a: &x 1\nb: &x 2\n", "is not valid YAML: found duplicate anchor"),
         ("seeds: 2020-13-13\n", "is not valid YAML: month must be in 1..12"),
         # Too deep for Python, or an end too early: that depends on how deep Python may go.
         ("[" * 500, "is not valid YAML: "),

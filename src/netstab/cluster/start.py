@@ -16,6 +16,7 @@ from typing import Any
 
 import netstab
 from netstab.cluster.depot import old_folders
+from netstab.cluster.lines import first_line
 from netstab.errors import NetstabError
 from netstab.locks import is_locked, locked
 from netstab.writing import ABANDONED_S
@@ -103,10 +104,9 @@ def _refuse_silent(address: str) -> None:
 
 
 def _no_connection(address: str, error: Exception) -> NetstabError:
-    why = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return NetstabError(
-        f"--ray {address}: no connection to Ray ({why}). The address is HOST:PORT or auto, and "
-        "this machine has to be a node of the cluster: start it there (ray start), see "
+        f"--ray {address}: no connection to Ray ({first_line(error)}). The address is HOST:PORT or "
+        "auto, and this machine has to be a node of the cluster: start it there (ray start), see "
         "docs/CLUSTER.md"
     )
 

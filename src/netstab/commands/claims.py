@@ -59,7 +59,7 @@ def _read_claims(path: Path) -> dict[str, Figures]:
             Verdict(entry["verdict"])
     except FileNotFoundError:
         raise NetstabError(f"{path}: is not there yet. Make it: dvc repro report") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         said = f"{path}: cannot be read ({error!r}). Make it anew: dvc repro -f report"
         raise NetstabError(said) from error
     return entries

@@ -68,7 +68,7 @@ def _with_spread(summary: Summary, key: str, digits: int) -> str:
 def _read(path: Path) -> Summary:
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise NetstabError(f"{path}: cannot be read ({error}). Run: dvc repro report") from error
     if not isinstance(content, dict):
         raise NetstabError(f"{path}: is not a summary. Run: dvc repro report")

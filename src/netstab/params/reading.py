@@ -3,6 +3,7 @@
 import difflib
 import re
 import reprlib
+import warnings
 from collections.abc import Iterator
 from itertools import accumulate, islice, pairwise
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLWarning
 
 from netstab.errors import ParameterError
 from netstab.params.interventions import BLOCK_EXPERIMENTS, ExpE, Own
@@ -57,10 +58,14 @@ def read(path: Path) -> Params:
         raise ParameterError(
             str(path), [f"is not valid YAML: more than {DEEPEST} brackets in brackets"]
         )
+    if re.search("^%", text, re.MULTILINE):
+        # Versions and tags of YAML: the library stumbles over some, and none has a use here.
+        raise ParameterError(str(path), ["has a line that begins with %; leave it out"])
     try:
         # Pure Python on purpose: the C parser does not refuse duplicate keys.
-        content = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, MarkedYAMLError, ValueError, RecursionError) as error:
+        with warnings.catch_warnings(action="error", category=YAMLWarning):
+            content = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, MarkedYAMLError, YAMLWarning, ValueError, RecursionError) as error:
         raise ParameterError(str(path), [f"is not valid YAML: {_one_line(error)}"]) from error
     return check(content, str(path))
 
