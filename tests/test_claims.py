@@ -634,3 +634,38 @@ def test_where_the_outpost_gains_nothing_no_share_of_it_is_told() -> None:
             assert judgement.note == "the outpost gains nothing that could be recovered"
             assert judgement.verdict is not Verdict.SUPPORTED
             assert entries[judgement.id]["share"] is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [("p_holm", {"x": 1}), ("effect", [1]), ("high", 1.0), ("unit", 3), ("verdict", "perhaps")],
+)
+def test_an_entry_of_the_claims_that_is_none_is_named_with_the_remedy(
+    project: Path, entry: str, value: object
+) -> None:
+    write_claims(FIVE, Study(FIVE).collection())
+    content = json.loads(paths.CLAIMS.read_text())
+    content["A1"] = {**content["A1"], "low": None, "high": None, entry: value}
+    paths.CLAIMS.write_text(json.dumps(content))
+    with pytest.raises(
+        NetstabError, match=r"claims\.json: cannot be read \(1 validation.*dvc repro"
+    ):
+        shown()
+    del content["A1"][entry]
+    paths.CLAIMS.write_text(json.dumps(content))
+    with pytest.raises(NetstabError, match=rf"{entry} Field required.*dvc repro"):
+        shown()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("verdict", "perhaps"), ("effect", "much"), ("n", 0.5), ("claim", None)]
+)
+def test_a_part_of_a_claim_that_is_none_is_named_with_the_remedy(
+    project: Path, column: str, value: object
+) -> None:
+    write_claims(FIVE, Study(FIVE).collection())
+    table = pd.read_csv(paths.CLAIM_PARTS).astype({column: object})
+    table.loc[0, column] = value
+    table.to_csv(paths.CLAIM_PARTS, index=False)
+    with pytest.raises(NetstabError, match=r"claims\.csv: cannot be read.*dvc repro"):
+        shown("A1")

@@ -91,7 +91,9 @@ def test_variant_without_figures_has_dashes(root: Path) -> None:
     assert row.split() == ["expB-64", "0", *"\N{EN DASH}" * 4]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "[" * 100_000, "\x00", '{"epochs": {}}', '{"epochs": true}']
+)
 def test_damaged_figures_are_named_with_what_to_do(root: Path, text: str) -> None:
     paths.VARIANTS.mkdir(parents=True)
     (paths.VARIANTS / "baseline.json").write_text(text)

@@ -108,6 +108,7 @@ def say_a_row_twice() -> None:
         (edit_stability(epoch=60), "epochs are not within 0 to 59"),
         (edit_stability(distance="mile"), "distance is none of step, epoch, floor"),
         (edit_stability(block="1024"), "has not each of 64, 128, 256, 512, network once"),
+        (edit_stability(block=None), "a row names no block"),
         (edit_stability(path=np.inf), "path holds what is no finite number"),
         (edit_stability(forward_change="low"), "forward_change holds what is no finite number"),
         (lose_a_row, "has not each of"),

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
+from pydantic import BaseModel, ValidationError, model_validator
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +17,37 @@ from netstab.errors import NetstabError, visible
 from netstab.evidence.checks import PERCENT
 from netstab.evidence.claims import CLAIMS, PART_COLUMNS
 from netstab.evidence.judgement import Verdict
+from netstab.evidence.measured import one_line
+
+
+class _Effect(BaseModel):
+    """What an entry of `claims.json` and a row of `claims.csv` have in common."""
+
+    verdict: Verdict
+    n: int
+    effect: float | None
+    low: float | None
+    high: float | None
+    unit: str | None
+
+    @model_validator(mode="after")
+    def _has_both_ends_or_none(self) -> Self:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("an interval has one end")
+        return self
+
+
+class _Claim(_Effect):
+    p_holm: float | None
+
+
+class _Part(_Effect):
+    claim: str
+    part: str | None
+    wanted: str | None
+    p: float | None
+    note: str | None
+
 
 Figures = Mapping[str, Any]
 """An entry of `claims.json`, or a row of `claims.csv`."""
@@ -53,14 +85,12 @@ def _read_claims(path: Path) -> dict[str, Figures]:
     try:
         content = json.loads(path.read_bytes())
         entries: dict[str, Figures] = {
-            name: {**content[name], "n": int(content[name]["n"])} for name in CLAIMS
+            name: _Claim.model_validate(content[name]).model_dump() for name in CLAIMS
         }
-        for entry in entries.values():
-            Verdict(entry["verdict"])
     except FileNotFoundError:
         raise NetstabError(f"{path}: is not there yet. Make it: dvc repro report") from None
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        said = f"{path}: cannot be read ({error!r}). Make it anew: dvc repro -f report"
+        said = f"{path}: cannot be read ({_why(error)}). Make it anew: dvc repro -f report"
         raise NetstabError(said) from error
     return entries
 
@@ -68,13 +98,18 @@ def _read_claims(path: Path) -> dict[str, Figures]:
 def _read_parts(path: Path) -> list[Figures]:
     try:
         table = pd.read_csv(path, keep_default_na=True).astype({"note": object})
-        rows = table[list(PART_COLUMNS)].to_dict("records")
+        cells = table[list(PART_COLUMNS)].to_dict("records")
+        rows = [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in cells]
+        return [_Part.model_validate(row).model_dump() for row in rows]
     except FileNotFoundError:
         raise NetstabError(f"{path}: is not there yet. Make it: dvc repro report") from None
     except (OSError, ValueError, KeyError) as error:
-        said = f"{path}: cannot be read ({error!r}). Make it anew: dvc repro -f report"
+        said = f"{path}: cannot be read ({_why(error)}). Make it anew: dvc repro -f report"
         raise NetstabError(said) from error
-    return [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in rows]
+
+
+def _why(error: Exception) -> str:
+    return one_line(error) if isinstance(error, ValidationError) else repr(error)
 
 
 def _overview(entries: Mapping[str, Figures], console: Console) -> None:

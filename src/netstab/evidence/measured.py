@@ -135,6 +135,8 @@ def _stability_problem(table: pd.DataFrame, blocks: tuple[str, ...], epochs: int
         return f"epochs are not within 0 to {epochs - 1}"
     if not table["distance"].isin(DISTANCES).all():
         return f"distance is none of {', '.join(DISTANCES)}"
+    if table["block"].isna().any():
+        return "a row names no block"
     for column in STABILITY:
         # An empty column is read as floats.
         if table[column].dtype.kind not in "if" or np.isinf(table[column]).any():

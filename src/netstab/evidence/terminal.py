@@ -70,8 +70,12 @@ def _read(path: Path) -> Summary:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise NetstabError(f"{path}: cannot be read ({error}). Run: dvc repro report") from error
-    if not isinstance(content, dict):
-        raise NetstabError(f"{path}: is not a summary. Run: dvc repro report")
+    # A truth value is none of them, though Python counts it among the numbers.
+    if not isinstance(content, dict) or any(
+        not isinstance(value, int | float | None) or isinstance(value, bool)
+        for value in content.values()
+    ):
+        raise NetstabError(f"{path}: is not a summary, name by number. Run: dvc repro report")
     return content
 
 
