@@ -26,7 +26,7 @@ from netstab.training.engine import Engine
 from netstab.training.job import load_images
 from netstab.training.ledger import Ledger, versions
 from netstab.training.model import ResNet18
-from netstab.training.store import Record, Store
+from netstab.training.store import Record, Row, Store
 from netstab.training.trajectory import start
 
 WARM_UP_STEPS = 2
@@ -53,7 +53,8 @@ class Trainer:
 
     def save(self, store: Store) -> None:
         """Save the state as a stage does: its tensors, their hash, its record."""
-        record = Record("0" * 64, "benchmark", self._epoch, {}, [], [], False)
+        history: list[Row] = [{"epoch": past} for past in range(self._epoch)]
+        record = Record("0" * 64, "benchmark", self._epoch, {}, history, [], False)
         store.save(record, lambda path: state.write(state.capture(self.engine), path))
 
 
