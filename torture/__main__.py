@@ -135,9 +135,9 @@ def soak(
 @app.command("all")
 def everything(seed: Seed = 1, fresh: Fresh = False, work: Work = None) -> None:
     """All of it, one after the other: within an hour and a half on two cores of its own."""
-    counts = {"stage": 80, "sweep": 30, "worker": 30, "dvc": 30, "dvc-group": 30}
+    counts = {"stage": 44, "sweep": 54, "worker": 54, "dvc": 18, "dvc-group": 18}
     if find_spec("ray"):
-        counts["ray"] = 40
+        counts["ray"] = 12
     common = ["--seed", str(seed), *(["--work", str(work)] if work else [])]
     again = ["--fresh"] if fresh else []
     calls = [["kills", "--kind", k, "--count", str(n), *again] for k, n in counts.items()]

@@ -187,7 +187,9 @@ class Trial:
         except psutil.NoSuchProcess:
             victims = []
         if way.one and victims:
-            victims = [self.draw.choice(victims)]
+            # Many of them may be idle: one that has begun what was waited for.
+            begun = {e["pid"] for e in log.read(checkout.log) if e["begins"] and e["doing"] == when}
+            victims = [self.draw.choice([v for v in victims if v.pid in begun] or victims)]
         # Of a child that has ended but was not waited for, nothing is killed.
         at, killed = time.monotonic(), {v.pid for v in victims}
         for victim in victims:
