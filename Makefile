@@ -28,7 +28,7 @@ test: check
 	PATH="$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 torture: $(ENVIRONMENT)
-	PATH="$(BIN):$$PATH" PYTHONPATH=src:. $(BIN)/python -m torture all
+	PATH="$(BIN):$$PATH" PYTHONPATH=src:. $(BIN)/python -m torture all --fresh
 
 check: $(ENVIRONMENT)
 	$(BIN)/ruff check .

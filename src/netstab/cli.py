@@ -28,7 +28,11 @@ app.add_typer(store_app, name="store", no_args_is_help=True)
 
 Gpus = Annotated[
     float | None,
-    typer.Option(min=0, help="GPUs that a worker of Ray's takes, such as 0.5. Default: 1 if any."),
+    typer.Option(
+        min=0,
+        help="GPUs that a worker of Ray's takes, such as 0.5. Default: 1 if the cluster has any, "
+        "and for a plan; 0 with runtime.device: cpu.",
+    ),
 ]
 
 
