@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,8 +24,10 @@ CHANGES = (
 )
 KILLED = 0.4
 """Share of the commands that are killed."""
-SOON_S = 12.0
+SOON_S = 6.0
 """Within which that happens."""
+LEFT = {"rwlock": ".dvc/tmp/rwlock", "index.lock": ".git/index.lock"}
+"""Files of DVC's and git's own that a kill of theirs may leave for a hand, by what is said then."""
 
 
 @dataclass
@@ -35,7 +38,8 @@ class Soak:
         checkout: with a study that has been reproduced and committed.
         draw: every random choice.
         seen: how often what was done, and what came out.
-        refused: what commands said that ended with another exit code than 0, unkilled.
+        refused: what commands said that ended with another exit code than 0, unkilled, and
+            left no file of DVC's or git's own.
         samples: after every command, what could grow.
     """
 
@@ -47,6 +51,9 @@ class Soak:
 
     def begin(self) -> None:
         """Reproduce and commit, so that experiments have something to start from."""
+        # DVC commits experiments itself, under the name that git has.
+        self.checkout.must("git", "config", "user.name", "A")
+        self.checkout.must("git", "config", "user.email", "a@example.org")
         self.checkout.must(*NETSTAB, "sweep")
         self.checkout.must(*DVC, "repro")
         self.checkout.commit("reproduced")
@@ -69,13 +76,22 @@ class Soak:
             self._kill(process, group=group)
             return
         if code:
-            self.seen["refused"] += 1
-            text = said.read_text(encoding="utf-8", errors="replace")
-            self.refused.append(f"{what}: exit code {code}: {text.strip()[-300:]}")
+            self._refuse(f"{what}: exit code {code}", said.read_text("utf-8", "replace"))
         elif what.startswith("exp run") and self.draw.random() < 0.5:
             self.checkout.commit("an experiment")
             self.seen["committed"] += 1
         self._sample()
+
+    def _refuse(self, what: str, said: str) -> None:
+        """Note what a command said that was not killed and failed; lend a hand where docs do."""
+        told = f"{what}: {said.strip()[-600:]}"
+        print(told, file=sys.stderr, flush=True)
+        for name, path in LEFT.items():
+            if name in said and self.seen["killed"]:
+                (self.checkout.root / path).unlink(missing_ok=True)
+                self.seen[f"by hand: {path}"] += 1
+                return
+        self.refused.append(told)
 
     def _drawn(self) -> tuple[str, tuple[str, ...]]:
         change = self.draw.choice(CHANGES)
@@ -120,7 +136,7 @@ class Soak:
         Args:
             fresh: a checkout with an empty store, that gets the same parameters.
         """
-        problems = outcome.wait_for_end(self.checkout)
+        problems = [*self.refused[:40], *outcome.wait_for_end(self.checkout)]
         for command in ((*DVC, "repro"), (*NETSTAB, "store", "gc", "--yes")):
             code, said = self.checkout.run(*command)
             if code:
@@ -166,7 +182,6 @@ def soak(base: Checkout, fresh: Checkout, minutes: float, draw: random.Random) -
     row: dict[str, Any] = {
         "minutes": round((time.monotonic() - started) / 60, 1),
         **tried.seen,
-        "refusals": tried.refused[:40],
         "growth": growth.row,
         "first": tried.samples[0] if tried.samples else {},
         "last": tried.samples[-3:],
