@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -26,7 +27,10 @@ KILLED = 0.4
 """Share of the commands that are killed."""
 SOON_S = 6.0
 """Within which that happens."""
-LEFT = {"rwlock": ".dvc/tmp/rwlock", "index.lock": ".git/index.lock"}
+LEFT = {
+    "Unable to read RWLock": ".dvc/tmp/rwlock",
+    "index.lock|the index is locked": ".git/index.lock",
+}
 """Files of DVC's and git's own that a kill of theirs may leave for a hand, by what is said then."""
 
 
@@ -86,8 +90,8 @@ class Soak:
         """Note what a command said that was not killed and failed; lend a hand where docs do."""
         told = f"{what}: {said.strip()[-600:]}"
         print(told, file=sys.stderr, flush=True)
-        for name, path in LEFT.items():
-            if name in said and self.seen["killed"]:
+        for pattern, path in LEFT.items():
+            if re.search(pattern, said) and self.seen["killed"]:
                 (self.checkout.root / path).unlink(missing_ok=True)
                 self.seen[f"by hand: {path}"] += 1
                 return
