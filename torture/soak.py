@@ -30,6 +30,7 @@ SOON_S = 6.0
 LEFT = {
     "Unable to read RWLock": ".dvc/tmp/rwlock",
     "index.lock|the index is locked": ".git/index.lock",
+    "dvc.lock' validation failed|unable to read: '(./)?dvc.lock'": "dvc.lock",
 }
 """Files of DVC's and git's own that a kill of theirs may leave for a hand, by what is said then."""
 
