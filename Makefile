@@ -2,7 +2,7 @@
 # make mini ARCHIVE=...   the effects on a few thousand real images, on a CPU
 # make article  the study as params.yaml describes it, on a GPU
 # make test    checks and the whole test suite
-# make torture  what it survives: kills, full disks, damage, a soak; some hour and a half, by estimate
+# make torture  what it survives: kills, full disks, damage, a soak; an hour and a half at most
 # make check   formatting, types and the direction of imports
 # make fuzz    thousands of generated bad inputs (docs/RELIABILITY.md)
 # make audit   known weaknesses of the pinned packages; needs the network

@@ -156,11 +156,13 @@ def everything(seed: Seed = 1, fresh: Fresh = False, work: Work = None) -> None:
             call = [*call, "--minutes", f"{max(left - 1, 0):.1f}"]
         command = [sys.executable, "-m", "torture", *call, *common]
         codes[" ".join(call[:3])] = subprocess.run(command, check=False).returncode
-    names = [f"kills-{name}" for name in counts]
-    console.print(kills_table([Results(name, seed, fresh=False) for name in names]))
+    killed = {name: Results(f"kills-{name}", seed, fresh=False) for name in counts}
+    console.print(kills_table(list(killed.values())))
     table = make_table("everything", "what", "came out")
     for what, code in codes.items():
-        table.add_row(what, "as it should" if code == 0 else f"FAILED (exit code {code})")
+        name = what.removeprefix("kills --kind ")
+        of = f", {_killed(killed[name])} of {counts[name]} kills" if name in killed else ""
+        table.add_row(what, f"as it should{of}" if code == 0 else f"FAILED (exit code {code}){of}")
     console.print(table)
     raise typer.Exit(1 if any(codes.values()) else 0)
 

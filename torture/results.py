@@ -22,7 +22,10 @@ class Results:
         self.name = name
         self.path = folder / f"{name}.json"
         self.content: dict[str, Any] = {"item": name, "seed": seed, "trials": []}
-        if self.path.exists() and not fresh:
+        if fresh:
+            # At once: where nothing is tried, nothing older may pass for it.
+            self.path.unlink(missing_ok=True)
+        if self.path.exists():
             before = json.loads(self.path.read_text(encoding="utf-8"))
             if before.get("seed") == seed:
                 self.content = before
