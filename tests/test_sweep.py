@@ -1,6 +1,7 @@
 """A sweep's jobs: what is missing, in which order, by how many processes, and what is shown."""
 
 import io
+import re
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from netstab.errors import TrainingError
 from netstab.study.experiments import Run, Variant, find_variant
-from netstab.training import sweep, trajectory
+from netstab.training import forecast, sweep, trajectory
 from netstab.training.board import Board
 from netstab.training.jobs import Job, ahead, jobs
 from netstab.training.ledger import Ledger
@@ -186,7 +187,7 @@ def test_progress_is_told_in_lines_where_there_is_no_terminal(
         for epoch in range(3):
             now[0] += 10
             board.hear(Said(0, "baseline-0", epoch, "val top-1 12.3 %, 10 s an epoch"))
-        board.hear(Said(0, "baseline-0", None, "baseline-0: measuring at epoch 3"))
+        board.hear(Said(0, "baseline-0", None, "measuring at epoch 3"))
         board.end(0)
     lines = said.getvalue().splitlines()
     total = ledger.tree.epochs
@@ -197,6 +198,40 @@ def test_progress_is_told_in_lines_where_there_is_no_terminal(
     assert lines[1].startswith(f"study: 2 of {total} epochs, 0 of {len(todo)} stretches, about ")
     assert lines[1].endswith("left (baseline-0 epoch 2: val top-1 12.3 %, 10 s an epoch)")
     assert lines[-1] == f"3 of {total} epochs done in 30 s"
+
+
+def test_the_time_left_has_what_is_still_to_be_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = small.ledger(small.params(), tmp_path)
+    said, now = io.StringIO(), [0.0]
+    monkeypatch.setattr("netstab.training.board.time.monotonic", lambda: now[0])
+    board, todo = Board(ledger, Console(file=said, width=200)), jobs(ledger)
+    board.start(todo, "one process, 1 CPU thread", gpu=False)
+    lacking = [key for of in forecast.unmeasured(ledger, todo) for key in of]
+    assert len(lacking) > 2, "nothing is measured here"
+    entry = {"rows": [], "provenance": {}}
+    with board:
+        for number, job in enumerate(todo):
+            for epoch in range(job.end - job.epochs, job.end):
+                board.hear(Said(number, job.run.name, epoch, "trained"))
+        for key in lacking[:-1]:
+            ledger.notebook.write(key, {}, entry)
+        now[0] = 1000.0
+        board.hear(Said(0, "baseline-0", None, "measuring sharpness at epoch 3, block 64"))
+        ledger.notebook.write(lacking[-1], {}, entry)
+        now[0] = 2000.0
+        board.hear(Said(0, "baseline-0", None, "measured"))
+    total = (
+        f"study: {ledger.tree.epochs} of {ledger.tree.epochs} epochs, 0 of {len(todo)} stretches, "
+    )
+    told = [line for line in said.getvalue().splitlines() if line.startswith(total)]
+    assert len(told) == 2
+    left = re.fullmatch(
+        r"about (.+) s left \(baseline-0: measuring .+\)", told[0].removeprefix(total)
+    )
+    assert left and 0 < float(left[1]) < 100, "one measurement of many is left"
+    assert told[1].removeprefix(total) == "about 0 s left (baseline-0: measured)"
 
 
 def test_a_view_waits_for_the_run_that_it_looks_at(tmp_path: Path) -> None:

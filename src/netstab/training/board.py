@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from netstab.study.plan import Work
+from netstab.training import forecast
 from netstab.training.estimate import spoken
 from netstab.training.jobs import Job
 from netstab.training.ledger import Ledger
@@ -27,6 +28,7 @@ class Board:
         self._whole = TaskID(0)
         self._epochs = self._done = 0
         self._flop = self._flop_done = 0.0
+        self._unmeasured: dict[str, float] = {}
         self._started = self._said = 0.0
         self._ended: set[int] = set()
         self._heard: set[tuple[int, int]] = set()
@@ -44,6 +46,11 @@ class Board:
         self._jobs = todo
         self._epochs = sum(job.epochs for job in todo)
         self._flop = sum(self._ledger.estimate.flop(list(job.work)) for job in todo)
+        lacking = forecast.unmeasured(self._ledger, todo)
+        self._unmeasured = {
+            key: forecast.flop_of(self._ledger, kind) for of in lacking for key, kind in of.items()
+        }
+        self._flop += sum(self._unmeasured.values())
         self._started = time.monotonic()
         where = "on the GPU" if gpu else "on the CPU"
         self.say(f"{self._epochs:,} epochs in {len(todo)} stretches {where}, {crew}")
@@ -98,6 +105,8 @@ class Board:
 
     def _left(self) -> str:
         """How long the rest takes at the pace so far, measuring included."""
+        taken = [key for key in self._unmeasured if key in self._ledger.notebook]
+        self._flop_done += sum(self._unmeasured.pop(key) for key in taken)
         if not self._flop_done:
             return ""
         waited = time.monotonic() - self._started

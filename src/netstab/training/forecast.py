@@ -81,20 +81,35 @@ def tasks(
         gpu: whether they are trained on one.
         threads: of a CPU, for each.
     """
-    measured: set[str] = set()
     size = fmean(known.states) if known.states else _state_bytes(ledger)
     found = []
-    for job in todo:
+    for job, lacking in zip(todo, unmeasured(ledger, todo), strict=True):
         start = job.end - job.epochs
         seconds = _training(ledger, job, known, gpu=gpu, threads=threads)
-        for kind, key in _measurements(ledger, job.run, start if job.work else 0, job.end):
-            if key not in measured and key not in ledger.notebook:
-                measured.add(key)
-                seconds += _measuring(ledger, kind, known)
+        seconds += sum(_measuring(ledger, kind, known) for kind in lacking.values())
         kept = kept_epochs(ledger.params, ledger.tree, job.run.variant)
         states = sum(start < epoch <= job.end for epoch in kept) if job.work else 0
         found.append(Task(seconds, job.after, size * states))
     return found
+
+
+def unmeasured(ledger: Ledger, todo: Sequence[Job]) -> list[dict[str, str]]:
+    """Of each job, key -> kind of the measurements that it takes; each is with the first one."""
+    seen: set[str] = set()
+    found = []
+    for job in todo:
+        start = job.end - job.epochs if job.work else 0
+        wanted = _measurements(ledger, job.run, start, job.end)
+        lacking = {k: kind for kind, k in wanted if k not in seen and k not in ledger.notebook}
+        seen |= lacking.keys()
+        found.append(lacking)
+    return found
+
+
+def flop_of(ledger: Ledger, kind: str) -> float:
+    """Operations of a measurement of a kind, roughly."""
+    drift, curvature = ledger.estimate.measuring_flop(1, 1)
+    return drift if kind == "stability" else curvature
 
 
 def _newest(folder: Any) -> list[str]:
@@ -168,10 +183,7 @@ def _measurements(ledger: Ledger, run: Run, start: int, end: int) -> list[tuple[
 def _measuring(ledger: Ledger, kind: str, known: Pace) -> float:
     if kind in known.measured:
         return fmean(known.measured[kind])
-    if not known.flop:
-        return 0.0
-    drift, curvature = ledger.estimate.measuring_flop(1, 1)
-    return (drift if kind == "stability" else curvature) * known.seconds / known.flop
+    return flop_of(ledger, kind) * known.seconds / known.flop if known.flop else 0.0
 
 
 def _state_bytes(ledger: Ledger) -> float:

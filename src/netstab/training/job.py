@@ -88,7 +88,7 @@ class Trainer:
         Args:
             run: a run or a view.
             epoch_done: told of every epoch.
-            said: told in words what is measured afterwards.
+            said: told in words what is measured.
             end: a boundary of the run's segments at which to stop; None for its end.
 
         Raises:
@@ -96,13 +96,16 @@ class Trainer:
                 cannot be saved.
         """
         ledger = self.ledger
-        record = trajectory.train(
-            ledger, run, self.workshop, epoch_done, lambda: self._observer, end
-        )
+
+        def observer() -> Observer:
+            self._observer.said = said
+            return self._observer
+
+        record = trajectory.train(ledger, run, self.workshop, epoch_done, observer, end)
         if record.epoch == ledger.schedule(run).epochs and any(ledger.unmeasured(run)):
             # One process at a time; and what is in use is not collected as garbage.
             with ledger.store.lock(record.key):
-                replay.measure(ledger, run, self.workshop, self._observer, said)
+                replay.measure(ledger, run, self.workshop, observer(), said)
         return record
 
 

@@ -34,11 +34,15 @@ class Observer:
         twin: a network of the same shape, on the same device, for the measures alone.
         training: images that probes are drawn from.
         hardware: for provenance.
+
+    Attributes:
+        said: told in words of what takes long.
     """
 
     def __init__(
         self, ledger: Ledger, twin: nn.Module, training: Images, hardware: Hardware
     ) -> None:
+        self.said: Callable[[str], None] = lambda words: None
         self._ledger = ledger
         self._twin = twin
         self._hardware = hardware
@@ -83,6 +87,8 @@ class Observer:
         settings = ledger.params.measure.sharpness
         protocol = sharpness.protocol(self._subset, settings, SHARPNESS_SEED)
         for scope, key in wanted.items():
+            what = "whole network" if scope == measuring.NETWORK else f"block {scope}"
+            self.said(f"measuring sharpness at epoch {epoch}, {what}")
             started = time.monotonic()
             parts = measuring.parts_of(ledger.params, scope)
             names = [n for n, _ in self._twin.named_parameters() if n.split(".", 1)[0] in parts]

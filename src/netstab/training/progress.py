@@ -76,13 +76,13 @@ class Reporter:
             self._console.print(f"{run.name}: epoch {epoch}/{self._epochs}, {figures}")
 
     def measuring(self, said: str) -> None:
-        """Report a measurement that is taken once the run is trained."""
+        """Report a measurement that takes long."""
         now = time.monotonic()
         if self._bar:
             self._bar.update(self._task, said=said)
         elif now - self._said >= PLAIN_INTERVAL_S:
             self._said = now
-            self._console.print(said)
+            self._console.print(f"{self._run.name}: {said}")
 
     def study(self) -> None:
         """Say how far the whole study is."""

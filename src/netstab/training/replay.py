@@ -36,7 +36,7 @@ def measure(
         drifts, sharpnesses = ledger.unmeasured(run)
         if epoch not in drifts and epoch not in (at for at, _ in sharpnesses):
             continue  # another run that shares this state was measured meanwhile
-        said(f"{run.name}: measuring at epoch {epoch}")
+        said(f"measuring at epoch {epoch}")
         at = _go_to(ledger, run, epoch, at, workshop)
         observer.state(run, epoch, engine.model)
         watch = observer.epoch(run, epoch, engine.model) if epoch in drifts else None
