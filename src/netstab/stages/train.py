@@ -29,20 +29,12 @@ def main(
         run = Run(find_variant(content, variant), seed)
         store = Store(paths.store_root())
         ledger = Ledger(content, Dataset.prepared(manifest), store, *versions())
-        _read_measurements(ledger, run)
-        record = ledger.finished(run)
-        trained = record is None or record.interim or any(ledger.unmeasured(run))
-        if record is None or trained:
-            record = _train(ledger, run, manifest)
-        data = {
-            "name": manifest.name,
-            "official": manifest.official,
-            "content_sha256": manifest.content_sha256,
-        }
+        there = runfiles.complete(ledger, run)
+        record = there or _train(ledger, run, manifest)
         with turn(run.name):
-            if trained:
+            if not there:
                 _refuse_outdated(ledger, run)
-            runfiles.write(ledger, run, record, data, root=Path())
+            runfiles.write(ledger, run, record, runfiles.images(manifest), root=Path())
     except NetstabError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
@@ -68,8 +60,7 @@ def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
             sweep(ledger, manifest, Board(ledger, Console(highlight=False, soft_wrap=True)))
         except TrainingError as error:
             fault = error
-        record = ledger.finished(run)
-        if record is not None and not record.interim and not any(ledger.unmeasured(run)):
+        if (record := runfiles.complete(ledger, run)) is not None:
             if fault:
                 # Of another run, whose own stage will fail of it.
                 print(f"warning: {fault}", file=sys.stderr)
@@ -79,14 +70,6 @@ def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
     from netstab.training.job import train
 
     return train(ledger, run, manifest)
-
-
-def _read_measurements(ledger: Ledger, run: Run) -> None:
-    """Read what was measured; what is damaged is set aside by that, and is measured again."""
-    drifts, curvatures = ledger.stability_keys(run), ledger.sharpness_keys(run)
-    for measure, keys in (("stability", drifts.values()), ("sharpness", curvatures.values())):
-        for key in keys:
-            runfiles.sound_entry(ledger, key, measure)
 
 
 def _refuse_outdated(ledger: Ledger, run: Run) -> None:

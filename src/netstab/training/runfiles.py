@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from netstab import paths
+from netstab.data.manifest import Manifest
 from netstab.errors import NetstabError
 from netstab.study.experiments import Run
 from netstab.training.ledger import Ledger
@@ -65,6 +66,28 @@ def write(ledger: Ledger, run: Run, record: Record, data: dict[str, Any], *, roo
             f"{folder}: cannot be written ({error}); free some room or mend the rights, "
             "then run the same command again: the finished run is in the store"
         ) from error
+
+
+def complete(ledger: Ledger, run: Run) -> Record | None:
+    """The record of a run's end, if it is trained and all measurements are there and sound.
+
+    A damaged measurement is set aside by this, and is missing from then on.
+    """
+    drifts, curvatures = ledger.stability_keys(run), ledger.sharpness_keys(run)
+    for measure, keys in (("stability", drifts.values()), ("sharpness", curvatures.values())):
+        for key in keys:
+            sound_entry(ledger, key, measure)
+    record = ledger.finished(run)
+    return None if record is None or record.interim or any(ledger.unmeasured(run)) else record
+
+
+def images(manifest: Manifest) -> dict[str, Any]:
+    """What a run's provenance says of the images."""
+    return {
+        "name": manifest.name,
+        "official": manifest.official,
+        "content_sha256": manifest.content_sha256,
+    }
 
 
 def ceiling(ledger: Ledger) -> dict[str, Any] | None:
