@@ -11,7 +11,6 @@ from netstab.study.experiments import Run, runs
 from netstab.study.measuring import NETWORK
 from netstab.study.plan import kept_epochs
 from netstab.study.schedule import Frozen, Schedule
-from netstab.training import runfiles
 from netstab.training.dataset import Dataset
 from netstab.training.ledger import Ledger, versions
 from netstab.training.store import Record, Row, Store
@@ -67,23 +66,6 @@ def fill(checkout: Path) -> int:
                 inputs = ledger.sharpness_inputs(run, epoch, scope)
                 ledger.notebook.write(key, inputs, {**entry, "provenance": MEASURED})
     return len(store.listing())
-
-
-def collect(checkout: Path) -> None:
-    """Write the files of every run from a filled store, as the runs' stages do."""
-    study = params.read(checkout / paths.PARAMS)
-    manifest = read_manifest(checkout)
-    store = Store(checkout / ".netstab" / "store")
-    ledger = Ledger(study, Dataset.prepared(manifest), store, *versions())
-    data = {
-        "name": manifest.name,
-        "official": manifest.official,
-        "content_sha256": manifest.content_sha256,
-    }
-    for run in runs(study):
-        record = ledger.finished(run)
-        assert record is not None
-        runfiles.write(ledger, run, record, data, root=checkout)
 
 
 def _shifts(ledger: Ledger, run: Run, epoch: int) -> list[dict[str, Any]]:

@@ -11,12 +11,13 @@ from typing import Any
 
 from benchmarks import pipeline
 from benchmarks.common import ROOT, child_environment
-from benchmarks.filled_store import collect, fill
+from benchmarks.filled_store import fill
 
-PLAN, STATUS, REPORT = "netstab plan", "dvc status", "report stage"
+PLAN, COLLECT, STATUS, REPORT = "netstab plan", "netstab collect", "dvc status", "report stage"
 COMMANDS: dict[str, list[str]] = {
     # What the console script `netstab` does, from the clone's sources.
     PLAN: [sys.executable, "-c", "from netstab.cli import app; app()", "plan"],
+    COLLECT: [sys.executable, "-c", "from netstab.cli import app; app()", "collect"],
     STATUS: ["dvc", "status"],
     REPORT: [sys.executable, "-m", "netstab.stages.report"],
 }
@@ -56,6 +57,7 @@ class Clone:
 
         return {
             PLAN: partial(run, COMMANDS[PLAN]),
+            COLLECT: partial(run, COMMANDS[COLLECT]),
             STATUS: quiet,
             REPORT: partial(run, COMMANDS[REPORT]),
         }
@@ -83,14 +85,14 @@ def clone(seeds: int, folder: Path) -> Clone:
 def _make(seeds: int, place: Path, run: Callable[[list[str]], str]) -> dict[str, Any]:
     """Make a clone; returns its `runs`, `states` and `dvc`.
 
-    The runs' files and `dvc.lock` are written in one process each, by netstab's and DVC's own
-    functions: `dvc repro` would start a process for every run, and write the lock after each.
+    The runs are collected in one go, and DVC records the rest by its own functions: `dvc repro`
+    would start a process for every run, and write the lock after each.
     """
     pipeline.copy_of_checkout(place)
     runs = pipeline.configure(place, list(range(seeds)))
     run(["dvc", "repro", "--quiet", "data"])
     states = fill(place)
-    collect(place)
+    run(COMMANDS[COLLECT])
     run([sys.executable, "-m", "netstab.stages.ceiling"])
     run(COMMANDS[REPORT])
     dvc = json.loads(run([sys.executable, "-m", "benchmarks.dvc_child"]).splitlines()[-1])

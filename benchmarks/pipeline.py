@@ -30,6 +30,7 @@ from netstab.params import check
 from netstab.study.experiments import runs
 
 REPRO, STATUS, PLAN = "dvc repro, no-op", "dvc status", "netstab plan"
+COLLECT = "netstab collect"
 STAGE = "stage of a stored run"
 GOALS_S = {REPRO: 4.0, PLAN: 0.5, STAGE: 1.5}
 
@@ -42,8 +43,8 @@ def main(
     """Time the pipeline in a temporary clone with the sources as they are here.
 
     The demo's plan with the store filled with made-up states, so that every stage runs and
-    nothing trains; then, in turn, `dvc repro` with nothing to do, `dvc status`, `netstab plan`
-    and a stage whose run the store has.
+    nothing trains; then, in turn, `dvc repro` with nothing to do, `dvc status`, `netstab plan`,
+    `netstab collect` and a stage whose run the store has.
     """
     on = machine()
     with tempfile.TemporaryDirectory() as folder:
@@ -103,13 +104,14 @@ def _cases(run: Callable[[list[str]], str]) -> Mapping[str, Callable[[], object]
         if "up to date" not in said:
             raise SystemExit(f"dvc repro found something to do:\n{said}")
 
-    python = [sys.executable]
+    # What the console script `netstab` does, from the clone's sources.
+    netstab = [sys.executable, "-c", "from netstab.cli import app; app()"]
     cases: dict[str, Callable[[], object]] = {
         REPRO: noop,
         STATUS: lambda: run(["dvc", "status"]),
-        # What the console script `netstab` does, from the clone's sources.
-        PLAN: lambda: run([*python, "-c", "from netstab.cli import app; app()", "plan"]),
-        STAGE: lambda: run([*python, "-m", "netstab.stages.train", "baseline", "0"]),
+        PLAN: lambda: run([*netstab, "plan"]),
+        COLLECT: lambda: run([*netstab, "collect"]),
+        STAGE: lambda: run([sys.executable, "-m", "netstab.stages.train", "baseline", "0"]),
     }
     for case in cases.values():
         case()
