@@ -1,6 +1,9 @@
 """The engine computes what the naive trainer computes, and frozen parts stand still."""
 
+import os
 import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -270,3 +273,35 @@ def test_a_run_that_diverges_stops_and_its_last_good_state_stays(tmp_path: Path)
         trajectory.train(ledger, run, small.workshop(study), small.silent)
     assert ledger.resume(run).epoch == 3
     assert ledger.finished(run) is None
+
+
+COMPILER = """
+import sys
+from pathlib import Path
+from netstab.study import plan
+from netstab.training import device, trajectory
+from netstab.training.observer import Observer
+from tests import small
+study = small.params()
+device.configure(study.train, study.runtime)
+shop = small.workshop(study)
+ledger = small.ledger(study, Path(sys.argv[1]))
+run = small.run(study, "baseline")
+observer = Observer(ledger, shop.twin, shop.built[1], shop.built[3])
+end = plan.kept_epochs(study, ledger.tree, run.variant)[0]
+trajectory.train(ledger, run, shop, small.silent, lambda: observer, end)
+assert ledger.notebook.listing()
+print(sorted({"torch._dynamo", "torch._inductor"} & set(sys.modules)))
+"""
+
+
+def test_a_process_that_trains_and_measures_does_not_import_a_compiler(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILER, str(tmp_path / "store")],
+        cwd=small.ROOT,
+        env={**os.environ, "PYTHONPATH": f"src{os.pathsep}."},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr

@@ -132,7 +132,7 @@ def _weight_decay_on_frozen(patch: pytest.MonkeyPatch) -> None:
                 parameter.grad = torch.zeros_like(parameter)
 
     patch.setattr(engine, "apply_modes", mutated)
-    patch.setattr(torch.optim.SGD, "zero_grad", lambda self, set_to_none: _zero(self))
+    patch.setattr(optimizer.SGD, "zero_grad", lambda self, set_to_none: _zero(self))
 
 
 def _zero(made: torch.optim.SGD) -> None:

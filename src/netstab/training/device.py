@@ -55,7 +55,9 @@ def configure(train: Train, runtime: Runtime) -> int:
     if train.deterministic:
         # Read by cuBLAS when it is first used: two buffers of 4 MiB give it a fixed workspace.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(train.deterministic)
+    if train.deterministic != torch.are_deterministic_algorithms_enabled():
+        # This imports torch's compiler: seconds, in every process that trains.
+        torch.use_deterministic_algorithms(train.deterministic)
     torch.backends.cudnn.benchmark = not train.deterministic
     return threads
 

@@ -1,5 +1,7 @@
 """SGD with one parameter group a part, so that a phase sets each part's rate or freezes it."""
 
+from inspect import unwrap
+
 import torch
 from torch import nn
 
@@ -8,7 +10,19 @@ from netstab.study.schedule import Frozen, Phase
 from netstab.training.model import by_part
 
 
-def sgd(model: nn.Module, train: Train) -> torch.optim.SGD:
+class SGD(torch.optim.SGD):
+    """torch's SGD without the wrappers that keep torch's compiler out of it.
+
+    They import that compiler, which takes seconds in every process that trains, and are of no use
+    here: only forward passes are compiled.
+    """
+
+    add_param_group = unwrap(torch.optim.SGD.add_param_group)
+    zero_grad = unwrap(torch.optim.SGD.zero_grad)
+    step = torch.no_grad()(unwrap(torch.optim.SGD.step))
+
+
+def sgd(model: nn.Module, train: Train) -> SGD:
     """SGD with momentum (Sutskever et al. 2013, in torch's form), decay on every parameter.
 
     On CUDA a part's update is one kernel; the CPU keeps torch's plain loop, and its bits.
@@ -17,7 +31,7 @@ def sgd(model: nn.Module, train: Train) -> torch.optim.SGD:
         {"params": list(parameters.values()), "part": part}
         for part, parameters in by_part(model).items()
     ]
-    return torch.optim.SGD(
+    return SGD(
         groups,
         lr=train.learning_rate,
         momentum=train.momentum,
