@@ -41,6 +41,6 @@ def measured_child(module: str, *arguments: str, **variables: str) -> tuple[floa
 
 
 def start(code: str) -> None:
-    """Start a Python that runs some code, and wait for its end."""
+    """Start a Python that runs some code in the checkout, and wait for its end."""
     environment = child_environment(ROOT / "src", ROOT)
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, check=True)

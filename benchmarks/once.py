@@ -19,15 +19,24 @@ PROCESS, COLLECTS, TRAINS = "start: Python alone", "start: a stage", "start: a s
 COLD, WARM = "compile, cold", "compile, cached"
 EVALUATE, SAVE = "evaluate", "save a state"
 
+TRAINING = """
+import netstab.stages.train
+from pathlib import Path
+from netstab import params
+from netstab.training import job
+study = params.read(Path("params.yaml"))
+job.devices.configure(study.train, study.runtime)
+job.Engine(job.ResNet18(2, 3, 10), study.train, job.torch.device("cpu"))
+"""
 IMPORTS = {
     PROCESS: "pass",
     COLLECTS: "import netstab.stages.train",
-    TRAINS: "import netstab.stages.train, netstab.training.job",
+    TRAINS: TRAINING,
 }
 
 
 def starts() -> dict[str, Callable[[], object]]:
-    """Processes that import what a stage imports: one that collects a stored run, one that trains.
+    """Processes of stages: one that collects a stored run, one that gets as far as to train.
 
     Each is started once to warm up: files are in memory, and bytecode is written.
     """

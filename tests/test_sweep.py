@@ -1,6 +1,7 @@
 """A sweep's jobs: what is missing, in which order, by how many processes, and what is shown."""
 
 import io
+import os
 import re
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -232,6 +233,26 @@ def test_the_time_left_has_what_is_still_to_be_measured(
     )
     assert left and 0 < float(left[1]) < 100, "one measurement of many is left"
     assert told[1].removeprefix(total) == "about 0 s left (baseline-0: measured)"
+
+
+def test_workers_get_huge_pages_unless_glibc_is_tuned_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = small.ledger(small.params(), tmp_path)
+    manifest: Any = None
+    monkeypatch.setattr(sweep, "looks_like_gpu", lambda: False)
+    monkeypatch.setattr(sweep.worker, "join", nobody)
+    for before, seen in ((None, "glibc.malloc.hugetlb=1"), ("glibc.malloc.check=1",) * 2):
+        monkeypatch.delenv(sweep.TUNABLES, raising=False)
+        if before:
+            monkeypatch.setenv(sweep.TUNABLES, before)
+        with sweep._pool(ledger, manifest, [sweep.Crew(1, 1)]) as (pool, _):
+            assert pool.submit(os.getenv, sweep.TUNABLES).result() == seen
+        assert os.environ.get(sweep.TUNABLES) == before
+
+
+def nobody(shared: object) -> None:
+    """In a worker's place: nothing is made ready."""
 
 
 def test_a_view_waits_for_the_run_that_it_looks_at(tmp_path: Path) -> None:

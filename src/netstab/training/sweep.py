@@ -6,6 +6,7 @@ store, so a sweep may be stopped, killed, started twice, or left to `dvc repro` 
 """
 
 import multiprocessing
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -33,6 +34,7 @@ MOST = 8
 """Workers on one machine; beyond, memory and disk are what they wait for."""
 MEMORY_EACH = 2 * 2**30
 """Bytes that a worker may take."""
+TUNABLES = "GLIBC_TUNABLES"
 OTHER_BITS = (
     "warning: on CUDA a past that is trained twice comes to other bits each time, and runs from "
     "different stores cannot be joined. If these are a piece of a study, set deterministic: true "
@@ -167,7 +169,8 @@ def _pool(
     most = max(crew.workers for crew in possible)
     pool = ProcessPoolExecutor(most, context, worker.join, (shared,))
     try:
-        yield pool, shared
+        with _huge_pages():
+            yield pool, shared
     except BrokenProcessPool:
         raise TrainingError(
             "a training process died: it was killed, or memory ran out. What was saved stays; the "
@@ -177,6 +180,24 @@ def _pool(
     finally:
         writer.close()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _huge_pages() -> Iterator[None]:
+    """Let processes that start meanwhile have their heap in huge pages, where glibc knows how.
+
+    Activations come from the heap and go back to it at every step. Where training is the CPU's,
+    fewer and larger pages save some of its time (docs/PERFORMANCE.md); who has tuned glibc
+    already is left alone.
+    """
+    if TUNABLES in os.environ or looks_like_gpu():
+        yield
+        return
+    os.environ[TUNABLES] = "glibc.malloc.hugetlb=1"
+    try:
+        yield
+    finally:
+        del os.environ[TUNABLES]
 
 
 def _calibrated(pool: ProcessPoolExecutor, possible: list[Crew], board: Board) -> Crew:
