@@ -55,8 +55,10 @@ EXEMPT_OF = {
     "netstab.stages.train": {
         "netstab.stages.train": "a thin entry",
         "netstab.data.tensors": "what it loads is checked against the manifest's hashes",
+        "netstab.study.makespan": "says how long a sweep takes",
         "netstab.training.board": "says how far a sweep is",
         "netstab.training.ceiling": "brings tested pieces together",
+        "netstab.training.forecast": "says how long a sweep takes",
         "netstab.training.job": "brings tested pieces together",
         "netstab.training.jobs": "says in which order runs are trained, by the trajectory's means",
         "netstab.training.progress": "says how far a run is",
