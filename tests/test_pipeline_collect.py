@@ -1,8 +1,9 @@
 """`netstab collect` in a real pipeline: what `dvc repro` would record, and no more."""
 
-import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ruamel.yaml import YAML
 from netstab import paths
 from netstab.commands import collect
 from netstab.errors import NetstabError
+from tests import small
 from tests.pipeline_helpers import RUNS, Clone, lent_clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
@@ -42,9 +44,8 @@ def test_collecting_records_what_dvc_would_and_leaves_it_the_report(clone: Clone
     recorded, files = rows(clone), clone.files("metrics/runs")
     forget(clone)
     said = clone.python(*COLLECT).text
-    assert (
-        said
-        == f"{len(RUNS)} of {len(RUNS)} runs are recorded in dvc.lock dvc repro makes the report"
+    assert said.endswith(
+        f"recorded now: {len(RUNS)} of {len(RUNS)} runs dvc repro makes the report"
     )
     assert clone.files("metrics/runs") == files
     assert clone.dvc("repro").stages == ["report"]
@@ -56,48 +57,79 @@ def test_a_group_with_a_run_that_lacks_is_left_to_dvc_and_the_run_named(clone: C
     forget(clone)
     clone.change(expB={"freeze_epoch": 70})
     said = clone.python(*COLLECT).text
-    assert said == (
-        f"{len(RUNS) - 2} of {len(RUNS)} runs are recorded in dvc.lock not trained, or not "
-        "measured: expB-64-0, expB-512-0 dvc repro does the rest: netstab sweep is faster"
+    assert said.endswith(
+        f"recorded now: {len(RUNS) - 2} of {len(RUNS)} runs left to dvc repro: train; the store "
+        "lacks expB-64-0, expB-512-0 dvc repro does the rest"
     )
     assert not (clone.root / "metrics/runs/expB-64-0").exists()
     assert clone.dvc("repro", "--dry").stages == ["train@expB-64-0", "train@expB-512-0", "report"]
 
 
-@pytest.fixture
-def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[str]]]:
-    """A folder in which `dvc commit` is only told of; parameters change while it is at work."""
-    told: list[list[str]] = []
+def test_the_code_of_another_checkout_collects_nothing_here(clone: Clone) -> None:
+    forget(clone)
+    before = clone.read("dvc.lock")
+    said = clone.python(*COLLECT, code=1, PYTHONPATH=str(small.ROOT / "src")).text
+    assert f"netstab runs from {small.ROOT / 'src'}, which is not this checkout's" in said
+    assert clone.read("dvc.lock") == before and not (clone.root / "metrics").exists()
 
-    def commit(root: Path, arguments: list[str], **others: object) -> int:
-        told.append(arguments)
-        paths.PARAMS.write_bytes(b"seeds: [1]\n")
+
+@dataclass
+class Dvc:
+    """Stands in for `dvc commit`: writes rows, and whatever a test lets happen meanwhile."""
+
+    code: int = 0
+    meanwhile: Callable[[], object] = list
+    told: list[list[str]] = field(default_factory=list)
+
+    def __call__(self, root: Path, arguments: list[str], **others: object) -> int:
+        self.told.append(arguments)
         collect.LOCK.write_bytes(b"new")
-        return 255 if "own" in arguments else 0
-
-    monkeypatch.setattr(collect, "run_dvc", commit)
-    before = Path.cwd()
-    os.chdir(tmp_path)
-    yield told
-    os.chdir(before)
+        self.meanwhile()
+        return self.code
 
 
-def test_parameters_that_change_meanwhile_are_not_recorded_with_the_old_ones_files(
-    recorder: list[list[str]],
+@pytest.fixture
+def dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dvc:
+    monkeypatch.chdir(tmp_path)
+    for path in collect.INPUTS:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"as it was")
+    made = Dvc()
+    monkeypatch.setattr(collect, "run_dvc", made)
+    return made
+
+
+@pytest.mark.parametrize("rows", [b"old", None])
+@pytest.mark.parametrize("code", [0, 1])
+@pytest.mark.parametrize("path", collect.INPUTS, ids=str)
+def test_inputs_that_change_meanwhile_are_not_recorded_with_the_old_ones_files(
+    dvc: Dvc, path: Path, code: int, rows: bytes | None
 ) -> None:
-    for rows in (b"old", None):
-        paths.PARAMS.write_bytes(b"seeds: [0]\n")
-        collect.LOCK.unlink(missing_ok=True)
-        if rows:
-            collect.LOCK.write_bytes(rows)
-        with pytest.raises(NetstabError, match="has changed meanwhile: nothing is recorded"):
-            collect._record(["train"], b"seeds: [0]\n")
-        assert (collect.LOCK.read_bytes() if collect.LOCK.exists() else None) == rows
+    if rows:
+        collect.LOCK.write_bytes(rows)
+    before = collect._inputs()
+    dvc.code, dvc.meanwhile = code, partial(path.write_bytes, b"changed")
+    with pytest.raises(NetstabError, match="has changed meanwhile, so nothing is recorded"):
+        collect._record(["train"], before)
+    assert (collect.LOCK.read_bytes() if collect.LOCK.exists() else None) == rows
 
 
-def test_where_dvc_cannot_record_it_is_said_that_the_files_are_there(
-    recorder: list[list[str]],
-) -> None:
+def test_nor_are_they_where_the_command_is_stopped(dvc: Dvc) -> None:
+    before = collect._inputs()
+
+    def stop() -> None:
+        paths.PARAMS.unlink()
+        raise KeyboardInterrupt
+
+    dvc.meanwhile = stop
+    with pytest.raises(KeyboardInterrupt):
+        collect._record(["train"], before)
+    assert not collect.LOCK.exists()
+
+
+def test_where_dvc_cannot_record_it_is_said_that_the_files_are_there(dvc: Dvc) -> None:
+    dvc.code = 255
     with pytest.raises(NetstabError, match="are written, but could not be recorded"):
-        collect._record(["reference", "own"], b"")
-    assert recorder == [["commit", "--force", "--quiet", "reference", "own"]]
+        collect._record(["reference", "own"], collect._inputs())
+    assert dvc.told == [["commit", "--force", "reference", "own"]]
+    assert collect.LOCK.read_bytes() == b"new", "what is recorded is right, and stays"

@@ -96,7 +96,7 @@ def sweep(
 
 @app.command()
 def collect() -> None:
-    """Record with DVC, in one go, every run that the store has; with many seeds far faster."""
+    """Record with DVC, in one go, each group of stages whose runs are all in the store."""
     with _refusals():
         from netstab.commands import collect as command
 

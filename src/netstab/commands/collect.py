@@ -26,6 +26,9 @@ from netstab.training.store import Store
 
 CEILING = "ceiling"
 LOCK = Path("dvc.lock")
+NUMERICS = Path("src/netstab/training/numerics.json")
+INPUTS = (paths.PARAMS, paths.MANIFEST, NUMERICS)
+"""What the stages of runs depend on, in the checkout."""
 SHOWN = 5
 """Names of runs that lack, before they are counted."""
 
@@ -45,29 +48,52 @@ def run(console: Console) -> None:
             cannot record them: the files are there then, and `dvc repro` records them.
     """
     os.chdir(paths.project_root())
-    before = paths.PARAMS.read_bytes()
+    _refuse_other_code()
+    before = _inputs()
     content, manifest = params.read(paths.PARAMS), read_manifest()
     ledger = Ledger(content, Dataset.prepared(manifest), Store(paths.store_root()), *versions())
-    lacking = [one for one in runs(content) if not _write(ledger, one, manifest)]
+    every = runs(content)
+    lacking = [one for one in every if not _write(ledger, one, manifest)]
     groups: defaultdict[str, int] = defaultdict(int)
-    for one in runs(content):
-        groups[stage_of(one.variant)] += one not in lacking
-    whole = [name for name in groups if name not in {stage_of(one.variant) for one in lacking}]
-    ceiling = runfiles.ceiling(ledger)
-    if ceiling is not None:
+    for one in every:
+        groups[stage_of(one.variant)] += 1
+    left = list(dict.fromkeys(stage_of(one.variant) for one in lacking))
+    whole = [name for name in groups if name not in left]
+    lacks = [one.name for one in lacking]
+    if (ceiling := runfiles.ceiling(ledger)) is not None:
         with turn(CEILING):
             runfiles.write_json(paths.CEILING, ceiling)
         whole.append(CEILING)
+    else:
+        left.append(CEILING)
+        lacks.append("the comparison of two seeds")
     if whole:
         _record(whole, before)
     recorded = sum(groups.get(name, 0) for name in whole)
-    console.print(f"{recorded} of {len(runs(content))} runs are recorded in {LOCK}")
-    if lacking:
-        names = [one.name for one in lacking[:SHOWN]]
-        more = [f"and {len(lacking) - SHOWN} more"] if len(lacking) > SHOWN else []
-        console.print(f"not trained, or not measured: {', '.join([*names, *more])}")
-    left = "makes the report" if not lacking else "does the rest: netstab sweep is faster"
-    console.print(f"dvc repro {left}")
+    console.print(f"recorded now: {recorded} of {len(every)} runs")
+    if left:
+        more = f" and {len(lacks) - SHOWN} more" if len(lacks) > SHOWN else ""
+        names = ", ".join(lacks[:SHOWN])
+        console.print(f"left to dvc repro: {', '.join(left)}; the store lacks {names}{more}")
+    console.print(f"dvc repro {'does the rest' if left else 'makes the report'}")
+
+
+def _refuse_other_code() -> None:
+    """Refuse where the code at work is not this checkout's, which is what DVC records.
+
+    Raises:
+        NetstabError: it is another one's: two checkouts share an environment.
+    """
+    if not NUMERICS.exists() or not NUMERICS.samefile(paths.NUMERICS):
+        raise NetstabError(
+            f"netstab runs from {paths.NUMERICS.parents[2]}, which is not this checkout's; install "
+            "it from here (pip install -e .), or leave collecting to dvc repro"
+        )
+
+
+def _inputs() -> list[bytes]:
+    """Content of what DVC records beside the runs' files."""
+    return [path.read_bytes() if path.exists() else b"" for path in INPUTS]
 
 
 def _write(ledger: Ledger, one: Run, manifest: Manifest) -> bool:
@@ -80,28 +106,41 @@ def _write(ledger: Ledger, one: Run, manifest: Manifest) -> bool:
     return True
 
 
-def _record(groups: Sequence[str], before: bytes) -> None:
+def _record(groups: Sequence[str], before: list[bytes]) -> None:
     """Let DVC record groups of stages as they are.
 
     Args:
         groups: their names.
-        before: content of `params.yaml` that their files belong to.
+        before: content of the `INPUTS` that their files belong to.
+
+    Raises:
+        NetstabError: DVC refuses, or the inputs have changed meanwhile: nothing is recorded then.
     """
     root = Path().resolve()
-    rows = LOCK.read_bytes() if LOCK.exists() else None
     with shared_with_children(root / ".netstab" / "turns" / "dvc.lock") as number:
-        code = run_dvc(root, ["commit", "--force", "--quiet", *groups], keep=(number,))
+        rows = LOCK.read_bytes() if LOCK.exists() else None
+        try:
+            code = run_dvc(root, ["commit", "--force", *groups], keep=(number,))
+        finally:
+            # DVC reads them anew for each group, and records them with the old ones' files.
+            if changed := _inputs() != before:
+                _restore(rows)
+    if changed:
+        raise NetstabError(
+            f"{', '.join(map(str, INPUTS))}: one of them has changed meanwhile, so nothing is "
+            "recorded; run netstab collect again"
+        )
     if code:
         raise NetstabError(
             f"the runs' files are written, but could not be recorded (dvc exit code {code}); see "
             "above. If another dvc is at work here, wait for its end; dvc repro records them too"
         )
-    if paths.PARAMS.read_bytes() != before:
-        # DVC has recorded the new parameters with the old ones' files.
-        if rows is None:
-            LOCK.unlink()
-        else:
-            LOCK.write_bytes(rows)
-        raise NetstabError(
-            f"{paths.PARAMS} has changed meanwhile: nothing is recorded; run netstab collect again"
-        )
+
+
+def _restore(rows: bytes | None) -> None:
+    if rows is None:
+        LOCK.unlink(missing_ok=True)
+        return
+    temporary = LOCK.with_name(f".{LOCK.name}.part")
+    temporary.write_bytes(rows)
+    temporary.replace(LOCK)

@@ -74,4 +74,6 @@ def run(
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last saved states", file=sys.stderr)
         raise typer.Exit(130) from None
-    console.print("netstab collect records the runs with DVC in one go; dvc repro makes the report")
+    console.print(
+        "netstab collect records the runs, in one go; dvc repro does the rest, and the report"
+    )

@@ -15,6 +15,9 @@ from netstab.training.ledger import Ledger
 from netstab.training.progress import PLAIN_INTERVAL_S, bars
 from netstab.training.worker import Said
 
+LOOK_INTERVAL_S = 5.0
+"""Between looks at which measurements are there: with many seeds thousands of files."""
+
 
 class Board:
     """Tells of epochs as they are done, and how long the rest will take."""
@@ -29,7 +32,7 @@ class Board:
         self._epochs = self._done = 0
         self._flop = self._flop_done = 0.0
         self._unmeasured: dict[str, float] = {}
-        self._started = self._said = 0.0
+        self._started = self._said = self._looked = 0.0
         self._ended: set[int] = set()
         self._heard: set[tuple[int, int]] = set()
 
@@ -105,11 +108,14 @@ class Board:
 
     def _left(self) -> str:
         """How long the rest takes at the pace so far, measuring included."""
-        taken = [key for key in self._unmeasured if key in self._ledger.notebook]
-        self._flop_done += sum(self._unmeasured.pop(key) for key in taken)
+        now = time.monotonic()
+        if now - self._looked >= LOOK_INTERVAL_S:
+            self._looked = now
+            taken = [key for key in self._unmeasured if key in self._ledger.notebook]
+            self._flop_done += sum(self._unmeasured.pop(key) for key in taken)
         if not self._flop_done:
             return ""
-        waited = time.monotonic() - self._started
+        waited = now - self._started
         rest = max(0.0, self._flop - self._flop_done) / self._flop_done * waited
         return f"about {spoken(rest)} left"
 
