@@ -1,4 +1,4 @@
-"""A process that trains some steps of the trunk, and prints the seconds of each as JSON."""
+"""A process that trains some steps of the trunk, and prints the seconds that one takes as JSON."""
 
 import json
 import tempfile

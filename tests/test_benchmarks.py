@@ -18,6 +18,7 @@ from benchmarks import (
     epoch_cases,
     epoch_report,
     growth,
+    ideas,
     once,
     profiling,
     rates,
@@ -196,3 +197,20 @@ def test_growth_says_what_was_not_tried(tried: Callable[..., Any]) -> None:
     printed, told = tried(growth.main, "--widths", "", "--images", "", "--seeds", "")
     assert "Not tried: the pipeline with 3, 30, 300 seeds" in " ".join(printed.split())
     assert told["results"]["seeds, counted from the plan"]["epochs, shared pasts"]["law"]
+
+
+def test_ideas_are_told_beside_a_step_of_their_own_process(
+    tried: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter((2.0, 1.0))
+    monkeypatch.setattr(ideas, "BATCHES", (32,))
+    monkeypatch.setattr(ideas, "ENVIRONMENTS", {ideas.ALONE: {}, "other memory": {}})
+    monkeypatch.setattr(
+        ideas, "measured_child", lambda *_: (0.0, json.dumps({"step_s": next(seconds)}))
+    )
+    _, told = tried(ideas.main, "--steps", "1")
+    results = told["results"]
+    assert {"batches of 32", "two seeds stacked in one network", "of it: SGD, fused"} < set(results)
+    assert all(result["s"]["median"] > 0 for result in results.values())
+    assert results["other memory"]["of_a_step"]["median"] == 0.5
+    assert results[ideas.AS_IT_IS]["of_a_step"]["median"] == 1

@@ -174,13 +174,20 @@ def test_a_trial_that_fails_with_one_process_is_refused(tmp_path: Path) -> None:
         sweep._calibrated(Pool({1: None, 2: 5.0}), possible, board)  # type: ignore[arg-type]
 
 
-def test_progress_is_told_in_lines_where_there_is_no_terminal(
+def watched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> tuple[Ledger, Board, io.StringIO, list[float]]:
+    """A study's ledger, a board on it, what that says, and its clock, which stands still."""
     ledger = small.ledger(small.params(), tmp_path)
     said, now = io.StringIO(), [0.0]
     monkeypatch.setattr("netstab.training.board.time.monotonic", lambda: now[0])
-    board = Board(ledger, Console(file=said, width=200))
+    return ledger, Board(ledger, Console(file=said, width=200)), said, now
+
+
+def test_progress_is_told_in_lines_where_there_is_no_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, board, said, now = watched(tmp_path, monkeypatch)
     todo = jobs(ledger)
     board.start(todo, "2 processes side by side, 1 CPU thread each", gpu=False)
     with board:
@@ -204,10 +211,8 @@ def test_progress_is_told_in_lines_where_there_is_no_terminal(
 def test_the_time_left_has_what_is_still_to_be_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger = small.ledger(small.params(), tmp_path)
-    said, now = io.StringIO(), [0.0]
-    monkeypatch.setattr("netstab.training.board.time.monotonic", lambda: now[0])
-    board, todo = Board(ledger, Console(file=said, width=200)), jobs(ledger)
+    ledger, board, said, now = watched(tmp_path, monkeypatch)
+    todo = jobs(ledger)
     board.start(todo, "one process, 1 CPU thread", gpu=False)
     lacking = [key for of in forecast.unmeasured(ledger, todo) for key in of]
     assert len(lacking) > 2, "nothing is measured here"
