@@ -160,10 +160,13 @@ def test_drift_and_sharpness_at_the_end_are_means_over_seeds_of_what_was_measure
     assert summary["final_sharpness_sd"] == pytest.approx(sqrt(200), rel=1e-5)
 
 
-def test_an_eigenvalue_that_did_not_converge_is_no_figure(root: Path) -> None:
+@pytest.mark.parametrize("seeds", [(0, 1), (1,)])
+def test_an_eigenvalue_that_did_not_converge_is_no_figure(
+    root: Path, seeds: tuple[int, ...]
+) -> None:
     params = synthetic.small()
     synthetic.write(root, params)
-    for seed in params.seeds:
+    for seed in seeds:
         path = paths.run_dir(f"expB-64-{seed}") / "sharpness.json"
         told = json.loads(path.read_text())
         for found in told["measurements"]:

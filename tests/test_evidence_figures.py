@@ -186,7 +186,7 @@ def test_an_eigenvalue_that_did_not_converge_is_a_bound_and_no_point_of_a_line(r
     assert all((row["converged"], row["mean"]) == (False, 8.0) for row in plain)
     drawn = drawings.draw(results)
     assert "64 at least 8" in drawn.everything()["expB-sharpness"].spec["description"]
-    assert "expB-64: eigenvalue did not converge" in drawn.left_out
+    assert "expB-64 (seed 1): eigenvalue did not converge" in drawn.left_out
     lines = [
         layer
         for layer in drawn.everything()["expB-sharpness"].spec["spec"]["layer"]
@@ -211,7 +211,7 @@ def test_the_question_places_variants_by_ratios_to_the_baseline_of_their_seed(ro
     mean, *seeds = [p.row() for p in points if p.variant.name == "outpost"]
     assert (mean["sharpness"], mean["drift"], mean["gain"]) == pytest.approx((4, 0.25, 5))
     assert [row["sharpness"] for row in seeds] == pytest.approx([2, 8])
-    (why,) = (why for why, names in left_out.items() if "expB-64" in names)
+    (why,) = (why for why, names in left_out.items() if "expB-64 (seed 0)" in names)
     assert "exactly still" in why
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from netstab import paths
-from netstab.evidence import claims_table
+from netstab.evidence import claims_table, findings
 from netstab.evidence import page as pages
 from netstab.evidence.aggregate import Results, aggregate
 from netstab.evidence.judgement import Judgement, Part, Verdict
@@ -291,6 +291,15 @@ def test_what_came_out_is_said_in_words_with_numbers_sample_and_hardware(root: P
     assert "3 seeds, paired; 18 of 18 runs; CIFAR-10, on NVIDIA H200." in text
     supported = sum(j.verdict is Verdict.SUPPORTED for j in results.judgements)
     assert f"Of {len(results.judgements)} statements, {supported} " in text
+
+
+@pytest.mark.parametrize(("time_scale", "told"), [(1.0, True), (0.1, False)])
+def test_a_jitter_of_a_few_epochs_is_no_headline(root: Path, time_scale: float, told: bool) -> None:
+    params = synthetic.small(train={"time_scale": time_scale})
+    synthetic.write(root, params)
+    said = findings.sentences(aggregate(params, collect(params)))[0]
+    assert "validation top-1 ends at" in said
+    assert ("from epoch to epoch it jitters by" in said) == told
 
 
 def test_what_came_out_stands_before_the_statements_and_these_before_all_figures(

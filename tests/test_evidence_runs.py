@@ -99,6 +99,21 @@ def test_damaged_history_is_named_with_what_to_do(root: Path, harm: Callable[[Pa
     assert len(collect(PARAMS).of(Variant("expB", "64"))) == 1
 
 
+@pytest.mark.parametrize(
+    ("damaged", "sound"), [("stability.csv", "sharpness"), ("sharpness.json", "stability")]
+)
+def test_a_damaged_measurement_leaves_the_other_of_its_run(
+    root: Path, damaged: str, sound: str
+) -> None:
+    run = Run(Variant("expB", "64"), 0)
+    (root / paths.run_dir(run.name) / damaged).write_text("{")
+    (fault,) = faults()
+    assert f"{damaged} is damaged" in fault
+    found = collect(PARAMS)
+    assert run in getattr(found, sound)
+    assert run not in getattr(found, damaged.split(".")[0])
+
+
 def test_history_of_another_schedule_is_stale(root: Path) -> None:
     moved = synthetic.small(expB={"freeze_epoch": 90})
     stale = [str(fault) for fault in collect(moved).faults]

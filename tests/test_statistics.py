@@ -36,8 +36,22 @@ def test_intervals_and_p_values_are_those_of_scipys_t_test(
     for threshold in (-0.3, 0.0, 1.7):
         greater = stats.ttest_1samp(values, threshold, alternative="greater").pvalue
         less = stats.ttest_1samp(values, threshold, alternative="less").pvalue
-        assert above(threshold).p(sample) == pytest.approx(greater, rel=1e-9)
-        assert below(threshold).p(sample) == pytest.approx(less, rel=1e-9)
+        assert sample.p_above(threshold) == pytest.approx(greater, rel=1e-9)
+        assert sample.p_below(threshold) == pytest.approx(less, rel=1e-9)
+        two_sided = stats.ttest_1samp(values, threshold).pvalue
+        on_its_side = above(threshold) if sample.mean > threshold else below(threshold)
+        assert on_its_side.p(sample) == pytest.approx(two_sided, rel=1e-9)
+
+
+@pytest.mark.parametrize("values", SAMPLES)
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95])
+@pytest.mark.parametrize("rule", [above(), below(), above(0.7), below(0.7), Within(1.0)])
+def test_p_is_at_most_the_level_just_where_the_verdict_is_supported(
+    values: list[float], confidence: float, rule: Side | Within
+) -> None:
+    sample = Sample.of(values)
+    supported = rule.verdict(sample, confidence) is Verdict.SUPPORTED
+    assert supported == (rule.p(sample) <= 1 - confidence)
 
 
 @pytest.mark.parametrize("values", SAMPLES)
@@ -99,6 +113,11 @@ def test_values_without_any_spread_are_a_point(
     assert rule.interval(sample, 0.95) == (value, value)
     assert rule.verdict(sample, 0.95) is verdict
     assert rule.p(sample) == p
+
+
+@pytest.mark.parametrize("threshold", [99.9, 99.95, 99.999, 0.182, -0.5, 0.0])
+def test_the_side_is_told_as_it_is_tested(threshold: float) -> None:
+    assert float(above(threshold).wanted.split()[1]) == threshold
 
 
 def test_equal_values_have_no_spread_whatever_their_sum_rounds_to() -> None:

@@ -9,12 +9,13 @@ Windows are stated in `params.yaml` at time scale 1. With E epochs in a run, W e
 
 * final drift, forward and backward: geometric mean of the relative change of signals over an
   epoch, over the epochs of the jitter window that are measured and over blocks (see `drift`);
-* final sharpness and trace: of the Hessian of the whole network, at the end of the run.
+* final sharpness and trace: of the Hessian of the whole network, at the end of the run; none if
+  the search for it did not converge in some seed, since those are no seeds at random.
 
 All are taken in each seed, then averaged; `_sd` is the standard deviation over seeds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import exp, isnan, sqrt
@@ -113,19 +114,23 @@ def _summary(params: Params, variant: Variant, collection: Collection) -> Summar
     return summary
 
 
-def _spread(name: str, values: list[float]) -> dict[str, float | None]:
+def _spread(name: str, values: Sequence[float | None]) -> dict[str, float | None]:
+    """Mean and standard deviation; of values one of which is None there are none."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        known = []
     return {
-        name: _rounded(np.mean(values)) if values else None,
-        f"{name}_sd": _rounded(np.std(values, ddof=1)) if len(values) > 1 else None,
+        name: _rounded(np.mean(known)) if known else None,
+        f"{name}_sd": _rounded(np.std(known, ddof=1)) if len(known) > 1 else None,
     }
 
 
 def _measured(
     params: Params, variant: Variant, collection: Collection, window: int | None
-) -> dict[str, list[float]]:
-    """Drift and sharpness at the end, in each seed that has them."""
+) -> dict[str, list[float | None]]:
+    """Drift and sharpness at the end, in each seed that has them; None: it did not converge."""
     end = params.train.run_epochs
-    found: dict[str, list[float]] = {
+    found: dict[str, list[float | None]] = {
         **{f"{direction}_drift": [] for direction in get_args(Direction)},
         **{name: [] for name in ("sharpness", "trace", "adaptive_sharpness")},
     }
@@ -144,7 +149,7 @@ def _measured(
                 ("sharpness", last.eigenvalue),
                 ("adaptive_sharpness", last.adaptive_eigenvalue),
             ):
-                found[name] += [] if value is None else [value]
+                found[name].append(value)
     return found
 
 

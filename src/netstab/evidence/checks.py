@@ -69,10 +69,10 @@ def examine(check: Check, study: Study) -> Part:
 
 def _with_zeros(check: Check, effects: list[float]) -> Part:
     """A log ratio of which something is exactly zero: on one side in every seed, or undecided."""
+    note = "exactly zero in some run, and zero has no logarithm"
     if len(effects) < FEWEST_SEEDS:
-        return _part(check, {}, Verdict.TOO_FEW_SEEDS, "exactly zero")
+        return _part(check, {}, Verdict.TOO_FEW_SEEDS, note)
     if len(set(effects)) > 1 or np.isnan(effects[0]):
-        note = "exactly zero in some run, and zero has no logarithm"
         return _part(check, {}, Verdict.INCONCLUSIVE, note, p=1.0)
     whose = "exactly zero" if effects[0] < 0 else "what it is compared with is exactly zero"
     note = f"{whose} in every seed"

@@ -44,6 +44,9 @@ PART_COLUMNS = (
 """Columns of `metrics/claims.csv`."""
 
 
+_WITHOUT_EFFECT = (Verdict.NOT_COMPARABLE, Verdict.NOT_MEASURED, Verdict.TOO_FEW_EPOCHS)
+
+
 def judge(params: Params, collection: Collection) -> tuple[Judgement, ...]:
     """Judge every claim, in the order of `CLAIMS`; p-values are Holm-adjusted over all of them."""
     study = Study(params, collection)
@@ -74,7 +77,7 @@ def _judge(claim: Claim, study: Study) -> tuple[Judgement, float | None]:
         claim.id,
         claim.statement,
         found.verdict,
-        len(params.seeds),
+        0 if found.verdict in _WITHOUT_EFFECT else len(params.seeds),
         parts,
         found.deciding,
         None,
@@ -149,10 +152,7 @@ def _deciding_share(params: Params, judgement: Judgement) -> Ratio:
     return shares[max(0, judgement.deciding - 1)]
 
 
-_WITHOUT_EFFECT = (Verdict.NOT_COMPARABLE, Verdict.NOT_MEASURED, Verdict.TOO_FEW_EPOCHS)
-
-
-def claims_csv(judgements: Sequence[Judgement]) -> str:
+def claims_csv(params: Params, judgements: Sequence[Judgement]) -> str:
     """`metrics/claims.csv`: a row a part; before them, a row without one for a claim's own note."""
     rows: list[tuple[Any, ...]] = []
     for judgement in judgements:
@@ -162,7 +162,7 @@ def claims_csv(judgements: Sequence[Judgement]) -> str:
             rows.append((name, "", "", "", judgement.n, *blank, verdict, False, judgement.note))
         for index, part in enumerate(judgement.parts):
             what = (part.name, part.unit, part.wanted)
-            n = 0 if part.verdict in _WITHOUT_EFFECT else judgement.n
+            n = 0 if part.verdict in _WITHOUT_EFFECT else len(params.seeds)
             numbers = (part.effect, part.low, part.high, part.p)
             decides = index == judgement.deciding
             rows.append((name, *what, n, *numbers, part.verdict.value, decides, part.note))

@@ -13,10 +13,11 @@ MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
 MEANINGS = {
     Verdict.SUPPORTED: "every part's interval lies wholly on the claimed side",
-    Verdict.CONTRADICTED: "a part's interval lies wholly on the other side",
-    Verdict.INCONCLUSIVE: "intervals reach across: the runs do not tell",
+    Verdict.CONTRADICTED: "a part's interval, widened for the number of parts (Bonferroni), lies "
+    "wholly on the other side",
+    Verdict.INCONCLUSIVE: "neither: the runs do not tell",
     Verdict.TOO_FEW_SEEDS: "a verdict takes three seeds or more",
-    Verdict.TOO_FEW_EPOCHS: "the windows that the claim speaks of have too few epochs",
+    Verdict.TOO_FEW_EPOCHS: "a window that it speaks of is too short, or holds another change",
     Verdict.NOT_COMPARABLE: "the runs differ by more than the intervention",
     Verdict.MISSING_RUN: "a run that the claim needs is missing",
     Verdict.NOT_MEASURED: "a measurement that the claim needs is missing",

@@ -73,6 +73,22 @@ def decay_begins(name: str, other: str) -> Obstacle:
     return any_of(decays(name), obstacle)
 
 
+def same_decay_around(name: str, key: str, other: str) -> Obstacle:
+    """Two experiments must decay alike until the window after the first one's freeze is over."""
+
+    def obstacle(params: Params) -> str:
+        freeze: int = getattr(_section(params, name), key)
+        window = max(1, params.train.at_scale(params.report.jump_epochs))
+        over = params.train.at_scale(freeze) + window
+        mine, theirs = _decay(params, name), _decay(params, other)
+        before = ([step for step in _steps(params, d) if step[0] < over] for d in (mine, theirs))
+        if next(before) == next(before):
+            return ""
+        return f"{name} decays {_told(mine)}, {other} {_told(theirs)}"
+
+    return any_of(decays(name, other), obstacle)
+
+
 def at_first_decay(name: str, key: str, other: str) -> Obstacle:
     """An experiment's freeze (or start) must come when the other's rate first falls."""
 
@@ -84,6 +100,19 @@ def at_first_decay(name: str, key: str, other: str) -> Obstacle:
         return f"{name}.{key} is {mine}, and {other} first decays at {first}"
 
     return any_of(decays(other), obstacle)
+
+
+def covers_the_end(name: str, key: str) -> Obstacle:
+    """A view without a memory may begin at any epoch, if it covers the last ones, which count."""
+
+    def obstacle(params: Params) -> str:
+        start: int = getattr(_section(params, name), key)
+        window = max(1, params.train.at_scale(params.report.final_epochs))
+        if params.train.at_scale(start) <= params.train.run_epochs - window:
+            return ""
+        return f"{name}.{key} is {start}, within the last epochs, of which final figures are"
+
+    return obstacle
 
 
 def freezes_last(name: str) -> Obstacle:

@@ -6,6 +6,7 @@ Windows are stated in `params.yaml` at time scale 1 and are at least one epoch l
 * rise of X from epoch e: final X less the mean over the `report.settle_epochs` from e on. Both
   windows are fixed, so that noise alone gives zero on average (as "less the best" would not);
 * jump of X at epoch e: mean over the `report.jump_epochs` from e on, less that over as many before;
+* none of these windows may hold another change of the run: the effect would be of two;
 * jitter of X: standard deviation (one degree of freedom less) of the differences between
   neighbouring epochs, over the square root of 2, from `report.settle_epochs` after the last
   intervention of all compared runs to the end: the same window for each.
@@ -76,9 +77,29 @@ class Study:
         )
         return found[:, :, MEASURES.index(measure)]
 
+    def _undisturbed(self, variant: Variant, start: int, end: int, but: int = -1) -> None:
+        """Refuse a window [start, end) within which the variant changes, at another epoch than one.
+
+        A change at `start` itself is in force throughout the window.
+
+        Raises:
+            Lacking: it does.
+        """
+        changes = self.collection.schedules[variant].changes
+        within = [epoch for epoch in changes if start < epoch < end and epoch != but]
+        if within:
+            why = f"{variant.name} changes at epoch {within[0]}, within epochs {start} to {end - 1}"
+            raise Lacking(Verdict.TOO_FEW_EPOCHS, why)
+
     def final(self, variant: Variant, measure: str) -> Floats:
-        """Final X, [seeds]."""
+        """Final X, [seeds].
+
+        Raises:
+            Lacking: the variant changes within the last epochs.
+        """
         window = self.at_scale(self.params.report.final_epochs)
+        epochs = self.params.train.run_epochs
+        self._undisturbed(variant, epochs - window, epochs)
         found: Floats = self._once(
             ("final", variant, measure),
             lambda: self.curves(variant, measure)[:, -window:].mean(axis=1),
@@ -89,7 +110,7 @@ class Study:
         """Final X less the mean over a window from an epoch (at scale) on, [seeds].
 
         Raises:
-            Lacking: the windows would overlap.
+            Lacking: the windows would overlap, or the variant changes within one.
         """
         window = self.at_scale(self.params.report.settle_epochs)
         last = self.at_scale(self.params.report.final_epochs)
@@ -98,6 +119,7 @@ class Study:
                 Verdict.TOO_FEW_EPOCHS,
                 f"less than {window + last} epochs from epoch {epoch} to the end",
             )
+        self._undisturbed(variant, epoch, epoch + window)
         before = self.curves(variant, measure)[:, epoch : epoch + window].mean(axis=1)
         return np.asarray(self.final(variant, measure) - before)
 
@@ -105,7 +127,7 @@ class Study:
         """Mean over a window from an epoch (at scale) on less that before it, [seeds].
 
         Raises:
-            Lacking: a window reaches past the first or the last epoch.
+            Lacking: a window reaches past the first or the last epoch, or over another change.
         """
         window = self.at_scale(self.params.report.jump_epochs)
         curves = self.curves(variant, measure)
@@ -113,6 +135,7 @@ class Study:
             raise Lacking(
                 Verdict.TOO_FEW_EPOCHS, f"less than {window} epochs before or after epoch {epoch}"
             )
+        self._undisturbed(variant, epoch - window, epoch + window, but=epoch)
         after = curves[:, epoch : epoch + window].mean(axis=1)
         return np.asarray(after - curves[:, epoch - window : epoch].mean(axis=1))
 

@@ -58,8 +58,11 @@ def _headline(results: Results) -> list[str]:
 
 def _calmer(results: Results) -> str:
     """How the outpost's jitter compares with the baseline's."""
-    mine, theirs = (results.summaries[v.name]["jitter_val_top1_pct"] for v in (OUTPOST, BASELINE))
-    if not mine or not theirs:
+    told = [results.summaries[variant.name] for variant in (OUTPOST, BASELINE)]
+    mine, theirs = (summary["jitter_val_top1_pct"] for summary in told)
+    epochs = [summary["jitter_window_epochs"] or 0 for summary in told]
+    # In a sentence for everybody, no jitter of a few epochs, of which no claim would be judged.
+    if not mine or not theirs or min(epochs) < results.params.claims.fewest_jitter_epochs:
         return ""
     factor = exp(abs(log(theirs / mine)))
     change = "calmer" if mine < theirs else "more unsteady"

@@ -30,7 +30,9 @@ class Part:
         low: lower end of the interval (claims.confidence; equivalence: 2 x confidence - 1, the
             interval of two one-sided tests); None with fewer than three seeds.
         high: upper end.
-        p: one-sided p-value against the claimed side; None with fewer than three seeds.
+        p: p-value of the test for the claimed side, at most 1 - claims.confidence just where the
+            part is supported: the two-sided t-test's, 1 where the effect is on the other side; for
+            an equivalence, the larger of two one-sided tests'. None with fewer than three seeds.
         verdict: of this part alone.
         note: what else a reader must know, e.g. `exactly zero in every seed`.
     """
@@ -55,7 +57,7 @@ class Judgement:
         id: `A1` ... `D1`, `S1` ... `S3`, `R-ema` ... `R-strict`.
         statement: the claim in one sentence.
         verdict: over all its parts.
-        n: seeds that it rests on.
+        n: seeds that it rests on; 0 where there was nothing to compute.
         parts: every test, in order; empty where there was nothing to test.
         deciding: index of the part that decided (the weakest one); None without parts.
         p_holm: Holm-adjusted p-value over all claims that have one.

@@ -20,6 +20,7 @@ from netstab.evidence.comparability import (
     Obstacle,
     any_of,
     at_first_decay,
+    covers_the_end,
     decays,
     no_obstacle,
     same_decay,
@@ -219,7 +220,7 @@ MECHANISMS = (
         "bnrecal",
         "Recomputing the baseline's batch-norm statistics recovers more than the set share of the "
         "outpost's gain",
-        at_first_decay("expE.bnrecal", "start_epoch", "outpost"),
+        covers_the_end("expE.bnrecal", "start_epoch"),
     ),
     _rival(
         "batch",

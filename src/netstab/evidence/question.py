@@ -2,7 +2,7 @@
 
 Each variant is a point, relative to the baseline of the same seeds: the ratio of the network's
 largest Hessian eigenvalues at the end, and the ratio of the forward drifts (see `drift`) over the
-window that jitter is taken over.
+window that the variant's jitter is taken over.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from netstab.evidence.aggregate import Results, final_window
+from netstab.evidence.aggregate import Results, final_window, jitter_window
 from netstab.evidence.drift import log_drift, places, shifts
 from netstab.study.experiments import Run, Variant, view
 
@@ -49,7 +49,10 @@ class Point:
 
 
 def locate(results: Results) -> tuple[list[Point], dict[str, list[str]]]:
-    """Where the variants stand: means first, then their seeds; and who has no place, by reason."""
+    """Where the variants stand: means first, then their seeds; and who has no place, by reason.
+
+    A variant that has a place in some seeds alone is named with those in which it has none.
+    """
     means: list[Point] = []
     seeds: list[Point] = []
     left_out: dict[str, list[str]] = {}
@@ -59,8 +62,15 @@ def locate(results: Results) -> tuple[list[Point], dict[str, list[str]]]:
             continue
         found = [_locate(results, variant, seed) for seed in results.params.seeds]
         placed = [point for point in found if isinstance(point, Point)]
-        for why in dict.fromkeys(point for point in found if isinstance(point, str)):
-            left_out.setdefault(why, []).append(variant.name)
+        reasons: dict[str, list[int]] = {}
+        for seed, why in zip(results.params.seeds, found, strict=True):
+            if isinstance(why, str):
+                reasons.setdefault(why, []).append(seed)
+        for why, lacking in reasons.items():
+            which = "seed" if len(lacking) == 1 else "seeds"
+            whose = f" ({which} {', '.join(map(str, lacking))})"
+            everywhere = len(lacking) == len(found)
+            left_out.setdefault(why, []).append(variant.name + ("" if everywhere else whose))
         if placed:
             middle = np.mean([(p.sharpness, p.drift, p.gain) for p in placed], axis=0)
             means.append(Point(variant, None, *map(float, middle)))
@@ -70,13 +80,14 @@ def locate(results: Results) -> tuple[list[Point], dict[str, list[str]]]:
 
 def _locate(results: Results, variant: Variant, seed: int) -> Point | str:
     """The place of a run, or why it has none."""
-    mine, base = (_figures(results, Run(v, seed)) for v in (variant, BASELINE))
+    window = jitter_window(results.params, results.collection.schedules[variant])
+    mine, base = (_figures(results, Run(v, seed), window) for v in (variant, BASELINE))
     if isinstance(mine, str) or isinstance(base, str):
         return mine if isinstance(mine, str) else f"baseline: {base}"
     return Point(variant, seed, *(a - b for a, b in zip(mine, base, strict=True)))
 
 
-def _figures(results: Results, run: Run) -> tuple[float, float, float] | str:
+def _figures(results: Results, run: Run, window: int | None) -> tuple[float, float, float] | str:
     """Log eigenvalue, log drift, final validation top-1; or what is missing."""
     params, collection = results.params, results.collection
     if run not in collection.histories:
@@ -88,7 +99,9 @@ def _figures(results: Results, run: Run) -> tuple[float, float, float] | str:
         return "not measured"
     if measured.eigenvalue is None or measured.eigenvalue <= 0:
         return "eigenvalue did not converge"
-    start = max(0, epochs - max(1, params.train.at_scale(params.report.jitter_epochs)))
+    if window is None:
+        return "too few epochs after its last change"
+    start = epochs - window
     try:
         shifted = shifts(collection.stability[run], params)
         drift = log_drift(shifted, "forward", places(params, "forward"), start)

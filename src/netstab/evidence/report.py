@@ -33,7 +33,7 @@ def make(params: Params) -> Results:
         for name, summary in results.summaries.items()
     }
     judged = claims_json(params, results.judgements)
-    parts = claims_csv(results.judgements)
+    parts = claims_csv(results.params, results.judgements)
     write_folder(paths.VARIANTS, summaries)
     write_file(paths.CURVES, table)
     write_file(paths.CLAIMS, judged)

@@ -161,8 +161,16 @@ def collect(params: Params) -> Collection:
             told = _read_provenance(folder / "provenance.json")
             _check_key(folder / "provenance.json", told, params, run, expected_schedule)
             histories[run], provenance[run] = history, told
-            epochs = expected_schedule.epochs
+        except UnusableFileError as problem:
+            faults.append(Fault(run, visible(str(problem))))
+            continue
+        epochs = expected_schedule.epochs
+        # Each alone: a damaged table of one measure leaves the other as good as it is.
+        try:
             stability[run] = read_stability(folder / "stability.csv", blocks, epochs)
+        except UnusableFileError as problem:
+            faults.append(Fault(run, visible(str(problem))))
+        try:
             sharpness[run] = read_sharpness(folder / "sharpness.json", blocks, epochs)
         except UnusableFileError as problem:
             faults.append(Fault(run, visible(str(problem))))

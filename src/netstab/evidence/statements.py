@@ -9,6 +9,7 @@ from netstab.evidence.comparability import (
     decays,
     freezes_last,
     same_decay,
+    same_decay_around,
 )
 from netstab.evidence.compare import BASELINE, OUTPOST, Claim, each, final, jitter, needs
 from netstab.evidence.statistics import above
@@ -124,7 +125,7 @@ STATEMENTS = (
         "C/256 and C/512",
         lambda p: [Variant(x, block) for x in ("expA", "expC") for block in (*LOW, *HIGH)],
         article.c7,
-        same_decay("expC", "expA"),
+        same_decay_around("expC", "freeze_epoch", "expA"),
         names_blocks=True,
     ),
     Claim(

@@ -81,18 +81,22 @@ class Side:
     @property
     def wanted(self) -> str:
         """The claimed side, for people."""
-        return f"{'>' if self.above else '<'}{'=' if self.inclusive else ''} {self.threshold:.3g}"
+        told = f"{self.threshold:{'.3g' if abs(self.threshold) < 1 else 'g'}}"
+        return f"{'>' if self.above else '<'}{'=' if self.inclusive else ''} {told}"
 
     def interval(self, sample: Sample, confidence: float) -> Interval:
         """The interval that the verdict looks at."""
         return sample.interval(confidence)
 
     def p(self, sample: Sample) -> float:
-        """One-sided p-value against the claimed side."""
+        """p-value of the two-sided t-test; 1 where the mean is not on the claimed side.
+
+        So that it is at most 1 - confidence just where the verdict is 'supported'.
+        """
         if self.inclusive and sample.error == 0 and sample.mean == self.threshold:
             return 0.0
-        above = self.above
-        return sample.p_above(self.threshold) if above else sample.p_below(self.threshold)
+        one_sided = sample.p_above if self.above else sample.p_below
+        return min(1.0, 2 * one_sided(self.threshold))
 
     def verdict(self, sample: Sample, confidence: float) -> Verdict:
         """The verdict at a confidence."""
