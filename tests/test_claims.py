@@ -553,10 +553,10 @@ def write_claims(params: Params, collection: Collection) -> None:
     paths.CLAIM_PARTS.write_text(claims_csv(params, found))
 
 
-def shown(*ids: str, width: int = 80) -> str:
+def shown(*ids: str, width: int = 80, results: Path | None = None) -> str:
     console = Console(width=width, file=io.StringIO(), highlight=False)
     with console.capture() as captured:
-        command.show(ids, console)
+        command.show(ids, console, results)
     return captured.get()
 
 
@@ -627,6 +627,23 @@ def test_why_there_is_no_verdict_is_shown(project: Path) -> None:
 def test_an_unknown_claim_is_refused_with_the_known_ones(project: Path) -> None:
     with pytest.raises(NetstabError, match=r"^Z9: is not a claim; known are A1, A2, .*R-strict$"):
         shown("Z9")
+
+
+def test_the_claims_of_another_folder_are_shown_and_offered(project: Path) -> None:
+    params = synthetic.parameters(seeds=[0], own={})
+    write_claims(params, Study(params).collection())
+    paths.METRICS.rename("demo")
+    with pytest.raises(NetstabError, match="is not there yet") as refused:
+        shown()
+    assert "--results" not in str(refused.value)  # a folder of which nobody knows what it is
+    Path("demo/data").mkdir()
+    Path("demo/data/manifest.json").touch()
+    shutil.copy("params.yaml", "demo")
+    with pytest.raises(NetstabError, match=r"dvc repro report \(.*netstab claims --results demo\)"):
+        shown()
+    assert "too few seeds" in shown(results=Path("demo"))
+    with pytest.raises(NetstabError, match=r"^data/claims.json: is not there; name a folder"):
+        shown(results=Path("data"))
 
 
 @pytest.mark.parametrize("ids", [(), ("A1",)])

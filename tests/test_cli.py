@@ -314,6 +314,26 @@ def test_store_gc_removes_only_what_the_parameters_have_no_use_for(project: Proj
     )
 
 
+def test_store_gc_keeps_what_a_studys_results_came_from(project: Project) -> None:
+    project.fill("expB-64-0")
+    stored = project.store.listing()
+    folder = project.root / "demo"
+    shutil.copytree(project.root / "data", folder / "data")
+    shutil.copy(project.root / "params.yaml", folder)
+    project.set(seeds=[5])
+    said = project.netstab("store", "gc").stdout
+    assert said.startswith("0 files (0 states, 0.0 MB) are of no use to the current params.yaml ")
+    assert "and demo/params.yaml. Metrics stay" in said
+    assert "demo/: expB-64-0" in project.netstab("store", "ls").stdout
+    # One that cannot be read might want anything.
+    (folder / "params.yaml").write_text("seeds: [")
+    assert "the study in" in project.netstab("store", "gc", "--yes", code=1).stderr
+    assert project.store.listing() == stored
+    shutil.rmtree(folder)
+    assert project.netstab("store", "gc", "--yes").stdout.endswith("removed\n")
+    assert project.store.listing() == set()
+
+
 def test_store_gc_asks_first(project: Project) -> None:
     project.fill("expB-64-0")
     project.set(seeds=[5])

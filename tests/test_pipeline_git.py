@@ -127,6 +127,12 @@ def test_a_study_leaves_the_checkout_as_it_is(clone: Clone) -> None:
         f"expB-{block}.json" for block in BLOCKS
     }
 
+    # The study's own inputs tell the store what its states are for.
+    assert "freeze_epoch" in clone.read("demo/params.yaml")
+    assert clone.read("demo/data/manifest.json") == clone.read("data/manifest.json")
+    assert clone.python(*NETSTAB, "store", "gc").said.startswith("0 files")
+    assert "A1" in clone.python(*NETSTAB, "claims", "--results", "demo").said
+
     # Again, after a commit: the results are the new ones.
     clone.commit("mine")
     study(clone, "demo", *SMALLER)

@@ -80,7 +80,7 @@ def sweep(
     ] = None,
     gpus_per_worker: Gpus = None,
 ) -> None:
-    """Train everything that the plan asks for and the store lacks; `dvc repro` then collects it."""
+    """Train all that the plan asks for and the store lacks; `netstab collect` then records it."""
     with _refusals():
         from netstab.commands import sweep as command
 
@@ -113,7 +113,10 @@ def study(
         list[str] | None, typer.Option("-S", help="Further overrides, as for dvc exp run.")
     ] = None,
 ) -> None:
-    """Run the whole study in a supported size, as a DVC experiment of its own."""
+    """Run the whole study in a supported size, as a DVC experiment of its own.
+
+    Its results replace those in the folder named after the size, which git ignores.
+    """
     with _refusals():
         from netstab.commands import study as command
 
@@ -125,21 +128,25 @@ def claims(
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="[ID]...", help="Show every part of these.")
     ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the results, such as demo. Default: params.yaml's, metrics."),
+    ] = None,
 ) -> None:
     """Say of each statement whether the study bears it out, with effect, interval and n."""
     with _refusals():
         from netstab.commands import claims as command
 
-        command.show(ids or [], _console())
+        command.show(ids or [], _console(), results)
 
 
 @store_app.command("ls")
 def store_ls() -> None:
-    """List the states that are stored, and what the current parameters want them for."""
+    """List the states that are stored, and what params.yaml, or a study, wants them for."""
     with _refusals():
         from netstab.commands import store as command
 
-        command.table(_ledger(), _console())
+        command.table(_ledger(), _studies(), _console())
 
 
 @store_app.command("verify")
@@ -158,7 +165,10 @@ def store_gc(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go.")] = False,
 ) -> None:
-    """Remove what the current params.yaml has no use for; other branches may still want it."""
+    """Remove what neither params.yaml nor a study's results, such as demo/, have a use for.
+
+    Other branches may still want it, and so may a study that has not come to its end.
+    """
     with _refusals():
         from netstab.commands import store as command
         from netstab.training.housekeeping import garbage, remove, size_of
@@ -169,14 +179,16 @@ def store_gc(
                 f"{paths.MANIFEST}: is missing or damaged, so that no state can be told to be of "
                 "use. Prepare the images first: dvc repro data"
             )
-        found = garbage(ledger)
+        studies = _studies()
+        found = garbage(ledger, *studies.values())
         if not dry_run:
             command.collect_left_overs(ledger.store.root)
         size = sum(map(size_of, found))
         states = sum(path.suffix == ".json" for path in found)
         _console().print(
             f"{len(found)} files ({states} states, {size / 1e6:,.1f} MB) are of no use to the "
-            "current params.yaml. Metrics stay; only time is lost if a state is wanted again."
+            f"current params.yaml{_joined(studies)}. Metrics stay; only time is lost if a state is "
+            "wanted again."
         )
         if dry_run or not found:
             return
@@ -208,6 +220,31 @@ def store_import(
         from netstab.commands import pieces as command
 
         command.take_over(_ledger(), files, _console())
+
+
+def _studies() -> dict[str, Ledger]:
+    """Ledgers of `netstab study`'s results, by their folder.
+
+    Raises:
+        NetstabError: the inputs of one cannot be read, so that its states are not known.
+    """
+    found = {}
+    for folder in paths.studies(paths.project_root()):
+        try:
+            content = params.read(folder / paths.PARAMS)
+            dataset = Dataset.prepared(read_manifest(folder))
+        except NetstabError as error:
+            raise NetstabError(
+                f"{error}\nWhat the study in {folder} needs of the store cannot be told; make it "
+                "again, or remove that folder"
+            ) from error
+        ledger = Ledger(content, dataset, Store(paths.store_root()), *versions())
+        found[f"{folder.name}/"] = ledger
+    return found
+
+
+def _joined(studies: dict[str, Ledger]) -> str:
+    return "".join(f" and {name}{paths.PARAMS}" for name in studies)
 
 
 def _ledger() -> Ledger:

@@ -56,6 +56,15 @@ def store_root() -> Path:
     return named if named.is_absolute() else main_root() / named
 
 
+def studies(root: Path) -> list[Path]:
+    """Folders of `netstab study`'s results in a checkout, and copies of them beside these.
+
+    Each holds what `metrics` holds, and the study's own `params.yaml` and `data/manifest.json`.
+    """
+    found = sorted(path.parent for path in root.glob(f"*/{PARAMS}"))
+    return [folder for folder in found if (folder / MANIFEST).is_file()]
+
+
 def downloads() -> Path:
     """Folder that keeps downloaded archives, so that each is fetched once."""
     return main_root() / ".netstab" / "downloads"

@@ -60,22 +60,27 @@ _HEADINGS = {True: ("effect", "interval"), False: ("effect, interval",)}
 _NONE = "\N{EN DASH}"
 
 
-def show(ids: Sequence[str], console: Console) -> None:
+def show(ids: Sequence[str], console: Console, results: Path | None = None) -> None:
     """Print a row a claim or, for the claims of these ids, a row for each of their parts.
+
+    Args:
+        ids: of claims, in any case.
+        console: where to.
+        results: a folder as `netstab study` leaves one; default: `metrics`, of params.yaml.
 
     Raises:
         NetstabError: there is no report yet, it cannot be read, or an id is none.
     """
-    root = paths.project_root()
+    folder = results or paths.project_root() / paths.METRICS
     known = {name.casefold(): name for name in CLAIMS}
     unknown = [name for name in ids if name.casefold() not in known]
     if unknown:
         raise NetstabError(f"{unknown[0]}: is not a claim; known are {', '.join(CLAIMS)}")
-    entries = _read_claims(root / paths.CLAIMS)
+    entries = _read_claims(folder / paths.CLAIMS.name)
     if not ids:
         _overview(entries, console)
         return
-    parts = _read_parts(root / paths.CLAIM_PARTS)
+    parts = _read_parts(folder / paths.CLAIM_PARTS.name)
     for name in dict.fromkeys(known[name.casefold()] for name in ids):
         rows = [row for row in parts if row["claim"] == name]
         _details(name, entries[name], rows, console)
@@ -88,7 +93,7 @@ def _read_claims(path: Path) -> dict[str, Figures]:
             name: _Claim.model_validate(content[name]).model_dump() for name in CLAIMS
         }
     except FileNotFoundError:
-        raise NetstabError(f"{path}: is not there yet. Make it: dvc repro report") from None
+        raise NetstabError(_absent(path)) from None
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         said = f"{path}: cannot be read ({_why(error)}). Make it anew: dvc repro -f report"
         raise NetstabError(said) from error
@@ -102,10 +107,20 @@ def _read_parts(path: Path) -> list[Figures]:
         rows = [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in cells]
         return [_Part.model_validate(row).model_dump() for row in rows]
     except FileNotFoundError:
-        raise NetstabError(f"{path}: is not there yet. Make it: dvc repro report") from None
+        raise NetstabError(_absent(path)) from None
     except (OSError, ValueError, KeyError) as error:
         said = f"{path}: cannot be read ({_why(error)}). Make it anew: dvc repro -f report"
         raise NetstabError(said) from error
+
+
+def _absent(path: Path) -> str:
+    root = paths.project_root()
+    if path.parent.resolve() != (root / paths.METRICS).resolve():
+        return f"{path}: is not there; name a folder that holds a report, such as demo"
+    said = f"{path}: is not there yet. Make it: dvc repro report"
+    others = [f.name for f in paths.studies(root) if (f / path.name).is_file()]
+    also = f" (of another study: netstab claims --results {others[0]})" if others else ""
+    return said + also
 
 
 def _why(error: Exception) -> str:

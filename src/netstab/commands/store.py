@@ -1,5 +1,6 @@
 """`netstab store`: what is stored, and what for; what killed sweeps by Ray left behind."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -16,9 +17,15 @@ def collect_left_overs(store: Path) -> None:
     start.collect_folders(start.beside())
 
 
-def table(ledger: Ledger, console: Console) -> None:
-    """Print a line a state, and their sum."""
-    found = entries(ledger)
+def table(ledger: Ledger, studies: Mapping[str, Ledger], console: Console) -> None:
+    """Print a line a state, and their sum.
+
+    Args:
+        ledger: of the current parameters.
+        studies: of `netstab study`'s results, by their folder.
+        console: where to.
+    """
+    found = entries(ledger, studies)
     listing = Table("key", "trained by", "epoch", "MB", "wanted for", box=None, pad_edge=False)
     for entry in found:
         record = entry.record

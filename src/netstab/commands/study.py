@@ -27,8 +27,9 @@ SIZES = Path("sizes.yaml")
 def run(size: str, source: str | None, extra: list[str], console: Console) -> None:
     """Run the study in a temporary workspace and copy its results to `SIZE/`, which git ignores.
 
-    The working tree and the branch stay as they are; the experiment can be seen with
-    `dvc exp show`.
+    What `SIZE/` held before is replaced; with the metrics come the study's parameters and the
+    images' manifest, so that `netstab store` knows what its states are for. The working tree and
+    the branch stay as they are; the experiment can be seen with `dvc exp show`.
 
     Raises:
         NetstabError: there is no such size, or a stage failed.
@@ -52,6 +53,7 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
     console.print(summary_table(read_summaries(target / paths.VARIANTS.name)))
     console.print(f"took {spoken(time.monotonic() - started)}")
     console.print(f"experiment: {name} (dvc exp show)")
+    console.print(f"claims: netstab claims --results {size}")
     console.print(f"report: {target / paths.REPORT.name}", soft_wrap=True)
 
 
@@ -101,17 +103,22 @@ def _identity(root: Path) -> dict[str, str]:
 
 
 def _copy_results(root: Path, name: str, target: Path) -> None:
-    """Put an experiment's committed metrics in place of what `target` held."""
+    """Put an experiment's metrics and inputs, all committed, in place of what `target` held."""
     listing = _git(root, "for-each-ref", "--format=%(refname)", "refs/exps").decode()
     found = [line for line in listing.splitlines() if line.rsplit("/", 1)[-1] == name]
     if not found:
         raise NetstabError(f"dvc made no experiment named {name}; see its messages above")
-    archive = _git(root, "archive", "--format=tar", found[0], str(paths.METRICS))
+    parts = [str(part) for part in (paths.METRICS, paths.PARAMS, paths.MANIFEST)]
+    archive = _git(root, "archive", "--format=tar", found[0], *parts)
     with tempfile.TemporaryDirectory(dir=root / ".dvc" / "tmp") as folder:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(folder, filter="data")
         shutil.rmtree(target, ignore_errors=True)
-        (Path(folder) / paths.METRICS).rename(target)
+        results = Path(folder) / paths.METRICS
+        for part in (paths.PARAMS, paths.MANIFEST):
+            (results / part).parent.mkdir(exist_ok=True)
+            (Path(folder) / part).rename(results / part)
+        results.rename(target)
 
 
 def _git(root: Path, *arguments: str) -> bytes:

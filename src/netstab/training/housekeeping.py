@@ -1,6 +1,7 @@
 """Looking after the store: list, verify, collect garbage."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from netstab.errors import StoreError
@@ -27,8 +28,26 @@ class Entry:
     imported: bool = False
 
 
-def entries(ledger: Ledger) -> list[Entry]:
-    """Every readable state and imported run, by run and epoch."""
+def entries(ledger: Ledger, studies: Mapping[str, Ledger] | None = None) -> list[Entry]:
+    """Every readable state and imported run, by run and epoch.
+
+    Args:
+        ledger: of the current parameters.
+        studies: others that share the store, by what to call them; theirs is what these parameters
+            have no use for.
+    """
+    found = _entries(ledger)
+    for name, study in (studies or {}).items():
+        theirs = {(e.record.key, e.imported): e.wanted_for for e in _entries(study)}
+        wanted = {key: f"{name}: {purpose}" for key, purpose in theirs.items() if purpose}
+        found = [
+            e if e.wanted_for else replace(e, wanted_for=wanted.get((e.record.key, e.imported)))
+            for e in found
+        ]
+    return found
+
+
+def _entries(ledger: Ledger) -> list[Entry]:
     wanted, passed = ledger.wanted(), ledger.passed()
     records = (ledger.store.record(key) for key in ledger.store.listing())
     found = [Entry(r, _purpose(r, wanted, passed)) for r in records if r is not None]
@@ -67,8 +86,10 @@ def verify(store: Store) -> tuple[int, int]:
     return sound + sum(found), aside + len(found) - sum(found)
 
 
-def garbage(ledger: Ledger) -> list[Path]:
-    """Files that the current parameters have no use for; removing them costs time, not results.
+def garbage(ledger: Ledger, *studies: Ledger) -> list[Path]:
+    """Files that neither the current parameters nor those of these studies have a use for.
+
+    Removing them costs time, not results.
 
     States that no run of the plan keeps or can go on from, imported runs and measurements that
     nothing asks for, what was set aside, and, from an hour of age on, what killed processes left
@@ -77,6 +98,14 @@ def garbage(ledger: Ledger) -> list[Path]:
     Raises:
         StoreError: a process trains just now, perhaps by other parameters than these.
     """
+    found = _garbage(ledger)
+    for study in studies:
+        useless = set(_garbage(study))
+        found = [path for path in found if path in useless]
+    return found
+
+
+def _garbage(ledger: Ledger) -> list[Path]:
     store = ledger.store
     if store.in_use():
         raise StoreError(
