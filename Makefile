@@ -1,10 +1,12 @@
 # make demo    the whole study in minutes, on handwritten digits
-# make mini ARCHIVE=...   the effects on a few thousand real images, on a CPU
+# make mini    the effects on a few thousand images of CIFAR-10, on a CPU
 # make article  the study as params.yaml describes it, on a GPU
+#              (both take images of yours instead: ARCHIVE=path-or-url; README.md, "Images")
 # make test    checks and the whole test suite
 # make torture  what it survives: kills, full disks, damage, a soak; an hour and a half at most
 # make check   formatting, types and the direction of imports
 # make fuzz    thousands of generated bad inputs (docs/RELIABILITY.md)
+# make clean   removes the environment and demo/, mini/, article/ with their pages; the store stays
 # make audit   known weaknesses of the pinned packages; needs the network
 
 PYTHON ?= python3
@@ -18,8 +20,7 @@ demo: $(ENVIRONMENT)
 	$(BIN)/netstab study demo
 
 mini: $(ENVIRONMENT)
-	@test -n "$(ARCHIVE)" || { echo "name the images: make mini ARCHIVE=path-or-url (README.md, \"Images\")"; exit 2; }
-	$(BIN)/netstab study mini --source "$(ARCHIVE)"
+	$(BIN)/netstab study mini $(if $(ARCHIVE),--source "$(ARCHIVE)")
 
 article: $(ENVIRONMENT)
 	$(BIN)/netstab study article $(if $(ARCHIVE),--source "$(ARCHIVE)")

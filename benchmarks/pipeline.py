@@ -36,7 +36,7 @@ GOALS_S = {REPRO: 4.0, PLAN: 0.5, STAGE: 1.5}
 
 
 def main(
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds in the plan: 19 stages each.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds in the plan: 27 stages each.")] = 3,
     rounds: Annotated[int, typer.Option(min=1, help="Each command is timed once a round.")] = 5,
     json: Annotated[Path | None, typer.Option(help="Where the JSON goes.")] = None,
 ) -> None:

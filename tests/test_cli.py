@@ -15,6 +15,8 @@ from dvc.utils.serialize import dumps_yaml
 from typer.testing import CliRunner
 
 from netstab.cli import app
+from netstab.commands import study
+from netstab.data import head
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.params import read
 from netstab.study.experiments import runs
@@ -463,6 +465,25 @@ def test_all_faults_of_the_parameters_are_printed_and_nothing_is_done(
     ]
     assert result.stdout == ""
     assert project.store.listing() == stored
+
+
+def test_a_mini_study_without_a_source_takes_the_head_of_cifar10(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(small.ROOT / "sizes.yaml", project.root)
+    asked: list[list[str]] = []
+    monkeypatch.setattr(head, "official", lambda: project.root / "head.tar.gz")
+    monkeypatch.setattr(study, "run_dvc", lambda _root, command, _env: asked.append(command) or 1)
+    (project.root / "head.tar.gz").touch()
+    for words in (["mini"], ["article"], ["mini", "--source", "dvc.yaml"]):
+        project.netstab("study", *words, code=1)
+    sources = [[w for w in command if w.startswith("data.source")] for command in asked]
+    root = project.root
+    assert sources == [
+        [f"data.source='{root}/head.tar.gz'"],
+        [],
+        [f"data.source='{root}/dvc.yaml'"],
+    ]
 
 
 def test_a_store_that_is_no_folder_is_named(

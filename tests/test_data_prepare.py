@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from netstab import params, paths
+from netstab.data import head
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.data.prepare import prepare
 from netstab.data.tensors import NAMES, load, moments
@@ -418,6 +419,14 @@ def test_head_of_cifar10_has_the_official_pixels(checkout: Path) -> None:
     assert manifest.classes[6] == "frog"
     # The top left corner of the first image of data_batch_1, known from many tutorials.
     assert tensors.train_images[0, 0, :2].tolist() == [[59, 62, 63], [43, 46, 45]]
+
+
+def test_cutting_a_head_of_cifar10_keeps_its_pixels(checkout: Path) -> None:
+    source = real("cifar10-head.tar.gz")
+    again = checkout / "again.tar.gz"
+    head.cut(source, again, head.IMAGES)
+    first, second = (prepared(source=str(s), image_size=32) for s in (source, again))
+    assert first.content_sha256 == second.content_sha256
 
 
 @pytest.mark.slow

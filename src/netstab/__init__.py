@@ -9,7 +9,8 @@ A map of the package, in the order in which data flows through it:
 * `cluster/`    the same on many machines, by Ray
 * `measure/`    what is evaluated on a state
 * `evidence/`   figures and charts from the runs' histories (no torch)
-* `stages/`     one entry a DVC stage; `cli` holds the commands that are not stages
+* `stages/`     one entry a DVC stage
+* `commands/`   what is no stage: `netstab plan`, `sweep`, `collect`, `study` ... (`cli` names them)
 * `paths`, `errors`   where files lie, what is refused
 * `locks`, `writing`  who writes, and that files are there whole or not at all
 """

@@ -107,7 +107,11 @@ def collect() -> None:
 def study(
     size: Annotated[str, typer.Argument(help="demo, mini or article.")],
     source: Annotated[
-        str | None, typer.Option(help="Archive, folder or URL with the images; see README.md.")
+        str | None,
+        typer.Option(
+            help="Archive, folder or URL with the images; see README.md. Default: digits (demo), "
+            "the first images of CIFAR-10 (mini), CIFAR-10 (article)."
+        ),
     ] = None,
     override: Annotated[
         list[str] | None, typer.Option("-S", help="Further overrides, as for dvc exp run.")

@@ -72,6 +72,10 @@ def _plain(value: object) -> str:
 
 
 def _source(size: str, source: str | None) -> list[str]:
+    if source is None and size == "mini":
+        from netstab.data import head
+
+        source = str(head.official())
     if source is None:
         return []
     if size == "demo":
