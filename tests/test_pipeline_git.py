@@ -113,7 +113,7 @@ def test_a_study_leaves_the_checkout_as_it_is(clone: Clone) -> None:
     # Something is changed and not committed, and nobody has told git who they are.
     clone.append("params.yaml", "# a word of mine\n")
     (clone.root / "notes.txt").write_text("mine\n")
-    before = checkout(clone)
+    before, useless = checkout(clone), garbage(clone)
 
     said = study(clone, "demo", *SMALLER, "-S", *MOVED)
 
@@ -130,7 +130,7 @@ def test_a_study_leaves_the_checkout_as_it_is(clone: Clone) -> None:
     # The study's own inputs tell the store what its states are for.
     assert "freeze_epoch" in clone.read("demo/params.yaml")
     assert clone.read("demo/data/manifest.json") == clone.read("data/manifest.json")
-    assert clone.python(*NETSTAB, "store", "gc").said.startswith("0 files")
+    assert garbage(clone) < useless
     assert "A1" in clone.python(*NETSTAB, "claims", "--results", "demo").said
 
     # Again, after a commit: the results are the new ones.
@@ -138,6 +138,11 @@ def test_a_study_leaves_the_checkout_as_it_is(clone: Clone) -> None:
     study(clone, "demo", *SMALLER)
     assert clone.files("demo/variants") == ours
     assert not clone.trained()
+
+
+def garbage(clone: Clone) -> int:
+    """Number of files in the store that nothing has a use for."""
+    return int(clone.python(*NETSTAB, "store", "gc", "--dry-run").said.split()[0])
 
 
 def checkout(clone: Clone) -> list[str]:
