@@ -324,14 +324,51 @@ def test_store_gc_keeps_what_a_studys_results_came_from(project: Project) -> Non
     shutil.copy(project.root / "params.yaml", folder)
     project.set(seeds=[5])
     said = project.netstab("store", "gc").stdout
-    assert said.startswith("0 files (0 states, 0.0 MB) are of no use to the current params.yaml ")
-    assert "and demo/params.yaml. Metrics stay" in said
+    told = "0 files (0 states, 0.0 MB) are of no use to the current params.yaml, or of demo/. "
+    assert said.startswith(told)
     assert "demo/: expB-64-0" in project.netstab("store", "ls").stdout
-    # One that cannot be read might want anything.
-    (folder / "params.yaml").write_text("seeds: [")
-    assert "the study in" in project.netstab("store", "gc", "--yes", code=1).stderr
-    assert project.store.listing() == stored
+    # A copy of it that is a checkout of its own is none of ours.
+    shutil.copytree(folder, project.root / "other")
+    shutil.copy(project.root / "dvc.yaml", project.root / "other")
+    assert "other/" not in project.netstab("store", "gc", "--dry-run").stdout
     shutil.rmtree(folder)
+    assert project.netstab("store", "gc", "--yes").stdout.endswith("removed\n")
+    assert not project.store.listing() & stored
+
+
+@pytest.mark.parametrize("lost", ["params.yaml", "data/manifest.json", "seeds"])
+def test_store_gc_removes_nothing_where_a_study_cannot_tell_what_it_came_from(
+    project: Project, lost: str
+) -> None:
+    project.fill("expB-64-0")
+    stored = project.store.listing()
+    folder = project.root / "demo"
+    shutil.copytree(project.root / "data", folder / "data")
+    shutil.copy(project.root / "params.yaml", folder)
+    (folder / "claims.json").touch()
+    if lost == "seeds":
+        (folder / "params.yaml").write_text("seeds: [")
+    else:
+        (folder / lost).unlink()
+    project.set(seeds=[5])
+    told = "What the study in demo/ needs of the store cannot be told: make it again, or move"
+    assert told in project.netstab("store", "gc", "--yes", code=1).stderr
+    assert told in project.netstab("store", "ls").stderr
+    assert project.store.listing() == stored
+
+
+def test_store_gc_keeps_what_a_temporary_experiment_is_at_work_on(project: Project) -> None:
+    project.fill("expB-64-0")
+    stored = project.store.listing()
+    copy = project.root / ".dvc/tmp/exps/standalone/tmp1"
+    shutil.copytree(project.root / "data", copy / "data")
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(project.root / name, copy)
+    project.set(seeds=[5])
+    said = project.netstab("store", "gc", "--yes").stdout
+    assert "or of .dvc/tmp/exps/standalone/tmp1/" in said
+    assert project.store.listing() == stored
+    shutil.rmtree(copy)
     assert project.netstab("store", "gc", "--yes").stdout.endswith("removed\n")
     assert project.store.listing() == set()
 
@@ -475,15 +512,21 @@ def test_a_mini_study_without_a_source_takes_the_head_of_cifar10(
     monkeypatch.setattr(head, "official", lambda: project.root / "head.tar.gz")
     monkeypatch.setattr(study, "run_dvc", lambda _root, command, _env: asked.append(command) or 1)
     (project.root / "head.tar.gz").touch()
-    for words in (["mini"], ["article"], ["mini", "--source", "dvc.yaml"]):
+    root, own = project.root, small.content()["data"]
+
+    def sources(*words: str, **data: Any) -> list[str]:
+        project.set(data={**own, "dataset": "cifar10", "source": None, **data})
         project.netstab("study", *words, code=1)
-    sources = [[w for w in command if w.startswith("data.source")] for command in asked]
-    root = project.root
-    assert sources == [
-        [f"data.source='{root}/head.tar.gz'"],
-        [],
-        [f"data.source='{root}/dvc.yaml'"],
-    ]
+        return [word for word in asked.pop() if word.startswith("data.source")]
+
+    assert sources("mini") == [f"data.source='{root}/head.tar.gz'"]
+    assert sources("article") == []
+    assert sources("mini", "--source", "dvc.yaml") == [f"data.source='{root}/dvc.yaml'"]
+    # Whoever names images gets these.
+    assert sources("mini", "-S", "data.source=/mine") == ["data.source=/mine"]
+    assert sources("mini", "-S", "data.dataset=cifar100") == []
+    assert sources("mini", source="/mine") == []
+    assert sources("mini", dataset="cifar100") == []
 
 
 def test_a_store_that_is_no_folder_is_named(

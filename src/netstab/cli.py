@@ -109,8 +109,8 @@ def study(
     source: Annotated[
         str | None,
         typer.Option(
-            help="Archive, folder or URL with the images; see README.md. Default: digits (demo), "
-            "the first images of CIFAR-10 (mini), CIFAR-10 (article)."
+            help="Archive, folder or URL with the images; see README.md. Default: digits (demo); "
+            "what params.yaml says, of CIFAR-10 the first images (mini) or all (article)."
         ),
     ] = None,
     override: Annotated[
@@ -150,7 +150,11 @@ def store_ls() -> None:
     with _refusals():
         from netstab.commands import store as command
 
-        command.table(_ledger(), _studies(), _console())
+        ledger = _ledger()
+        studies, unreadable = command.studies(paths.project_root(), ledger.store)
+        for problem in unreadable:
+            print(f"warning: {problem}", file=sys.stderr)
+        command.table(ledger, studies, _console())
 
 
 @store_app.command("verify")
@@ -171,7 +175,7 @@ def store_gc(
 ) -> None:
     """Remove what neither params.yaml nor a study's results, such as demo/, have a use for.
 
-    Other branches may still want it, and so may a study that has not come to its end.
+    Other branches may still want it, and so may other clones that share this store.
     """
     with _refusals():
         from netstab.commands import store as command
@@ -183,7 +187,9 @@ def store_gc(
                 f"{paths.MANIFEST}: is missing or damaged, so that no state can be told to be of "
                 "use. Prepare the images first: dvc repro data"
             )
-        studies = _studies()
+        studies, unreadable = command.studies(paths.project_root(), ledger.store)
+        if unreadable:
+            raise NetstabError("\n".join(unreadable))
         found = garbage(ledger, *studies.values())
         if not dry_run:
             command.collect_left_overs(ledger.store.root)
@@ -191,8 +197,8 @@ def store_gc(
         states = sum(path.suffix == ".json" for path in found)
         _console().print(
             f"{len(found)} files ({states} states, {size / 1e6:,.1f} MB) are of no use to the "
-            f"current params.yaml{_joined(studies)}. Metrics stay; only time is lost if a state is "
-            "wanted again."
+            f"current params.yaml{''.join(f', or of {name}' for name in studies)}. Metrics stay; "
+            "only time is lost if a state is wanted again."
         )
         if dry_run or not found:
             return
@@ -224,31 +230,6 @@ def store_import(
         from netstab.commands import pieces as command
 
         command.take_over(_ledger(), files, _console())
-
-
-def _studies() -> dict[str, Ledger]:
-    """Ledgers of `netstab study`'s results, by their folder.
-
-    Raises:
-        NetstabError: the inputs of one cannot be read, so that its states are not known.
-    """
-    found = {}
-    for folder in paths.studies(paths.project_root()):
-        try:
-            content = params.read(folder / paths.PARAMS)
-            dataset = Dataset.prepared(read_manifest(folder))
-        except NetstabError as error:
-            raise NetstabError(
-                f"{error}\nWhat the study in {folder} needs of the store cannot be told; make it "
-                "again, or remove that folder"
-            ) from error
-        ledger = Ledger(content, dataset, Store(paths.store_root()), *versions())
-        found[f"{folder.name}/"] = ledger
-    return found
-
-
-def _joined(studies: dict[str, Ledger]) -> str:
-    return "".join(f" and {name}{paths.PARAMS}" for name in studies)
 
 
 def _ledger() -> Ledger:

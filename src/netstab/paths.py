@@ -61,8 +61,16 @@ def studies(root: Path) -> list[Path]:
 
     Each holds what `metrics` holds, and the study's own `params.yaml` and `data/manifest.json`.
     """
-    found = sorted(path.parent for path in root.glob(f"*/{PARAMS}"))
-    return [folder for folder in found if (folder / MANIFEST).is_file()]
+    signs = (PARAMS.name, CLAIMS.name)
+    found = {path.parent for sign in signs for path in root.glob(f"*/{sign}")}
+    # No checkout in the checkout, which has a store of its own.
+    return sorted(f for f in found if f != root / METRICS and not (f / "dvc.yaml").is_file())
+
+
+def under_way(root: Path) -> list[Path]:
+    """Temporary copies of a checkout in which `dvc exp run --temp` is at work, or was killed."""
+    found = root.glob(f".dvc/tmp/exps/*/*/{PARAMS}")
+    return sorted(path.parent for path in found if (path.parent / MANIFEST).is_file())
 
 
 def downloads() -> Path:

@@ -55,7 +55,7 @@ def project() -> dict[Path, bytes]:
             for name, summary in results.summaries.items():
                 (paths.VARIANTS / f"{name}.json").write_text(json.dumps(summary))
             paths.CLAIMS.write_text(claims_json(STUDY, results.judgements))
-            paths.CLAIM_PARTS.write_text(claims_csv(results.judgements))
+            paths.CLAIM_PARTS.write_text(claims_csv(STUDY, results.judgements))
             paths.PARAMS.write_text("x: 1")
             Path("dvc.yaml").write_text("x: 1")
             found = (path for path in Path().rglob("*") if path.is_file())
@@ -105,7 +105,7 @@ def _report(content: bytes, place: Path) -> bool:
         results = aggregate(STUDY, collect(STUDY))
         curves(results).to_csv(float_format="%.6g")
         json.loads(claims_json(STUDY, results.judgements))
-        claims_csv(results.judgements)
+        claims_csv(STUDY, results.judgements)
         faults = [*results.collection.faults, *results.collection.disagreements()]
         odd = [str(f) for f in faults if not str(f).isprintable()]
         assert not odd, f"warns with control characters: {odd[0]!a}"

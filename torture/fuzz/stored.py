@@ -86,7 +86,7 @@ def _use(ledger: Ledger, run: Run, place: Path) -> bool:
 
     def everything(console: Console) -> None:
         nonlocal used
-        store.table(ledger, console)
+        store.table(ledger, {}, console)
         record = ledger.finished(run)
         if record is not None and not record.interim and not any(ledger.unmeasured(run)):
             runfiles.write(ledger, run, record, DATA, root=place / "out")

@@ -95,8 +95,7 @@ def _read_claims(path: Path) -> dict[str, Figures]:
     except FileNotFoundError:
         raise NetstabError(_absent(path)) from None
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        said = f"{path}: cannot be read ({_why(error)}). Make it anew: dvc repro -f report"
-        raise NetstabError(said) from error
+        raise NetstabError(_unreadable(path, error)) from error
     return entries
 
 
@@ -109,13 +108,22 @@ def _read_parts(path: Path) -> list[Figures]:
     except FileNotFoundError:
         raise NetstabError(_absent(path)) from None
     except (OSError, ValueError, KeyError) as error:
-        said = f"{path}: cannot be read ({_why(error)}). Make it anew: dvc repro -f report"
-        raise NetstabError(said) from error
+        raise NetstabError(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    ours = _is_ours(path)
+    remedy = "dvc repro -f report" if ours else f"netstab study {path.parent.name}, if it was that"
+    return f"{path}: cannot be read ({_why(error)}). Make it anew: {remedy}"
+
+
+def _is_ours(path: Path) -> bool:
+    return path.parent.resolve() == (paths.project_root() / paths.METRICS).resolve()
 
 
 def _absent(path: Path) -> str:
     root = paths.project_root()
-    if path.parent.resolve() != (root / paths.METRICS).resolve():
+    if not _is_ours(path):
         return f"{path}: is not there; name a folder that holds a report, such as demo"
     said = f"{path}: is not there yet. Make it: dvc repro report"
     others = [f.name for f in paths.studies(root) if (f / path.name).is_file()]

@@ -1,20 +1,54 @@
 """`netstab store`: what is stored, and what for; what killed sweeps by Ray left behind."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from netstab import params, paths
 from netstab.cluster import depot, start
+from netstab.data.manifest import read_manifest
+from netstab.errors import NetstabError
+from netstab.training.dataset import Dataset
 from netstab.training.housekeeping import entries
-from netstab.training.ledger import Ledger
+from netstab.training.ledger import Ledger, versions
+from netstab.training.store import Store
 
 
 def collect_left_overs(store: Path) -> None:
     """Remove what sweeps by Ray left behind that were killed: marks, and local Rays' folders."""
     depot.collect_marks(store)
     start.collect_folders(start.beside())
+
+
+def studies(root: Path, store: Store) -> tuple[dict[str, Ledger], list[str]]:
+    """Ledgers of other studies of a checkout, by their folder; and whose cannot be known, and why.
+
+    Those of `netstab study`'s results, and of temporary experiments that are under way or were
+    killed.
+    """
+    found: dict[str, Ledger] = {}
+    unreadable = []
+    for folder in paths.studies(root):
+        try:
+            found[f"{folder.name}/"] = _ledger(folder, store)
+        except NetstabError as error:
+            unreadable.append(
+                f"{error}\nWhat the study in {folder.name}/ needs of the store cannot be told: "
+                "make it again, or move that folder away"
+            )
+    for folder in paths.under_way(root):
+        # By parameters that cannot be read nothing was trained.
+        with suppress(NetstabError):
+            found[f"{folder.relative_to(root)}/"] = _ledger(folder, store)
+    return found, unreadable
+
+
+def _ledger(folder: Path, store: Store) -> Ledger:
+    content = params.read(folder / paths.PARAMS)
+    return Ledger(content, Dataset.prepared(read_manifest(folder)), store, *versions())
 
 
 def table(ledger: Ledger, studies: Mapping[str, Ledger], console: Console) -> None:

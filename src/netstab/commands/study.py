@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from ruamel.yaml import YAML
 
-from netstab import paths
+from netstab import params, paths
 from netstab.commands.dvc import run_dvc
 from netstab.errors import NetstabError
 from netstab.evidence.terminal import read_summaries, summary_table
@@ -36,8 +36,12 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
     """
     root = paths.project_root()
     # One process after another would import torch once a run.
-    overrides = ["runtime.sweep=true", *_overrides(root / SIZES, size), *_source(size, source)]
-    overrides += extra
+    sized = _overrides(root / SIZES, size)
+    if source is None and size == "mini" and _names_no_images(root, extra):
+        from netstab.data import head
+
+        source = str(head.official())
+    overrides = ["runtime.sweep=true", *sized, *_source(size, source), *extra]
     started = time.monotonic()
     name = f"{size}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     arguments = [word for override in overrides for word in ("-S", override)]
@@ -71,11 +75,17 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-def _source(size: str, source: str | None) -> list[str]:
-    if source is None and size == "mini":
-        from netstab.data import head
+def _names_no_images(root: Path, extra: list[str]) -> bool:
+    """Whether the study would be of all official CIFAR-10."""
+    if any(
+        word.lstrip("+~").startswith(("data=", "data.source", "data.dataset")) for word in extra
+    ):
+        return False
+    data = params.read(root / paths.PARAMS).data
+    return data.source is None and data.dataset == "cifar10"
 
-        source = str(head.official())
+
+def _source(size: str, source: str | None) -> list[str]:
     if source is None:
         return []
     if size == "demo":

@@ -48,16 +48,22 @@ def final_window(params: Params) -> int:
     return min(wanted, params.train.run_epochs)
 
 
-def jitter_window(params: Params, plan: Schedule) -> int | None:
-    """Number of last epochs that jitter is taken over; None where too few are left.
+def jitter_start(params: Params, plan: Schedule) -> int:
+    """Epoch from which on jitter is taken: it may leave few epochs, or none.
 
     Never earlier than `report.settle_epochs` after the last intervention of the schedule.
     """
-    epochs = params.train.run_epochs
-    start = max(0, epochs - params.train.at_scale(params.report.jitter_epochs))
+    start = max(
+        0, params.train.run_epochs - max(1, params.train.at_scale(params.report.jitter_epochs))
+    )
     if plan.changes:
         start = max(start, plan.changes[-1] + params.train.at_scale(params.report.settle_epochs))
-    window = epochs - start
+    return start
+
+
+def jitter_window(params: Params, plan: Schedule) -> int | None:
+    """Number of last epochs that jitter is taken over; None where too few are left."""
+    window = params.train.run_epochs - jitter_start(params, plan)
     return window if window >= SHORTEST_JITTER_WINDOW else None
 
 

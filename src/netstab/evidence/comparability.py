@@ -108,7 +108,7 @@ def covers_the_end(name: str, key: str) -> Obstacle:
     def obstacle(params: Params) -> str:
         start: int = getattr(_section(params, name), key)
         window = max(1, params.train.at_scale(params.report.final_epochs))
-        if params.train.at_scale(start) <= params.train.run_epochs - window:
+        if params.train.at_scale(start) <= max(0, params.train.run_epochs - window):
             return ""
         return f"{name}.{key} is {start}, within the last epochs, of which final figures are"
 

@@ -61,8 +61,9 @@ class Study:
         return self._known[key]
 
     def at_scale(self, epochs: int) -> int:
-        """Length of a window at scale, one epoch at least."""
-        return max(1, self.params.train.at_scale(epochs))
+        """Length of a window at scale, one epoch at least and the whole run at most."""
+        train = self.params.train
+        return min(max(1, train.at_scale(epochs)), train.run_epochs)
 
     def runs(self, variant: Variant) -> list[Run]:
         """A variant's runs, in the order of the seeds."""

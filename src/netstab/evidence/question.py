@@ -2,7 +2,7 @@
 
 Each variant is a point, relative to the baseline of the same seeds: the ratio of the network's
 largest Hessian eigenvalues at the end, and the ratio of the forward drifts (see `drift`) over the
-window that the variant's jitter is taken over.
+last `report.jitter_epochs`, beginning no earlier than jitter does after the variant's last change.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from netstab.evidence.aggregate import Results, final_window, jitter_window
+from netstab.evidence.aggregate import Results, final_window, jitter_start
 from netstab.evidence.drift import log_drift, places, shifts
 from netstab.study.experiments import Run, Variant, view
 
@@ -80,14 +80,14 @@ def locate(results: Results) -> tuple[list[Point], dict[str, list[str]]]:
 
 def _locate(results: Results, variant: Variant, seed: int) -> Point | str:
     """The place of a run, or why it has none."""
-    window = jitter_window(results.params, results.collection.schedules[variant])
-    mine, base = (_figures(results, Run(v, seed), window) for v in (variant, BASELINE))
+    start = jitter_start(results.params, results.collection.schedules[variant])
+    mine, base = (_figures(results, Run(v, seed), start) for v in (variant, BASELINE))
     if isinstance(mine, str) or isinstance(base, str):
         return mine if isinstance(mine, str) else f"baseline: {base}"
     return Point(variant, seed, *(a - b for a, b in zip(mine, base, strict=True)))
 
 
-def _figures(results: Results, run: Run, window: int | None) -> tuple[float, float, float] | str:
+def _figures(results: Results, run: Run, start: int) -> tuple[float, float, float] | str:
     """Log eigenvalue, log drift, final validation top-1; or what is missing."""
     params, collection = results.params, results.collection
     if run not in collection.histories:
@@ -99,9 +99,8 @@ def _figures(results: Results, run: Run, window: int | None) -> tuple[float, flo
         return "not measured"
     if measured.eigenvalue is None or measured.eigenvalue <= 0:
         return "eigenvalue did not converge"
-    if window is None:
-        return "too few epochs after its last change"
-    start = epochs - window
+    if start >= epochs:
+        return "no epoch is left after it settles"
     try:
         shifted = shifts(collection.stability[run], params)
         drift = log_drift(shifted, "forward", places(params, "forward"), start)

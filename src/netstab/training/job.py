@@ -162,7 +162,7 @@ def refuse_days(ledger: Ledger, run: Run, device: torch.device, threads: int) ->
     raise TrainingError(
         f"{run.name}: no CUDA device is there, and on this CPU ({threads} threads) the run would "
         f"take {'about' if measured else 'roughly'} {spoken(seconds)}, the study "
-        f"{spoken(study_seconds)}. Ways out: a smaller size (make demo, make mini ARCHIVE=...), "
+        f"{spoken(study_seconds)}. Ways out: a smaller size (make demo, make mini), "
         "a machine with a CUDA device, or the CPU on purpose: device: cpu under runtime in "
         "params.yaml (dvc exp run -S runtime.device=cpu)"
     )
