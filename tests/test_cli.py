@@ -517,7 +517,10 @@ def test_a_mini_study_without_a_source_takes_the_head_of_cifar10(
     def sources(*words: str, **data: Any) -> list[str]:
         project.set(data={**own, "dataset": "cifar10", "source": None, **data})
         project.netstab("study", *words, code=1)
-        return [word for word in asked.pop() if word.startswith("data.source")]
+        command = asked.pop()
+        named = any(word == f"data.name='{head.NAME}'" for word in command)
+        assert named == any("head.tar.gz" in word for word in command)
+        return [word for word in command if word.startswith("data.source")]
 
     assert sources("mini") == [f"data.source='{root}/head.tar.gz'"]
     assert sources("article") == []

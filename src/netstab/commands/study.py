@@ -41,6 +41,7 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
         from netstab.data import head
 
         source = str(head.official())
+        sized.append(f"data.name='{head.NAME}'")
     overrides = ["runtime.sweep=true", *sized, *_source(size, source), *extra]
     started = time.monotonic()
     name = f"{size}-{datetime.now(UTC):%Y%m%d-%H%M%S}"

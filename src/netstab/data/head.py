@@ -18,6 +18,9 @@ from netstab.writing import part_of
 IMAGES = 1017
 """Of each batch in the `mini` size: 5,085 to train on and 1,017 to validate on."""
 
+NAME = f"CIFAR-10, first {IMAGES:,} images of each batch"
+"""What reports call them."""
+
 DATASET, IMAGE_SIZE = "cifar10", 32
 
 
