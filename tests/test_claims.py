@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -285,6 +286,8 @@ def test_two_seeds_tell_an_effect_and_no_verdict() -> None:
     part = found["A1"].parts[0]
     assert part.effect == pytest.approx(-0.2, abs=0.01)
     assert (part.low, part.high, part.p, found["A1"].p_holm) == (None, None, None, None)
+    gains = judged(Study(params).shift("outpost", "val_top1_pct", 2, 60))["R-ema"]
+    assert re.fullmatch(r"share of the outpost's gain: expE-ema -?0\.\d\d", gains.note)
     assert found["A1"].deciding == 1  # the top-1, which does not lean to the claimed side
 
 
@@ -533,6 +536,22 @@ def test_shares_of_the_gain_are_told_with_their_interval() -> None:
     assert told.startswith("share of the outpost's gain: expE-ema 0.7")
 
 
+def test_a_batch_that_cannot_grow_so_far_is_said_to_come_with_a_lower_rate() -> None:
+    note = judged(Study(FIVE))["R-batch"].note
+    assert note.startswith(
+        "at epoch 60 the batch grows to 1,280 images; "
+        "at epoch 120 the batch grows to 4,992 images and the rate falls to 0.039; "
+    )
+    batch = {"decay_epochs": [60, 120], "decay_factor": 0.1, "largest_batch": 508}
+    params = synthetic.parameters(
+        seeds=[0, 1, 2], own={}, expE={"batch": batch}, train={"batch_size": 64}
+    )
+    assert judged(Study(params))["R-batch"].note.startswith(
+        "at epoch 60 the batch grows to 448 images and the rate falls to 0.07; "
+        "at epoch 120 the rate falls to 0.007; "
+    )
+
+
 def test_holm_counts_the_claims_that_were_tested() -> None:
     found = judged(Study(FIVE).shift("outpost", "val_top1_pct", 3, 60))
     tested = {name: j for name, j in found.items() if j.p_holm is not None}
@@ -698,7 +717,8 @@ def test_where_the_outpost_gains_nothing_no_share_of_it_is_told() -> None:
     entries = json.loads(claims_json(FIVE, judgements))
     for judgement in judgements:
         if judgement.id.startswith("R-"):
-            assert judgement.note == "the outpost gains nothing that could be recovered"
+            assert judgement.note.endswith("the outpost gains nothing that could be recovered")
+            assert "share of" not in judgement.note
             assert judgement.verdict is not Verdict.SUPPORTED
             assert entries[judgement.id]["share"] is None
 

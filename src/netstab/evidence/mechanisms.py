@@ -13,6 +13,7 @@ Decisions:
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import log1p
 
 from netstab.evidence.checks import LOG_RATIO, POINTS, Check, Effect
@@ -29,10 +30,11 @@ from netstab.evidence.compare import BASELINE, OUTPOST, Claim, each, less, needs
 from netstab.evidence.drift import Direction, Floats, places
 from netstab.evidence.effects import Study
 from netstab.evidence.judgement import Part
-from netstab.evidence.statistics import Ratio, Side, above, below, ratio
+from netstab.evidence.statistics import FEWEST_SEEDS, Ratio, Side, above, below, ratio
 from netstab.params import Params
-from netstab.study.experiments import Variant
+from netstab.study.experiments import Variant, schedule
 from netstab.study.measuring import NETWORK
+from netstab.study.schedule import Frozen
 
 GAIN = "val_top1_pct"
 """What rivals have to gain, as a final figure."""
@@ -168,11 +170,30 @@ def _shares(params: Params, parts: Sequence[Part]) -> str:
         value = "undefined" if found.value is None else f"{found.value:.2f}"
         bounded = found.low is not None
         ends = f" ({found.low:.2f} to {found.high:.2f})" if bounded else " (not bounded)"
+        if len(part.values) < FEWEST_SEEDS:
+            ends = ""  # there is no interval whose ends could be bounded
         told.append(f"{whose} {value}{ends}")
     return f"share of the outpost's gain: {', '.join(told)}" if told else ""
 
 
-def _rival(name: str, statement: str, obstacle: Obstacle) -> Claim:
+def _growing(params: Params, parts: Sequence[Part]) -> str:
+    """How far the batch grows in place of decay, and where the rate falls since it cannot."""
+    told = []
+    for before, after in pairwise(schedule(params, Variant("expE", "batch")).phases):
+        grown = after.batch_size != before.batch_size
+        changes = [f"the batch grows to {after.batch_size:,} images"] if grown else []
+        rates = [max(s for s in p.settings if not isinstance(s, Frozen)) for p in (before, after)]
+        changes += [f"the rate falls to {rates[1]:.3g}"] if rates[1] < rates[0] else []
+        told += [f"at epoch {after.start} {' and '.join(changes)}"] if changes else []
+    return "; ".join(note for note in (*told, _shares(params, parts)) if note)
+
+
+def _rival(
+    name: str,
+    statement: str,
+    obstacle: Obstacle,
+    remark: Callable[[Params, Sequence[Part]], str] = _shares,
+) -> Claim:
     rivals = needs("strict") if name == "strict" else needs(references=(Variant("expE", name),))
     return Claim(
         f"R-{name}",
@@ -180,7 +201,7 @@ def _rival(name: str, statement: str, obstacle: Obstacle) -> Claim:
         lambda p: [BASELINE, OUTPOST, *rivals(p)],
         _recovers(rivals),
         any_of(decays("outpost"), obstacle),
-        remark=_shares,
+        remark=remark,
     )
 
 
@@ -226,6 +247,7 @@ MECHANISMS = (
         "batch",
         "Growing the batch instead recovers more than the set share of the outpost's gain",
         same_decay("expE.batch", "outpost"),
+        _growing,
     ),
     _rival(
         "head",
