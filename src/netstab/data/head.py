@@ -3,7 +3,6 @@
 import gzip
 import io
 import os
-import pickle
 import tarfile
 from contextlib import closing, suppress
 from pathlib import Path
@@ -18,8 +17,8 @@ from netstab.writing import part_of
 IMAGES = 1017
 """Of each batch in the `mini` size: 5,085 to train on and 1,017 to validate on."""
 
-NAME = f"CIFAR-10, first {IMAGES:,} images of each batch"
-"""What reports call them."""
+NAME = "a tenth of CIFAR-10"
+"""What reports call them, short enough for the subtitles of figures."""
 
 DATASET, IMAGE_SIZE = "cifar10", 32
 
@@ -89,7 +88,7 @@ def _packed(contents: dict[str, object]) -> bytes:
         tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
     ):
         for name, content in contents.items():
-            pickled = pickle.dumps(content, protocol=2)
+            pickled = pickles.dump(content)
             entry = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
             entry.size = len(pickled)
             tar.addfile(entry, io.BytesIO(pickled))

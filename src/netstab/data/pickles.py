@@ -248,5 +248,10 @@ def load(content: bytes, name: str) -> dict[str, Any]:
         ) from error
 
 
+def dump(content: object) -> bytes:
+    """A pickle of plain values and arrays, in the official files' protocol: what `load` reads."""
+    return pickle.dumps(content, protocol=2)
+
+
 def _plain(value: object) -> object:
     return value.array if isinstance(value, _Array) else value
