@@ -270,7 +270,7 @@ def test_summaries_hold_drift_and_sharpness_of_the_end(root: Path) -> None:
     assert summary["final_backward_drift_sd"] == pytest.approx(0)
 
 
-def test_an_eigenvalue_that_did_not_converge_is_in_no_mean(root: Path) -> None:
+def test_an_eigenvalue_that_did_not_converge_leaves_no_mean_over_the_others(root: Path) -> None:
     for seed in (0, 1):
         path = paths.run_dir(f"outpost-{seed}") / "sharpness.json"
         content = json.loads(path.read_text())
@@ -278,6 +278,6 @@ def test_an_eigenvalue_that_did_not_converge_is_in_no_mean(root: Path) -> None:
             found["eigenvalue"] = None if seed == 0 else 5.0
         path.write_text(json.dumps(content))
     summary = aggregate(PARAMS, collect(PARAMS)).summaries["outpost"]
-    assert summary["final_sharpness"] == 5
-    assert summary["final_sharpness_sd"] is None
+    # They are no seeds at random: the sharpest states converge last.
+    assert summary["final_sharpness"] is summary["final_sharpness_sd"] is None
     assert summary["final_trace_sd"] is not None
