@@ -278,6 +278,6 @@ def test_an_eigenvalue_that_did_not_converge_leaves_no_mean_over_the_others(root
             found["eigenvalue"] = None if seed == 0 else 5.0
         path.write_text(json.dumps(content))
     summary = aggregate(PARAMS, collect(PARAMS)).summaries["outpost"]
-    # They are no seeds at random: the sharpest states converge last.
+    # Which seeds those are need not be by chance.
     assert summary["final_sharpness"] is summary["final_sharpness_sd"] is None
     assert summary["final_trace_sd"] is not None
