@@ -59,7 +59,8 @@ def store_root() -> Path:
 def studies(root: Path) -> list[Path]:
     """Folders of `netstab study`'s results in a checkout, and copies of them beside these.
 
-    Each holds what `metrics` holds, and the study's own `params.yaml` and `data/manifest.json`.
+    Each holds what `metrics` holds, and the study's own `params.yaml` and `data/manifest.json`;
+    one that lacks something of it is among them all the same, to be asked about.
     """
     signs = (PARAMS.name, CLAIMS.name)
     found = {path.parent for sign in signs for path in root.glob(f"*/{sign}")}
