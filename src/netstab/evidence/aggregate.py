@@ -44,8 +44,7 @@ SHORTEST_JITTER_WINDOW = 3
 
 def final_window(params: Params) -> int:
     """Number of last epochs that a final figure is the mean of."""
-    wanted = max(1, params.train.at_scale(params.report.final_epochs))
-    return min(wanted, params.train.run_epochs)
+    return params.train.window(params.report.final_epochs)
 
 
 def jitter_start(params: Params, plan: Schedule) -> int:
@@ -53,9 +52,7 @@ def jitter_start(params: Params, plan: Schedule) -> int:
 
     Never earlier than `report.settle_epochs` after the last intervention of the schedule.
     """
-    start = max(
-        0, params.train.run_epochs - max(1, params.train.at_scale(params.report.jitter_epochs))
-    )
+    start = params.train.run_epochs - params.train.window(params.report.jitter_epochs)
     if plan.changes:
         start = max(start, plan.changes[-1] + params.train.at_scale(params.report.settle_epochs))
     return start

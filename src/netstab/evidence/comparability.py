@@ -78,8 +78,7 @@ def same_decay_around(name: str, key: str, other: str) -> Obstacle:
 
     def obstacle(params: Params) -> str:
         freeze: int = getattr(_section(params, name), key)
-        window = max(1, params.train.at_scale(params.report.jump_epochs))
-        over = params.train.at_scale(freeze) + window
+        over = params.train.at_scale(freeze) + params.train.window(params.report.jump_epochs)
         mine, theirs = _decay(params, name), _decay(params, other)
         before = ([step for step in _steps(params, d) if step[0] < over] for d in (mine, theirs))
         if next(before) == next(before):
@@ -107,8 +106,8 @@ def covers_the_end(name: str, key: str) -> Obstacle:
 
     def obstacle(params: Params) -> str:
         start: int = getattr(_section(params, name), key)
-        window = max(1, params.train.at_scale(params.report.final_epochs))
-        if params.train.at_scale(start) <= max(0, params.train.run_epochs - window):
+        last = params.train.run_epochs - params.train.window(params.report.final_epochs)
+        if params.train.at_scale(start) <= last:
             return ""
         return f"{name}.{key} is {start}, within the last epochs, of which final figures are"
 

@@ -60,11 +60,6 @@ class Study:
             self._known[key] = compute()
         return self._known[key]
 
-    def at_scale(self, epochs: int) -> int:
-        """Length of a window at scale, one epoch at least and the whole run at most."""
-        train = self.params.train
-        return min(max(1, train.at_scale(epochs)), train.run_epochs)
-
     def runs(self, variant: Variant) -> list[Run]:
         """A variant's runs, in the order of the seeds."""
         return [Run(variant, seed) for seed in self.params.seeds]
@@ -98,7 +93,7 @@ class Study:
         Raises:
             Lacking: the variant changes within the last epochs.
         """
-        window = self.at_scale(self.params.report.final_epochs)
+        window = self.params.train.window(self.params.report.final_epochs)
         epochs = self.params.train.run_epochs
         self._undisturbed(variant, epochs - window, epochs)
         found: Floats = self._once(
@@ -113,8 +108,8 @@ class Study:
         Raises:
             Lacking: the windows would overlap, or the variant changes within one.
         """
-        window = self.at_scale(self.params.report.settle_epochs)
-        last = self.at_scale(self.params.report.final_epochs)
+        window = self.params.train.window(self.params.report.settle_epochs)
+        last = self.params.train.window(self.params.report.final_epochs)
         if epoch + window > self.params.train.run_epochs - last:
             raise Lacking(
                 Verdict.TOO_FEW_EPOCHS,
@@ -130,7 +125,7 @@ class Study:
         Raises:
             Lacking: a window reaches past the first or the last epoch, or over another change.
         """
-        window = self.at_scale(self.params.report.jump_epochs)
+        window = self.params.train.window(self.params.report.jump_epochs)
         curves = self.curves(variant, measure)
         if epoch < window or epoch + window > curves.shape[1]:
             raise Lacking(

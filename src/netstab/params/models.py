@@ -65,6 +65,10 @@ class Timing(Section):
         """Number of epochs of a run, at scale."""
         return self.at_scale(self.epochs)
 
+    def window(self, epochs: int) -> int:
+        """Length of a window of `params.yaml` at scale: one epoch to the whole run."""
+        return min(max(1, self.at_scale(epochs)), self.run_epochs)
+
 
 class Train(Timing):
     """`train`: everything about training that changes its numbers, bar the interventions."""
