@@ -14,7 +14,7 @@ from netstab.data.batches import draw_epoch, training_batches
 from netstab.errors import TrainingError
 from netstab.params import PARTS, Params
 from netstab.study.schedule import Frozen, Phase, Setting
-from netstab.training import state, trajectory
+from netstab.training import device, state, trajectory
 from netstab.training.compiled import Compiled
 from netstab.training.model import ResNet18
 from netstab.training.optimizer import apply_rates
@@ -273,6 +273,17 @@ def test_a_run_that_diverges_stops_and_its_last_good_state_stays(tmp_path: Path)
         trajectory.train(ledger, run, small.workshop(study), small.silent)
     assert ledger.resume(run).epoch == 3
     assert ledger.finished(run) is None
+
+
+@pytest.mark.parametrize("tf32", [True, False])
+def test_compilers_that_read_the_old_setting_of_tf32_are_told_the_same(tf32: bool) -> None:
+    study = small.params(train={"tf32": tf32})
+    device.configure(study.train, study.runtime)
+    # Reading either raises where the settings contradict each other.
+    assert torch.get_float32_matmul_precision() == ("high" if tf32 else "highest")
+    assert torch.backends.cuda.matmul.allow_tf32 == tf32
+    assert torch.backends.cudnn.conv.fp32_precision == ("tf32" if tf32 else "ieee")  # type: ignore[attr-defined]
+    assert torch.backends.mkldnn.matmul.fp32_precision == "ieee"  # type: ignore[attr-defined]
 
 
 COMPILER = """

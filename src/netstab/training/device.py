@@ -50,6 +50,10 @@ def configure(train: Train, runtime: Runtime) -> int:
     threads = runtime.threads or usable_cores()
     torch.set_num_threads(threads)
     fp32 = "tf32" if train.tf32 else "ieee"
+    # Torch before 2.11 compiles by the old setting, and refuses to read one that contradicts the
+    # new (pytorch#166387). The old one speaks of the CPU as well, where there is to be no TF32.
+    torch.set_float32_matmul_precision("high" if train.tf32 else "highest")
+    torch.backends.mkldnn.matmul.fp32_precision = "ieee"  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.fp32_precision = fp32
     torch.backends.cudnn.conv.fp32_precision = fp32  # type: ignore[attr-defined]
     if train.deterministic:
