@@ -5,6 +5,7 @@ depend on who rides along. It has records of its own, under its own keys; before
 is the host's.
 """
 
+import torch
 from torch import nn
 
 from netstab.data.batches import Images
@@ -92,6 +93,20 @@ class Rider:
         self._ledger.store.save(record, lambda path: state.write(tensors, path))
 
 
+def _as_parameters(model: nn.Module, tensors: state.Tensors) -> Average | None:
+    """A stored average, laid out in memory as the weights are: only so can both be moved at once.
+
+    Returns:
+        None if nothing is averaged.
+    """
+    with torch.no_grad():
+        return {
+            name: torch.empty_like(weight).copy_(tensors[f"average.{name}"])
+            for name, weight in model.named_parameters()
+            if tensors
+        } or None
+
+
 def board(ledger: Ledger, host: Run, record: Record | None, engine: Engine) -> list[Rider]:
     """The host's views that are not complete and can ride along from a state of it.
 
@@ -115,9 +130,6 @@ def board(ledger: Ledger, host: Run, record: Record | None, engine: Engine) -> l
                 ledger.store, own, lambda held: state.fits_average(engine.model, held)
             )
             if tensors is not None:
-                loaded = {
-                    name.removeprefix("average."): t.to(engine.device)
-                    for name, t in tensors.items()
-                }
-                found.append(Rider(ledger, run, list(own.history), loaded or None))
+                loaded = _as_parameters(engine.model, tensors)
+                found.append(Rider(ledger, run, list(own.history), loaded))
     return found
