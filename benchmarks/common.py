@@ -221,11 +221,13 @@ def _commit() -> str:
 
 
 def child_environment(*source_folders: Path) -> dict[str, str]:
-    """Environment for a child: this Python's programs first, and modules from these folders.
+    """Environment for a child: this Python's programs, and modules from these folders, first.
 
     A store or a checkout that the caller's environment names is left out.
     """
     mine = {k: v for k, v in os.environ.items() if k not in ("NETSTAB_STORE", "DVC_ROOT")}
     programs = os.pathsep.join([str(Path(sys.executable).parent), mine.get("PATH", "")])
-    modules = os.pathsep.join(map(str, source_folders))
+    # What is installed may be in a folder that PYTHONPATH alone names.
+    folders = [*map(str, source_folders), *filter(None, [mine.get("PYTHONPATH")])]
+    modules = os.pathsep.join(folders)
     return {**mine, "PATH": programs, "PYTHONPATH": modules}

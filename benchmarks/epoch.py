@@ -66,13 +66,18 @@ def main(
         timed = {name: case.epoch for name, case in cases.items()}
         timed |= {name: rate.case for name, rate in rates.items()} | costs
         measured = in_turn(timed, rounds)
+        settings = {"size": size, "rounds": rounds, "plain_loop_workers": workers}
+        settings |= course.settings
+        if theirs:
+            settings |= {"script_command": theirs.command, "script_images": script_images}
         if compile and once.can_compile(course.device.type):
             place = course.device.type, course.on["threads"], Path(folder)
-            measured |= in_turn(once.compiling(size, *place), compile)
+            try:
+                measured |= in_turn(once.compiling(size, *place), compile)
+            except typer.Exit:
+                # It has said why; the epochs are measured, and kept.
+                settings["compilation"] = "failed"
         profiled = profiling.trunk(course, profile) if profile else None
-    settings = {"size": size, "rounds": rounds, "plain_loop_workers": workers, **course.settings}
-    if theirs:
-        settings |= {"script_command": theirs.command, "script_images": script_images}
     write(Outcome(course, cases, rates, measured, settings, profiled), json)
 
 

@@ -49,9 +49,12 @@ def starts() -> dict[str, Callable[[], object]]:
 
 
 def can_compile(device_type: str) -> bool:
-    """Whether `torch.compile` has what it needs: a CUDA device, or a C++ compiler."""
-    names = [os.environ.get("CXX", ""), "g++", "clang++", "c++"]
-    return device_type == "cuda" or any(shutil.which(name) for name in names if name)
+    """Whether `torch.compile` has what it needs: a C++ compiler, or for CUDA (Triton) one for C."""
+    if device_type == "cuda":
+        names = [os.environ.get("CC", ""), "gcc", "clang"]
+    else:
+        names = [os.environ.get("CXX", ""), "g++", "clang++", "c++"]
+    return any(shutil.which(name) for name in names if name)
 
 
 def compiling(

@@ -59,7 +59,11 @@ def test_a_part_of_an_epoch_is_scaled_up_but_for_what_is_paid_once() -> None:
 
 def test_compilation_is_tried_only_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    monkeypatch.delenv("CXX", raising=False)
+    for name in ("CC", "CXX"):
+        monkeypatch.delenv(name, raising=False)
+    assert not once.can_compile("cuda")
+    assert not once.can_compile("cpu")
+    monkeypatch.setenv("CC", sys.executable)
     assert once.can_compile("cuda")
     assert not once.can_compile("cpu")
 

@@ -108,18 +108,25 @@ def test_compiled_matches_eager(where: str, precision: str, mode: Frozen, patter
     found, expected = (
         one_step(engine(params, where, compiled=compiled), where, now) for compiled in (True, False)
     )
-    assert found.keys() == expected.keys()
-    tolerance = 1e-4 if precision == "fp32" else 0.15
-    for name, value in expected.items():
+    double = engine(study(model={"width": 16}), where, double=True)
+    exact = one_step(double, where, now, torch.float64)
+    assert found.keys() == expected.keys() == exact.keys()
+    # Compiled code rounds at other places than eager code, in bf16 at fewer: how much that makes
+    # after twenty layers depends on the network, and eager code's distance from float64 says it.
+    share = 1e-4 if precision == "fp32" else 0.02
+    for name, value in exact.items():
         scale = value.norm() + (1.0 if name == "loss" else 1e-2)
-        assert (found[name] - value).norm() < tolerance * scale, name
+        rounding = (expected[name] - value).norm()
+        assert (found[name] - value).norm() < 2 * rounding + share * scale, name
 
 
-def one_step(made: Engine, where: str, now: Phase) -> dict[str, torch.Tensor]:
+def one_step(
+    made: Engine, where: str, now: Phase, dtype: torch.dtype = torch.float32
+) -> dict[str, torch.Tensor]:
     draws = draw_epoch(80, 16, padding=2, flip=True, seed=1, epoch=0)
     made.enter(now)
     forward = made.compiled.of(now) if made.compiled else made.forward
-    loss, _ = forward(*next(training_batches(images(where, 2), draws, 16)))
+    loss, _ = forward(*next(training_batches(images(where, 2, dtype), draws, 16)))
     if now.trained:
         loss.backward()
     named = made.model.named_parameters()

@@ -1,15 +1,22 @@
 """The GPU programme runs item by item, stops what takes too long, and goes on where it was."""
 
 import json
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from _pytest.mark.expression import Expression
 from typer import Typer
 from typer.testing import CliRunner
 
 from benchmarks import gpu_programme
+from benchmarks.common import ROOT, child_environment
 from benchmarks.gpu_programme import ITEMS, Item
 
 WRITES = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text('{\"found\": 1}')"
@@ -112,3 +119,81 @@ def test_rehearsed_items_work(name: str, tmp_path: Path) -> None:
     else:
         assert results["tests"] > 0 and not results["failed"]
     assert (tmp_path / f"{name}.json").stat().st_size < 1e6
+
+
+def no_tests(tests: int = 0, **junit: int) -> Item:
+    counted = {"tests": tests, "skipped": 0, "failed": {}, **junit}
+    return python(f"import json, sys; json.dump({counted!r}, open(sys.argv[1], 'w'))")
+
+
+def test_an_item_without_tests_is_not_done(items: dict[str, Item], tmp_path: Path) -> None:
+    items["one"] = no_tests()
+    items["two"] = replace(no_tests(), may_be_empty=True)
+    assert programme(tmp_path)[0] == 1
+    assert not found(tmp_path, "one")["complete"]
+    assert found(tmp_path, "two")["complete"]
+    items["one"] = no_tests(tests=1, skipped=1)
+    programme(tmp_path, "one")
+    assert not found(tmp_path, "one")["complete"]
+    items["one"] = no_tests(tests=1)
+    programme(tmp_path, "one")
+    assert found(tmp_path, "one")["complete"]
+
+
+class Named:
+    """Collects nothing but the names of tests."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.names = [item.name for item in session.items]
+
+
+def _is_in(name: str, word: str) -> bool:
+    return word.lower() in name
+
+
+@pytest.mark.slow
+def test_every_gpu_test_is_in_one_item_and_every_item_has_tests() -> None:
+    code = """
+import json, sys, pytest
+from tests.test_gpu_programme import Named
+named = Named()
+options = ["-m", "gpu", "--collect-only", "-qq", "-p", "no:cacheprovider", "tests/test_gpu.py"]
+assert pytest.main(options, [named]) == 0
+print(json.dumps(named.names))
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=child_environment(ROOT / "src", ROOT),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    names: list[str] = json.loads(told.stdout.splitlines()[-1])
+    assert len(names) > 50
+    parts = {name: Expression.compile(e) for name, e in gpu_programme.TESTS.items()}
+    counts: Counter[str] = Counter()
+    for name in names:
+        # As -k has it: a word is true of a name that it is a part of, in any case.
+        of = [part for part, e in parts.items() if e.evaluate(partial(_is_in, name.lower()))]
+        assert len(of) <= 1, name
+        counts.update(of or ["others"])
+    assert counts.keys() >= parts.keys()
+    # Each compiled test takes a minute or so, and an item has nine.
+    assert all(counts[part] <= 8 for part in parts if "compiled" in part), counts
+
+
+def test_a_child_finds_packages_where_its_parent_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "carried_here.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    code = "import carried_here, netstab; print(netstab.__file__)"
+    environment = child_environment(ROOT / "src", ROOT)
+    said = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert Path(said.strip()).is_relative_to(ROOT / "src")
+    monkeypatch.delenv("PYTHONPATH")
+    assert child_environment(ROOT / "src")["PYTHONPATH"] == str(ROOT / "src")
