@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
+from netstab.measure import sharpness
 from netstab.params import Params
 from netstab.study.experiments import Run
 from netstab.study.measuring import sharpness_scopes, stability_epochs
@@ -49,6 +51,29 @@ def train(ledger: Ledger, name: str, *, measured: bool = True) -> Record:
     if observer and any(ledger.unmeasured(run)):
         replay.measure(ledger, run, shop, observer(), small.silent)
     return record
+
+
+def test_a_rehearsal_measures_the_whole_network_and_leaves_no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = small.ledger(study(), tmp_path)
+    shop = small.workshop(ledger.params)
+    trajectory.start(shop.built[0], 0)
+    before = state.capture(shop.built[0])
+    measured: list[Any] = []
+    measure = sharpness.measure
+
+    def told(model: nn.Module, subset: Any, scopes: Any, *how: Any) -> Any:
+        found = measure(model, subset, scopes, *how)
+        measured.extend((scopes[row.scope], len(subset.labels), row.products) for row in found)
+        return found
+
+    monkeypatch.setattr(sharpness, "measure", told)
+    observing(ledger, shop)().rehearse(shop.built[0].model)
+    every = [name for name, _ in shop.twin.named_parameters()]
+    assert measured == [(every, SHARPNESS["images"], 1)]
+    assert not ledger.notebook.listing()
+    assert state.equal(state.capture(shop.built[0]), before)
 
 
 def entries(ledger: Ledger, run: Run) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
 from netstab.errors import TrainingError
 from netstab.study.experiments import Run, Variant, find_variant
-from netstab.training import forecast, sweep, trajectory
+from netstab.training import forecast, state, sweep, trajectory, worker
 from netstab.training.board import Board
 from netstab.training.jobs import Job, ahead, jobs
 from netstab.training.ledger import Ledger
@@ -172,6 +173,30 @@ def test_a_trial_that_fails_with_one_process_is_refused(tmp_path: Path) -> None:
     possible = [sweep.Crew(1, 2), sweep.Crew(2, 1)]
     with pytest.raises(TrainingError, match="training cannot begin: out of memory"):
         sweep._calibrated(Pool({1: None, 2: 5.0}), possible, board)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_a_trial_trains_on_and_on_a_gpu_takes_the_memory_of_measuring_too(
+    kind: str, tmp_path: Path
+) -> None:
+    ledger = small.ledger(small.params(), tmp_path)
+    shop, taken = small.workshop(ledger.params), []
+    trainer = SimpleNamespace(
+        workshop=shop,
+        ledger=ledger,
+        device=SimpleNamespace(type=kind),
+        rehearse_measures=lambda: taken.append("memory"),
+    )
+    made_ready = worker._warmed_up(SimpleNamespace(trainer=lambda threads: trainer), 1)  # type: ignore[arg-type]
+    assert taken == (["memory"] if kind == "cuda" else [])
+    engine = shop.built[0]
+    before = state.capture(engine)
+    assert made_ready() == min(worker.STEPS[kind] * 8, len(shop.built[1]))
+    assert not state.equal(state.capture(engine), before), "it trained on"
+    with torch.no_grad():
+        next(engine.model.parameters()).fill_(float("nan"))
+    assert made_ready() > 0
+    assert all(weight.isfinite().all() for weight in engine.model.parameters()), "from the start"
 
 
 def watched(

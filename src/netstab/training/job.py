@@ -108,6 +108,11 @@ class Trainer:
                 replay.measure(ledger, run, self.workshop, observer(), said)
         return record
 
+    def rehearse_measures(self) -> None:
+        """Measure the engine's network in brief; see `Observer.rehearse`."""
+        engine, *_ = self.workshop.built
+        self._observer.rehearse(engine.model)
+
 
 def train(ledger: Ledger, run: Run, manifest: Manifest, read: Read = load) -> Record:
     """Train a run to its end on the device that the parameters ask for, and measure it.

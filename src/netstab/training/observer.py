@@ -70,6 +70,18 @@ class Observer:
 
         return Watch(lambda: self._signals(model), weights, finish, floor=floor)
 
+    def rehearse(self, model: nn.Module) -> None:
+        """Measure once, in brief, and record nothing: it takes all the memory that measuring does.
+
+        Raises:
+            RuntimeError: there is too little.
+        """
+        compare(self._signals(model), self._signals(model), "floor", None)
+        settings = self._ledger.params.measure.sharpness
+        brief = settings.model_copy(update={"max_products": 2, "trace_samples": 2})
+        scopes = {measuring.NETWORK: [name for name, _ in self._twin.named_parameters()]}
+        sharpness.measure(self._twin, self._subset, scopes, brief, SHARPNESS_SEED)
+
     def _signals(self, model: nn.Module) -> Signals:
         copy_into(self._twin, model.state_dict())
         return signals(self._twin, self._boundaries, *self._probe)

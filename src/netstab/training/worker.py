@@ -189,6 +189,10 @@ def _warmed_up(here: _Worker, threads: int) -> Callable[[], int]:
 
     trajectory.start(engine, 0)
     train()
+    if trainer.device.type == "cuda":
+        # Measuring takes more memory than training does. Torch keeps what it took, as it will in
+        # the sweep: a card that is too small for so many workers says so now, not an hour later.
+        trainer.rehearse_measures()
     return train
 
 
