@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from netstab.measure.evaluate import evaluate
-from netstab.measure.views import move_average, recompute_batch_norm, start_average
+from netstab.measure.views import laid_out, move_average, recompute_batch_norm, start_average
 from netstab.params import Params
 from netstab.study.experiments import Run
 from netstab.training import state, trajectory
@@ -123,6 +123,19 @@ def test_a_changed_average_trains_no_state_anew_and_shares_nothing_but_the_basel
     assert found.history[:3] == kept.history[:3]
     assert found.history[-1]["val_loss"] != kept.history[-1]["val_loss"]
     assert second.finished(small.run(changed, "baseline")) == host
+
+
+def test_a_stored_average_comes_back_in_the_memory_layout_of_the_weights() -> None:
+    model = small.engine(small.params()).model
+    moved = start_average(model)
+    move_average(moved, small.engine(small.params()).model, 0.5)
+    stored = {name: tensor.contiguous() for name, tensor in moved.items()}
+    assert any(stored[n].stride() != w.stride() for n, w in model.named_parameters())
+    found = laid_out(stored, model)
+    assert found.keys() == moved.keys()
+    for name, weight in model.named_parameters():
+        assert (found[name].stride(), found[name].dtype) == (weight.stride(), weight.dtype)
+        assert torch.equal(found[name], moved[name]) and not found[name].requires_grad
 
 
 def test_the_average_is_the_exponential_average_of_the_weights_after_each_step() -> None:

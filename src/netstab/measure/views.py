@@ -19,6 +19,18 @@ def start_average(model: nn.Module) -> Average:
 
 
 @torch.no_grad()
+def laid_out(average: Mapping[str, Tensor], model: nn.Module) -> Average:
+    """An average on the device of a network's weights, and in their memory layout.
+
+    On a GPU only so are all of them moved in one call.
+    """
+    return {
+        name: torch.empty_like(weight).copy_(average[name])
+        for name, weight in model.named_parameters()
+    }
+
+
+@torch.no_grad()
 def move_average(average: Average, model: nn.Module, decay: float) -> None:
     """average <- decay * average + (1 - decay) * weights (Polyak and Juditsky 1992)."""
     weights = dict(model.named_parameters())

@@ -5,7 +5,6 @@ depend on who rides along. It has records of its own, under its own keys; before
 is the host's.
 """
 
-import torch
 from torch import nn
 
 from netstab.data.batches import Images
@@ -13,6 +12,7 @@ from netstab.measure.evaluate import evaluate
 from netstab.measure.views import (
     Average,
     copy_into,
+    laid_out,
     move_average,
     put,
     recompute_batch_norm,
@@ -93,20 +93,6 @@ class Rider:
         self._ledger.store.save(record, lambda path: state.write(tensors, path))
 
 
-def _as_parameters(model: nn.Module, tensors: state.Tensors) -> Average | None:
-    """A stored average, laid out in memory as the weights are: only so can both be moved at once.
-
-    Returns:
-        None if nothing is averaged.
-    """
-    with torch.no_grad():
-        return {
-            name: torch.empty_like(weight).copy_(tensors[f"average.{name}"])
-            for name, weight in model.named_parameters()
-            if tensors
-        } or None
-
-
 def board(ledger: Ledger, host: Run, record: Record | None, engine: Engine) -> list[Rider]:
     """The host's views that are not complete and can ride along from a state of it.
 
@@ -114,7 +100,7 @@ def board(ledger: Ledger, host: Run, record: Record | None, engine: Engine) -> l
         ledger: knows the views and what the store has of them.
         host: the run that is trained.
         record: of the state that it goes on from; None for the start.
-        engine: for the device of averages.
+        engine: for device and memory layout of averages.
     """
     epoch = record.epoch if record else 0
     history = list(record.history) if record else []
@@ -130,6 +116,7 @@ def board(ledger: Ledger, host: Run, record: Record | None, engine: Engine) -> l
                 ledger.store, own, lambda held: state.fits_average(engine.model, held)
             )
             if tensors is not None:
-                loaded = _as_parameters(engine.model, tensors)
-                found.append(Rider(ledger, run, list(own.history), loaded))
+                stored = {name.removeprefix("average."): t for name, t in tensors.items()}
+                average = laid_out(stored, engine.model) if stored else None
+                found.append(Rider(ledger, run, list(own.history), average))
     return found
