@@ -8,16 +8,21 @@ from typing import Any
 import pytest
 from torch import nn
 
+from netstab.data.manifest import read_manifest
+from netstab.data.prepare import prepare
 from netstab.measure import sharpness
 from netstab.params import Params
 from netstab.study.experiments import Run
 from netstab.study.measuring import sharpness_scopes, stability_epochs
-from netstab.training import replay, runfiles, state, trajectory
-from netstab.training.ledger import Ledger
+from netstab.training import job, replay, runfiles, state, trajectory
+from netstab.training import observer as observer_module
+from netstab.training.dataset import Dataset
+from netstab.training.ledger import Ledger, versions
 from netstab.training.observer import Observer
-from netstab.training.store import Record
+from netstab.training.store import Record, Store
 from netstab.training.trajectory import Workshop
 from tests import small
+from tests.pipeline_helpers import STUDY
 
 SHARPNESS: dict[str, Any] = {
     "every_epochs": None,
@@ -61,19 +66,45 @@ def test_a_rehearsal_measures_the_whole_network_and_leaves_no_trace(
     trajectory.start(shop.built[0], 0)
     before = state.capture(shop.built[0])
     measured: list[Any] = []
-    measure = sharpness.measure
+    looked: list[str] = []
+    measure, look = sharpness.measure, observer_module.signals
 
     def told(model: nn.Module, subset: Any, scopes: Any, *how: Any) -> Any:
         found = measure(model, subset, scopes, *how)
         measured.extend((scopes[row.scope], len(subset.labels), row.products) for row in found)
         return found
 
+    def seen(*what: Any) -> Any:
+        looked.append(f"{len(what[2])} images")
+        return look(*what)
+
     monkeypatch.setattr(sharpness, "measure", told)
+    monkeypatch.setattr(observer_module, "signals", seen)
     observing(ledger, shop)().rehearse(shop.built[0].model)
     every = [name for name, _ in shop.twin.named_parameters()]
     assert measured == [(every, SHARPNESS["images"], 1)]
+    assert looked == ["12 images"] * 2
     assert not ledger.notebook.listing()
     assert state.equal(state.capture(shop.built[0]), before)
+
+
+@pytest.mark.slow
+def test_a_worker_can_rehearse_the_measures_of_a_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = small.params(**{**STUDY, "blocks": small.SHIPPED["blocks"], "own": {}})
+    prepare(params, tmp_path)
+    manifest = read_manifest(tmp_path)
+    store = Store(tmp_path / "store")
+    ledger = Ledger(params, Dataset.prepared(manifest), store, *versions())
+    trainer = job.Trainer(ledger, manifest)
+    looked: list[int] = []
+    look = observer_module.signals
+    monkeypatch.setattr(observer_module, "signals", lambda *a: looked.append(len(a[2])) or look(*a))
+    trainer.rehearse_measures()
+    assert looked == [params.measure.stability.images] * 2
+    assert not ledger.notebook.listing() and not store.listing()
 
 
 def entries(ledger: Ledger, run: Run) -> dict[str, Any]:

@@ -3,9 +3,13 @@
 import io
 import os
 import re
+import weakref
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +18,7 @@ import torch
 from rich.console import Console
 
 from netstab.errors import TrainingError
+from netstab.params import Params
 from netstab.study.experiments import Run, Variant, find_variant
 from netstab.training import forecast, state, sweep, trajectory, worker
 from netstab.training.board import Board
@@ -135,19 +140,25 @@ def test_two_seeds_are_compared_where_all_that_is_compared_is_trained(tmp_path: 
 
 
 class Pool:
-    """Workers whose pace is known."""
+    """Workers whose pace is known; where it is a fault, the last one has it, the others waited."""
 
-    def __init__(self, paces: dict[int, float | None]) -> None:
+    def __init__(self, paces: dict[int, float | Exception]) -> None:
         self.paces = paces
+        self.asked: Counter[int] = Counter()
 
     def submit(self, what: Callable[..., Any], crew: int, *_: Any) -> Future[float]:
         future: Future[float] = Future()
         pace = self.paces[crew]
-        if pace is None:
-            future.set_exception(RuntimeError("out of memory"))
+        self.asked[crew] += 1
+        if isinstance(pace, Exception):
+            last = self.asked[crew] == crew
+            future.set_exception(pace if last else BrokenBarrierError())
         else:
             future.set_result(pace / crew)
         return future
+
+
+LITTLE = RuntimeError("CUDA out of memory")
 
 
 @pytest.mark.parametrize(
@@ -157,22 +168,111 @@ class Pool:
         ({1: 100, 2: 130, 4: 131}, 2),
         ({1: 100, 2: 103, 4: 90}, 1),
         ({1: 100, 2: 90, 4: 120}, 4),
-        ({1: 100, 2: 130, 4: None, 8: 500}, 2),
+        ({1: 100, 2: 130, 4: LITTLE, 8: 500}, 2),
     ],
 )
 def test_more_processes_are_taken_only_where_they_are_worth_it(
-    paces: dict[int, float | None], chosen: int, tmp_path: Path
+    paces: dict[int, float | Exception], chosen: int, tmp_path: Path
 ) -> None:
     board = Board(small.ledger(small.params(), tmp_path), Console(file=io.StringIO()))
     possible = [sweep.Crew(size, 1) for size in paces]
     assert sweep._calibrated(Pool(paces), possible, board).workers == chosen  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (LITTLE, "4 processes side by side, 1 CPU thread each: CUDA out of memory"),
+        (BrokenBarrierError(), "1 CPU thread each: not all of them were ready in time"),
+    ],
+)
+def test_a_trial_says_why_more_processes_were_not_taken(
+    fault: Exception, told: str, tmp_path: Path
+) -> None:
+    said = io.StringIO()
+    board = Board(small.ledger(small.params(), tmp_path), Console(file=said, width=200))
+    possible = [sweep.Crew(size, 1) for size in (1, 4, 8)]
+    crew = sweep._calibrated(Pool({1: 100, 4: fault, 8: 900}), possible, board)  # type: ignore[arg-type]
+    assert crew.workers == 1
+    assert said.getvalue().splitlines()[-1].endswith(told)
+
+
 def test_a_trial_that_fails_with_one_process_is_refused(tmp_path: Path) -> None:
     board = Board(small.ledger(small.params(), tmp_path), Console(file=io.StringIO()))
     possible = [sweep.Crew(1, 2), sweep.Crew(2, 1)]
-    with pytest.raises(TrainingError, match="training cannot begin: out of memory"):
-        sweep._calibrated(Pool({1: None, 2: 5.0}), possible, board)  # type: ignore[arg-type]
+    with pytest.raises(TrainingError, match="training cannot begin: CUDA out of memory"):
+        sweep._calibrated(Pool({1: LITTLE, 2: 5.0}), possible, board)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fault", [TrainingError("not finite"), BrokenProcessPool("died")])
+def test_a_trial_that_fails_of_something_else_than_memory_stops_the_sweep(
+    fault: Exception, tmp_path: Path
+) -> None:
+    board = Board(small.ledger(small.params(), tmp_path), Console(file=io.StringIO()))
+    possible = [sweep.Crew(1, 2), sweep.Crew(2, 1)]
+    with pytest.raises(type(fault)):
+        sweep._calibrated(Pool({1: 100.0, 2: fault}), possible, board)  # type: ignore[arg-type]
+
+
+class Tried(worker._Worker):
+    """A worker with an engine of its own at hand, whose measures may fail."""
+
+    def __init__(self, params: Params, store: Path, fault: Exception | None) -> None:
+        self.shared = SimpleNamespace(together={1: Barrier(1)})  # type: ignore[assignment]
+        self._params, self._store, self._fault = params, store, fault
+        self.engines: list[weakref.ref[Any]] = []
+
+    def trainer(self, threads: int) -> Any:
+        def rehearse() -> None:
+            if self._fault:
+                raise type(self._fault)(*self._fault.args)  # nobody else keeps it
+
+        shop = small.workshop(self._params)
+        self.engines.append(weakref.ref(shop.built[0]))
+        self._trainer = SimpleNamespace(  # type: ignore[assignment]
+            workshop=shop,
+            ledger=small.ledger(self._params, self._store),
+            device=SimpleNamespace(type="cuda"),
+            rehearse_measures=rehearse,
+        )
+        return self._trainer
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (None, ""),
+        (LITTLE, "CUDA out of memory"),
+        (MemoryError(), "memory ran out"),
+        (BrokenBarrierError(), ""),
+    ],
+)
+def test_a_worker_that_was_tried_gives_its_memory_back(
+    fault: Exception | None, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Tried(small.params(), tmp_path, fault)
+    monkeypatch.setattr(worker, "_here", [here])
+    if fault is None:
+        assert worker.pace(1, 1, 0.01) > 0
+    else:
+        # The error is kept, as a pool keeps it.
+        with pytest.raises(RuntimeError, match=rf"^{told}$") as caught:
+            worker.pace(1, 1, 0.01)
+        waited = isinstance(fault, BrokenBarrierError)
+        assert isinstance(caught.value, BrokenBarrierError) == waited
+    (engine,) = here.engines
+    assert engine() is None
+
+
+@pytest.mark.parametrize("fault", [LITTLE, MemoryError(), TrainingError("not finite")])
+def test_a_worker_that_fails_keeps_nobody_waiting(
+    fault: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Tried(small.params(), tmp_path, fault)
+    monkeypatch.setattr(worker, "_here", [here])
+    with pytest.raises(type(fault) if isinstance(fault, TrainingError) else RuntimeError):
+        worker.pace(1, 1, 0.01)
+    assert here.shared.together[1].broken
 
 
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])

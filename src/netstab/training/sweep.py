@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.context import SpawnContext
 from queue import Empty
+from threading import BrokenBarrierError
 
 import psutil
 
@@ -211,20 +212,34 @@ def _calibrated(pool: ProcessPoolExecutor, possible: list[Crew], board: Board) -
             pool.submit(worker.pace, crew.workers, crew.threads, TRIAL_S)
             for _ in range(crew.workers)
         ]
-        try:
-            found = sum(one.result() for one in paces)
-        except BrokenProcessPool:
-            raise
-        except RuntimeError as error:  # as a rule there is too little memory for so many
-            wait(paces)
+        if fault := _fault(paces):
             if crew == possible[0]:
-                raise TrainingError(f"training cannot begin: {error}") from error
-            board.say(f"{crew.spoken}: {error}")
+                raise TrainingError(f"training cannot begin: {fault}")
+            board.say(f"{crew.spoken}: {fault}")
             break
+        found = sum(one.result() for one in paces)
         board.say(f"{crew.spoken}: {found:,.0f} images a second")
         if found > pace * WORTH:
             best, pace = crew, found
     return best
+
+
+def _fault(paces: "list[Future[float]]") -> str:
+    """Why a crew cannot train, in words; empty if it can. As a rule memory is too small.
+
+    Raises:
+        Exception: a worker failed of something else, or died.
+    """
+    wait(paces)
+    found = [fault for one in paces if (fault := one.exception())]
+    # Where one fails, the others have waited for it in vain, and tell of that alone.
+    causes = [fault for fault in found if not isinstance(fault, BrokenBarrierError)]
+    for cause in causes:
+        if isinstance(cause, BrokenProcessPool) or not isinstance(cause, RuntimeError):
+            raise cause
+    if causes:
+        return str(causes[0])
+    return "not all of them were ready in time" if found else ""
 
 
 @dataclass

@@ -5,12 +5,12 @@ import os
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
+from threading import BrokenBarrierError
 from typing import TYPE_CHECKING, Any
 
 from netstab.data.manifest import Manifest
@@ -143,18 +143,26 @@ def pace(crew: int, threads: int, seconds: float) -> float:
     """Images a second in the baseline's first phase, while `crew` workers do the same.
 
     Raises:
-        RuntimeError: here, or at another one of them, there is too little memory for it.
+        RuntimeError: there is too little memory for it, as a rule.
+        BrokenBarrierError: another of them failed, or was not ready in time.
     """
     (here,) = _here
     together = here.shared.together[crew]
     try:
         return _timed(here, together, threads, seconds)
-    except RuntimeError as error:
+    # Both errors are raised anew, below: the frames of these hold the engine, and a pool keeps an
+    # error for as long as its process has nothing else to do.
+    except BrokenBarrierError:
+        fault: RuntimeError = BrokenBarrierError()
+    except (RuntimeError, MemoryError) as error:
         together.abort()  # the others wait in vain
-        traceback.clear_frames(error.__traceback__)  # they hold the engine
+        fault = RuntimeError(str(error) or "memory ran out")
+    except Exception:
+        together.abort()
         raise
     finally:
         here.forget()
+    raise fault
 
 
 def _timed(here: _Worker, together: Barrier, threads: int, seconds: float) -> float:
@@ -185,7 +193,7 @@ def _warmed_up(here: _Worker, threads: int) -> Callable[[], int]:
             # GPU it takes longer than many steps, and ends what was recorded of them.
             trajectory.start(engine, 0)
             engine.epoch(phase, *few, 0, 0)
-        return len(few[0])
+        return len(few[0]) // phase.batch_size * phase.batch_size
 
     trajectory.start(engine, 0)
     train()
