@@ -223,7 +223,7 @@ def _commit() -> str:
 def child_environment(*source_folders: Path) -> dict[str, str]:
     """Environment for a child: this Python's programs, and modules from these folders, first.
 
-    A store or a checkout that the caller's environment names is left out.
+    A store or a checkout (NETSTAB_STORE, DVC_ROOT) that the caller's environment names is left out.
     """
     mine = {k: v for k, v in os.environ.items() if k not in ("NETSTAB_STORE", "DVC_ROOT")}
     programs = os.pathsep.join([str(Path(sys.executable).parent), mine.get("PATH", "")])

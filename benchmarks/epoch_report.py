@@ -147,8 +147,10 @@ def _notes(outcome: Outcome) -> list[str]:
         notes.append("This processor has no bf16 units: nothing was timed in bf16.")
     if once.COLD in outcome.measured:
         notes.append(f"Compilation: n = {len(outcome.measured[once.COLD].values)}.")
+    elif settings.get("compilation") == "failed":
+        notes.append("Compilation was tried, and failed.")
     else:
-        notes.append("Compilation was not timed: not asked for, or no C++ compiler is there.")
+        notes.append("Compilation was not timed: not asked for, or no compiler is there.")
     if SCRIPT in outcome.cases:
         notes.append(
             f"script: its own images, network and precision; its epoch of "

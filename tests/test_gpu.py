@@ -117,7 +117,9 @@ def test_compiled_matches_eager(where: str, precision: str, mode: Frozen, patter
     for name, value in exact.items():
         scale = value.norm() + (1.0 if name == "loss" else 1e-2)
         rounding = (expected[name] - value).norm()
-        assert (found[name] - value).norm() < 2 * rounding + share * scale, name
+        # Eager code in bf16 is up to half a gradient off; one of zeros would be a whole one.
+        allowed = min(2 * rounding + share * scale, 0.8 * scale)
+        assert (found[name] - value).norm() < allowed, name
 
 
 def one_step(

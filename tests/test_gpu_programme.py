@@ -121,21 +121,21 @@ def test_rehearsed_items_work(name: str, tmp_path: Path) -> None:
     assert (tmp_path / f"{name}.json").stat().st_size < 1e6
 
 
-def no_tests(tests: int = 0, **junit: int) -> Item:
-    counted = {"tests": tests, "skipped": 0, "failed": {}, **junit}
-    return python(f"import json, sys; json.dump({counted!r}, open(sys.argv[1], 'w'))")
+def counted(tests: int, **junit: int) -> Item:
+    found = {"tests": tests, "skipped": 0, "failed": {}, **junit}
+    return python(f"import json, sys; json.dump({found!r}, open(sys.argv[1], 'w'))")
 
 
 def test_an_item_without_tests_is_not_done(items: dict[str, Item], tmp_path: Path) -> None:
-    items["one"] = no_tests()
-    items["two"] = replace(no_tests(), may_be_empty=True)
+    items["one"] = counted(0)
+    items["two"] = replace(counted(0), may_be_empty=True)
     assert programme(tmp_path)[0] == 1
     assert not found(tmp_path, "one")["complete"]
     assert found(tmp_path, "two")["complete"]
-    items["one"] = no_tests(tests=1, skipped=1)
+    items["one"] = counted(1, skipped=1)
     programme(tmp_path, "one")
     assert not found(tmp_path, "one")["complete"]
-    items["one"] = no_tests(tests=1)
+    items["one"] = counted(1)
     programme(tmp_path, "one")
     assert found(tmp_path, "one")["complete"]
 
@@ -177,7 +177,7 @@ print(json.dumps(named.names))
     parts = {name: Expression.compile(e) for name, e in gpu_programme.TESTS.items()}
     counts: Counter[str] = Counter()
     for name in names:
-        # As -k has it: a word is true of a name that it is a part of, in any case.
+        # As -k has it, of names: a word is true of one that it is a part of, in any case.
         of = [part for part, e in parts.items() if e.evaluate(partial(_is_in, name.lower()))]
         assert len(of) <= 1, name
         counts.update(of or ["others"])

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,9 +51,12 @@ def configure(train: Train, runtime: Runtime) -> int:
     threads = runtime.threads or usable_cores()
     torch.set_num_threads(threads)
     fp32 = "tf32" if train.tf32 else "ieee"
-    # Torch before 2.11 compiles by the old setting, and refuses to read one that contradicts the
-    # new (pytorch#166387). The old one speaks of the CPU as well, where there is to be no TF32.
-    torch.set_float32_matmul_precision("high" if train.tf32 else "highest")
+    # Parts of torch's compiler (before 2.11 all of it) read the old setting, and refuse one that
+    # contradicts the new (pytorch#166387). It speaks of the CPU as well, which is to have no TF32.
+    with warnings.catch_warnings():
+        # Torch 2.9 advises the new one.
+        warnings.filterwarnings("ignore", "Please use the new API settings to control TF32")
+        torch.set_float32_matmul_precision("high" if train.tf32 else "highest")
     torch.backends.mkldnn.matmul.fp32_precision = "ieee"  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.fp32_precision = fp32
     torch.backends.cudnn.conv.fp32_precision = fp32  # type: ignore[attr-defined]
