@@ -182,7 +182,7 @@ print(json.dumps(named.names))
         assert len(of) <= 1, name
         counts.update(of or ["others"])
     assert counts.keys() >= parts.keys()
-    # Each compiled test takes a minute or so, and an item has nine.
+    # Compiled tests are the long ones, and an item has nine minutes.
     assert all(counts[part] <= 8 for part in parts if "compiled" in part), counts
 
 

@@ -51,8 +51,8 @@ def configure(train: Train, runtime: Runtime) -> int:
     threads = runtime.threads or usable_cores()
     torch.set_num_threads(threads)
     fp32 = "tf32" if train.tf32 else "ieee"
-    # Parts of torch's compiler (before 2.11 all of it) read the old setting, and refuse one that
-    # contradicts the new (pytorch#166387). It speaks of the CPU as well, which is to have no TF32.
+    # Parts of torch's compiler read the old setting, and refuse one that contradicts the new
+    # (pytorch#166387). The old one speaks of the CPU as well, which is to have no TF32.
     with warnings.catch_warnings():
         # Torch 2.9 advises the new one.
         warnings.filterwarnings("ignore", "Please use the new API settings to control TF32")

@@ -189,8 +189,8 @@ def _warmed_up(here: _Worker, threads: int) -> Callable[[], int]:
         try:
             engine.epoch(phase, *few, 0, 0)
         except TrainingError:
-            # It learnt the same few images too long. A start is no part of what is timed: on a
-            # GPU it takes longer than many steps, and ends what was recorded of them.
+            # It learnt the same few images too long. A start each time would be timed as well: it
+            # draws every weight on the CPU, and ends what was recorded of steps on a GPU.
             trajectory.start(engine, 0)
             engine.epoch(phase, *few, 0, 0)
         return len(few[0]) // phase.batch_size * phase.batch_size
