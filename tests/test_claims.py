@@ -24,7 +24,7 @@ from netstab.evidence.claims import CLAIMS, PART_COLUMNS, claims_csv, claims_jso
 from netstab.evidence.effects import Study as Compared
 from netstab.evidence.judgement import Judgement, Verdict
 from netstab.evidence.runs import MEASURES, Collection, collect
-from netstab.evidence.statistics import Within, above
+from netstab.evidence.statistics import Sample, Within, above
 from netstab.params import Params
 from netstab.study.experiments import Run, Variant
 from tests import synthetic_runs as synthetic
@@ -204,6 +204,7 @@ def test_a_part_contradicts_its_claim_only_at_the_level_for_all_parts() -> None:
     found = {j.id: j for j in judge(params, study)}["B1"]
     assert found.parts[0].verdict is Verdict.CONTRADICTED
     assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.note == "expB-64: contradicted alone, not at the level for one of 4 parts"
 
 
 def exact(params: Params, shifts: dict[tuple[str, str], list[float]]) -> Collection:
@@ -259,14 +260,73 @@ def test_a_precondition_withholds_support_and_never_contradicts() -> None:
     assert judged(study)["R-ema"].verdict is Verdict.INCONCLUSIVE
 
 
+def test_a_claim_is_not_contradicted_where_its_precondition_does_not_hold() -> None:
+    # Every C/k's jitter is the outpost's, as C2 says, and that is the larger one.
+    study = Study(FIVE).noise("expC", "val_top1_pct", 5).noise("outpost", "val_top1_pct", 5.2)
+    found = judged(study)["C2"]
+    assert [part.verdict for part in found.parts] == [Verdict.CONTRADICTED] * 5
+    assert (found.verdict, found.deciding) == (Verdict.INCONCLUSIVE, 0)
+    # A loss of the outpost's, of which the rival has all, is no gain that was not recovered.
+    study = Study(FIVE).shift("outpost", "val_top1_pct", -4).shift("expE-ema", "val_top1_pct", -4)
+    found = judged(study)["R-ema"]
+    assert [part.verdict for part in found.parts] == [Verdict.CONTRADICTED] * 2
+    assert (found.verdict, found.deciding) == (Verdict.INCONCLUSIVE, 0)
+    assert found.note == "the outpost gains nothing that could be recovered"
+
+
+def test_no_jitter_is_as_near_to_the_outposts_as_can_be_and_has_no_middle() -> None:
+    params = synthetic.parameters(seeds=[0, 1, 2], own={})
+
+    def found(**noise: float) -> Judgement:
+        study = Study(params)
+        for who, factor in noise.items():
+            study.noise(who, "val_top1_pct", factor)
+        return judged(study)["C2"]
+
+    # The outpost does not jitter at all: between that and the baseline no logarithm is the middle.
+    still = found(outpost=0, expC=0.05)
+    assert still.parts[0].verdict is Verdict.SUPPORTED
+    assert {part.verdict for part in still.parts[1:]} == {Verdict.INCONCLUSIVE}
+    assert still.verdict is Verdict.INCONCLUSIVE
+    assert found(outpost=0.2, expC=0).verdict is Verdict.SUPPORTED
+
+
+def test_means_of_the_same_numbers_in_another_order_do_not_differ() -> None:
+    # Of 1,017 images: their sums differ in the last bit, and no seed's differences vary.
+    right = [697, 699, 706, 705, 691, 688, 702, 695, 701, 693]
+    params = synthetic.parameters(seeds=[0, 1, 2], own={})
+    collection = exact(params, {})
+    for name, order in (("expC-64", right), ("expC-256", right[::-1])):
+        for seed in params.seeds:
+            table = collection.histories[Run(Variant(*name.split("-")), seed)]
+            table.loc[table.index[-10:], "val_top1_pct"] = [100 * n / 1017 for n in order]
+    (part,) = (
+        part
+        for part in {j.id: j for j in judge(params, collection)}["C4"].parts
+        if part.name.startswith("expC-64: ") and "expC-256" in part.name
+    )
+    assert set(part.values.values()) == {0.0}
+    assert part.verdict is Verdict.INCONCLUSIVE
+
+
+def test_an_equivalence_is_contradicted_where_its_interval_lies_beyond_the_margin() -> None:
+    # Mean 1.0, standard error 0.2: the interval of 90 % begins at 0.42, that of 95 % at 0.14.
+    sample = Sample.of([0.654, 1.0, 1.346])
+    rule = Within(0.3)
+    low, _ = rule.interval(sample, 0.95)
+    assert 0.3 < low < 0.45
+    assert sample.interval(0.95)[0] < 0.3
+    assert rule.verdict(sample, 0.95) is Verdict.CONTRADICTED
+
+
 def test_jitter_window_begins_after_the_later_intervention_of_both_runs() -> None:
-    # Between 70 and 129 expA's decay at 120 still lies ahead: noise there must not count.
+    # Before 130, ten epochs after expA's last decay: noise there must not count.
     study = Study(FIVE)
     collection = study.collection()
     wild = {
         run: table.assign(
             val_top1_pct=table["val_top1_pct"].where(
-                ~table.index.isin(range(70, 129)) | (run.variant.experiment != "outpost"),
+                ~table.index.isin(range(70, 130)) | (run.variant.experiment != "outpost"),
                 80 + 10 * np.sin(7 * table.index.to_numpy()),
             )
         )
@@ -479,7 +539,7 @@ def test_an_eigenvalue_that_did_not_converge_is_named_and_withholds_the_verdict(
     study = Study(FIVE).eigenvalue("expA-64-2", "64", None)
     found = judged(study)["S3"]
     assert found.verdict is Verdict.NOT_MEASURED
-    assert found.note == "expA-64-2: eigenvalue of 64 did not converge"
+    assert found.note == "expA-64-2: eigenvalue of 64 did not converge, or is zero"
     assert found.p_holm is None
     assert found.n == 0
     others = [part for part in found.parts if not part.name.startswith("expA-64")]

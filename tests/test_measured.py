@@ -222,13 +222,18 @@ def drifting(params: Params, **columns: Any) -> pd.DataFrame:
 def test_drift_is_the_geometric_mean_over_places_and_the_epochs_of_the_window() -> None:
     table = drifting(PARAMS, forward_change=9.0)
     distant = table["distance"] == "epoch"
+    measured = sorted(set(table.loc[distant & (table["epoch"] >= 30), "epoch"]))
+    assert measured[0] == 30 and len(measured) > 2
+    # The window begins with the epoch that it is named after: there it is 0.25, and 0.5 later.
     table.loc[distant & (table["epoch"] >= 30), "forward_change"] = 0.5
+    table.loc[distant & (table["epoch"] == 30), "forward_change"] = 0.25
     table.loc[distant & (table["epoch"] >= 30) & (table["block"] == "256"), "forward_change"] = 2.0
     table.loc[distant & (table["block"] == "64"), "forward_change"] = 0.0  # the image itself
     told = shifts(table, PARAMS)
     where = places(PARAMS, "forward")
     assert where == ("128", "256", "512", "network")
-    assert log_drift(told, "forward", where, 30) == pytest.approx((3 * np.log(0.5) + np.log(2)) / 4)
+    half = (np.log(0.25) + (len(measured) - 1) * np.log(0.5)) / len(measured)
+    assert log_drift(told, "forward", where, 30) == pytest.approx((3 * half + np.log(2)) / 4)
     assert places(PARAMS, "backward") == ("64", "128", "256", "512")
 
 

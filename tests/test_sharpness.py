@@ -57,6 +57,19 @@ def test_a_quadratic_with_a_known_spectrum() -> None:
     )
 
 
+def test_every_sample_of_the_trace_of_a_diagonal_operator_is_the_trace() -> None:
+    # Also the first one, which the search for the eigenvalue has taken already.
+    values = torch.linspace(-3, 8, 12, dtype=torch.float64)
+    w = draw(12).requires_grad_()
+    hessian = Hessian([(values * w.square()).sum() / 2], [w])
+    # An operator may have been used before.
+    twice = [spectrum(hessian, settings(trace_samples=2), 0, "network") for _ in range(2)]
+    assert twice[0].products == twice[1].products < hessian.products
+    for found in twice:
+        assert found.trace == pytest.approx(float(values.sum()), rel=1e-12)
+        assert found.trace_se == pytest.approx(0, abs=1e-12)
+
+
 def test_an_eigenvalue_that_did_not_converge_is_marked_and_bounded() -> None:
     values = torch.linspace(0.9, 1, 400, dtype=torch.float64)
     hessian, _ = quadratic(values)
@@ -120,7 +133,10 @@ def dense(model: ResNet18, subset: Subset, names: list[str]) -> Tensor:
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
 @pytest.mark.parametrize("part", ["stem", "head"])
-def test_a_block_of_a_network_has_the_spectrum_of_its_dense_hessian(part: str, mode: str) -> None:
+def test_a_block_of_a_network_has_the_spectrum_of_its_dense_hessian(
+    part: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharpness, "CHUNK", 10)  # of 24 images: 10, 10 and 4
     model, subset = small()
     names = [name for name, _ in model.named_parameters() if name.startswith(part)]
     model.train(mode == "train")

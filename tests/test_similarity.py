@@ -93,6 +93,16 @@ def test_a_step_far_below_single_precision_of_the_signal_is_still_measured() -> 
     assert relative_change(before, after) == pytest.approx(2**-20 / 100, rel=1e-6)
 
 
+def test_signals_in_single_precision_are_compared_in_double() -> None:
+    before = draw(64, 200).float()
+    after = before + 1e-5 * draw(64, 200, seed=1).float()
+    precise = [signal.double() for signal in (before, after)]
+    assert 0 < 1 - cka(before, after) < 1e-7
+    assert cka(before, after) == pytest.approx(cka(*precise), abs=1e-14)
+    assert cosine(before, after) == pytest.approx(cosine(*precise), abs=1e-14)
+    assert relative_change(before, after) == pytest.approx(relative_change(*precise), rel=1e-12)
+
+
 def test_predictions_that_change() -> None:
     before = torch.tensor([[0.0, 1.0], [2.0, 0.0], [0.0, 0.0], [5.0, 1.0]])
     after = before.clone()

@@ -64,7 +64,8 @@ def test_only_what_lies_behind_a_changed_block_drifts_forward(
     moved = [rows[place]["forward_change"] for place in ("256", "512", "network")]
     assert all(isinstance(change, float) and change > 1e-3 for change in moved)
     # Backward, everything before the loss sees it: the predictions have changed.
-    assert all(rows[block]["backward_change"] != 0 for block in BOUNDARIES)
+    backward = [rows[block]["backward_change"] for block in BOUNDARIES]
+    assert all(isinstance(change, float) and change > 0 for change in backward)
 
 
 def test_forward_signals_are_inputs_of_blocks_and_the_features_that_the_head_sees(

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from netstab.measure.evaluate import evaluate
+from netstab.measure.probe import probe
 from netstab.measure.views import laid_out, move_average, recompute_batch_norm, start_average
 from netstab.params import Params
 from netstab.study.experiments import Run
@@ -162,6 +163,10 @@ def test_recomputed_statistics_are_those_of_the_images() -> None:
     found = engine.model.stem[0](x)
     # Of equal batches: the mean of their means is the mean; variances are those within.
     torch.testing.assert_close(norm.running_mean, found.mean((0, 2, 3)), rtol=1e-9, atol=1e-9)
+    order, _ = probe(training, 48, "batch norm")
+    within = [batch.var((0, 2, 3)) for batch in engine.model.stem[0](order).split(16)]
+    expected = torch.stack(within).mean(0)
+    torch.testing.assert_close(norm.running_var, expected, rtol=1e-9, atol=1e-9)
     before = norm.running_mean.clone()
     evaluate(engine.model, small.images(0, dtype=torch.float64), engine.autocast)
     assert torch.equal(norm.running_mean, before)

@@ -14,6 +14,8 @@ Decisions that the article's words leave open:
 
 from itertools import product
 
+import numpy as np
+
 from netstab.evidence.checks import LOG_RATIO, PERCENT, Check, Effect, unit_of
 from netstab.evidence.compare import BASELINE, OUTPOST, each, final, less, net_jump, rise
 from netstab.evidence.drift import Floats
@@ -55,10 +57,13 @@ def c2(params: Params) -> list[Check]:
         return study.log_jitter(variant, measure, start)
 
     def nearer(variant: Variant) -> Effect:
-        return lambda study: (
-            log_jitter(study, variant)
-            - 0.5 * (log_jitter(study, OUTPOST) + log_jitter(study, BASELINE))
-        )
+        def effect(study: Study) -> Floats:
+            middle = 0.5 * (log_jitter(study, OUTPOST) + log_jitter(study, BASELINE))
+            # Between nothing and something there is no middle of logarithms, and no ratio to it.
+            middle[np.isneginf(middle)] = np.nan
+            return log_jitter(study, variant) - middle
+
+        return effect
 
     name = f"outpost: jitter of {measure}, against baseline's"
     given = Check(

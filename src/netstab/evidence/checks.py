@@ -24,6 +24,10 @@ NO_TEST = (
 )
 """Reasons for which a part, and with it its claim, goes untested; the first one counts."""
 
+DECIMALS = 9
+"""To which effects are rounded: the order of a sum leaves equal means some 1e-14 apart, which is
+no effect, and would look like one where it is the same in every seed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -34,7 +38,8 @@ class Check:
         unit: of the effect.
         rule: the claimed side.
         effect: how to compute it.
-        given: a precondition. It can keep a claim from being supported, never contradict it.
+        given: a precondition. Unless it is supported the claim is neither supported nor
+            contradicted: it says nothing of such a case.
     """
 
     name: str
@@ -53,7 +58,8 @@ def examine(check: Check, study: Study) -> Part:
     """Compute the effect in each seed and test it."""
     try:
         with np.errstate(invalid="ignore"):  # two logarithms of zero have no difference
-            effects = check.effect(study).tolist()
+            # Plus zero, which makes a zero of minus zero.
+            effects = (np.round(check.effect(study), DECIMALS) + 0.0).tolist()
     except Lacking as lacking:
         return _part(check, {}, lacking.verdict, str(lacking))
     values = dict(zip(study.params.seeds, effects, strict=True))
@@ -64,7 +70,8 @@ def examine(check: Check, study: Study) -> Part:
     sample, confidence = Sample.of(effects), study.params.claims.confidence
     low, high = check.rule.interval(sample, confidence)
     verdict = check.rule.verdict(sample, confidence)
-    return _part(check, values, verdict, interval=(low, high), p=check.rule.p(sample))
+    note = "" if sample.error else "the same in every seed, so without spread"
+    return _part(check, values, verdict, note, interval=(low, high), p=check.rule.p(sample))
 
 
 def _with_zeros(check: Check, effects: list[float]) -> Part:
@@ -116,7 +123,8 @@ def conclude(checks: Sequence[Check], parts: Sequence[Part], params: Params) -> 
     """Supported if each part is; contradicted if any is at the Bonferroni level.
 
     Supporting needs no adjustment for the number of parts, since all have to hold. Contradicting
-    does, since one is enough: each is held against `1 - (1 - confidence) / parts`.
+    does, since one is enough: each is held against `1 - (1 - confidence) / parts`. Where a
+    precondition is not supported, it decides, and the claim is inconclusive.
     """
     for reason in NO_TEST:
         untested = [i for i, part in enumerate(parts) if part.verdict is reason]
@@ -125,17 +133,39 @@ def conclude(checks: Sequence[Check], parts: Sequence[Part], params: Params) -> 
             return Conclusion(reason, (doubtful or untested)[0], None)
     p_values = [part.p for part in parts if part.p is not None]
     p = max(p_values) if p_values else None
+    failing = [
+        i
+        for i, (check, part) in enumerate(zip(checks, parts, strict=True))
+        if check.given and part.verdict is not Verdict.SUPPORTED
+    ]
     against = [
         i
         for i, (check, part) in enumerate(zip(checks, parts, strict=True))
         if not check.given and _contradicted(check, part, _adjusted(checks, params))
     ]
-    weakest = max(against or range(len(parts)), key=lambda i: _weakness(parts[i]))
-    if against:
+    candidates = failing or against or range(len(parts))
+    weakest = max(candidates, key=lambda i: _weakness(parts[i]))
+    if against and not failing:
         return Conclusion(Verdict.CONTRADICTED, weakest, p)
     if all(part.verdict is Verdict.SUPPORTED for part in parts):
         return Conclusion(Verdict.SUPPORTED, weakest, p)
     return Conclusion(Verdict.INCONCLUSIVE, weakest, p)
+
+
+def beyond_alone(checks: Sequence[Check], parts: Sequence[Part], params: Params) -> str:
+    """Which parts are contradicted, but not at the level that one among so many has to reach."""
+    alone = [
+        part.name.split(":")[0]
+        for check, part in zip(checks, parts, strict=True)
+        if not check.given
+        and part.verdict is Verdict.CONTRADICTED
+        and not _contradicted(check, part, _adjusted(checks, params))
+    ]
+    if not alone:
+        return ""
+    tests = sum(not check.given for check in checks)
+    names = ", ".join(dict.fromkeys(alone))
+    return f"{names}: contradicted alone, not at the level for one of {tests} parts"
 
 
 def _adjusted(checks: Sequence[Check], params: Params) -> float:

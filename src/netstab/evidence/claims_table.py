@@ -20,7 +20,8 @@ MEANINGS = {
     Verdict.TOO_FEW_EPOCHS: "a window that it speaks of is too short, or holds another change",
     Verdict.NOT_COMPARABLE: "the runs differ by more than the intervention",
     Verdict.MISSING_RUN: "a run that the claim needs is missing",
-    Verdict.NOT_MEASURED: "a measurement that the claim needs is missing",
+    Verdict.NOT_MEASURED: "a measurement that the claim needs is missing, or is no number to "
+    "compare",
 }
 """What a verdict means."""
 

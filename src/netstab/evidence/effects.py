@@ -218,7 +218,7 @@ class Study:
             if not measured:
                 raise Lacking(Verdict.NOT_MEASURED, whose)
             if measured.eigenvalue is None:
-                raise Lacking(Verdict.NOT_MEASURED, f"{whose} did not converge")
+                raise Lacking(Verdict.NOT_MEASURED, f"{whose} did not converge, or is zero")
             if measured.eigenvalue <= 0:
                 raise Lacking(Verdict.NOT_MEASURED, f"{whose} is not positive")
             found.append(measured.eigenvalue)

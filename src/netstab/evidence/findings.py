@@ -47,7 +47,7 @@ def _headline(results: Results) -> list[str]:
         confidence = results.params.claims.confidence
         low, high = Sample.of(gains).interval(confidence)
         interval = f" ({confidence:.0%} interval {low:+.2f} to {high:+.2f})".replace("-", MINUS)
-    side = "higher" if gain > 0 else "lower"
+    side = "higher" if gain >= 0 else "lower"
     return [
         f"With step decay everywhere (the outpost) validation top-1 ends at "
         f"{sum(mine) / len(mine):.2f} %, with a constant rate (the baseline) at "

@@ -28,11 +28,13 @@ class Part:
         values: the effect in each seed, by seed.
         effect: their mean; None without values.
         low: lower end of the interval (claims.confidence; equivalence: 2 x confidence - 1, the
-            interval of two one-sided tests); None with fewer than three seeds.
+            interval of two one-sided tests); None with fewer than three seeds, and where an
+            exact zero leaves no logarithm.
         high: upper end.
         p: p-value of the test for the claimed side, at most 1 - claims.confidence just where the
             part is supported: the two-sided t-test's, 1 where the effect is on the other side; for
-            an equivalence, the larger of two one-sided tests'. None with fewer than three seeds.
+            an equivalence, the larger of two one-sided tests'. None with fewer than three seeds,
+            and where an exact zero in every seed supports the part without a test.
         verdict: of this part alone.
         note: what else a reader must know, e.g. `exactly zero in every seed`.
     """

@@ -13,6 +13,7 @@ import numpy as np
 
 from netstab.evidence.aggregate import Results, final_window, jitter_start
 from netstab.evidence.drift import log_drift, places, shifts
+from netstab.evidence.effects import PROTOCOL
 from netstab.study.experiments import Run, Variant, view
 
 BASELINE = Variant("baseline")
@@ -84,6 +85,10 @@ def _locate(results: Results, variant: Variant, seed: int) -> Point | str:
     mine, base = (_figures(results, Run(v, seed), start) for v in (variant, BASELINE))
     if isinstance(mine, str) or isinstance(base, str):
         return mine if isinstance(mine, str) else f"baseline: {base}"
+    protocols = [results.collection.sharpness[Run(v, seed)].protocol for v in (variant, BASELINE)]
+    for name in PROTOCOL:
+        if len({str(protocol.get(name)) for protocol in protocols}) > 1:
+            return f"sharpness was measured with other {name} than the baseline's"
     return Point(variant, seed, *(a - b for a, b in zip(mine, base, strict=True)))
 
 
@@ -98,7 +103,7 @@ def _figures(results: Results, run: Run, start: int) -> tuple[float, float, floa
     if measured is None or run not in collection.stability:
         return "not measured"
     if measured.eigenvalue is None or measured.eigenvalue <= 0:
-        return "eigenvalue did not converge"
+        return "eigenvalue did not converge or is not positive"
     if start >= epochs:
         return "no epoch is left after it settles"
     try:

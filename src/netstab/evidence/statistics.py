@@ -33,7 +33,7 @@ class Sample:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Sample":
-        """Sum up at least two finite values."""
+        """Sum up at least one finite value."""
         n = len(values)
         if min(values) == max(values):
             return cls(n, values[0], 0.0)  # their sum, divided, may be off by a bit
@@ -118,8 +118,8 @@ class Within:
     """The mean is claimed to be equivalent to zero: nearer to it than a margin.
 
     Two one-sided t-tests at level 1 - confidence: supported if the t-interval at
-    2 x confidence - 1 lies within the margin; contradicted if the one at the confidence lies
-    wholly beyond it on one side.
+    2 x confidence - 1 lies within the margin, contradicted if that interval lies wholly beyond it
+    on one side (of a mean at the margin itself one interval in twenty does).
     """
 
     margin: float
@@ -130,7 +130,7 @@ class Within:
         return f"within ± {self.margin:g}"
 
     def interval(self, sample: Sample, confidence: float) -> Interval:
-        """The interval that 'supported' looks at."""
+        """The interval that the verdict looks at."""
         return sample.interval(2 * confidence - 1)
 
     def p(self, sample: Sample) -> float:
@@ -142,7 +142,6 @@ class Within:
         low, high = self.interval(sample, confidence)
         if -self.margin < low and high < self.margin:
             return Verdict.SUPPORTED
-        low, high = sample.interval(confidence)
         beyond = low > self.margin or high < -self.margin
         return Verdict.CONTRADICTED if beyond else Verdict.INCONCLUSIVE
 

@@ -158,7 +158,7 @@ def spectrum(hessian: Hessian, settings: Settings, seed: int, scope: str) -> Spe
     draw = generator(seed, "sharpness", scope)
     search = _Search(hessian, settings)
     search.run(hessian.random_signs(draw))
-    products = hessian.products
+    products = search.products
     # The search starts from signs: its first quotient is the trace's first sample.
     samples = np.full(settings.trace_samples, search.first * hessian.dimension)
     for index in range(1, settings.trace_samples):
@@ -185,9 +185,15 @@ class _Search:
     def __init__(self, hessian: Hessian, settings: Settings) -> None:
         self._hessian = hessian
         self._settings = settings
+        self._before = hessian.products
         self.first = np.nan
         self.value = -np.inf
         self.residual: float | None = None
+
+    @property
+    def products(self) -> int:
+        """How many this search has taken."""
+        return self._hessian.products - self._before
 
     def run(self, start: Tensor) -> None:
         """Look for it from a start vector [D]; D is at least 2."""
@@ -210,13 +216,13 @@ class _Search:
 
     def _product(self, vector: Vector, *, last: bool = False) -> Vector:
         """Product with a unit vector; its Rayleigh quotient bounds the eigenvalue from below."""
-        if not last and self._hessian.products >= self._settings.max_products - 1:
+        if not last and self.products >= self._settings.max_products - 1:
             raise _Enough
         product = self._hessian.dot(vector)
         x, y = vector.ravel().astype(np.float64), product.astype(np.float64)
         size = float(x @ x)
         value = float(x @ y) / size if size > 0 else -np.inf
-        if self._hessian.products == 1:
+        if np.isnan(self.first):
             self.first = value
         if value >= self.value or last:
             self.value = value

@@ -32,7 +32,11 @@ def laid_out(average: Mapping[str, Tensor], model: nn.Module) -> Average:
 
 @torch.no_grad()
 def move_average(average: Average, model: nn.Module, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * weights (Polyak and Juditsky 1992)."""
+    """average <- decay * average + (1 - decay) * weights.
+
+    The exponential form of the averaging of iterates of Polyak and Juditsky (1992), who weigh all
+    of them alike.
+    """
     weights = dict(model.named_parameters())
     torch._foreach_lerp_(
         list(average.values()), [weights[name].detach() for name in average], 1 - decay
