@@ -137,8 +137,8 @@ def test_plan_draws_who_branches_from_whom_and_sums_up(project: Project) -> None
     assert "epochs shared 1,460 (41% of separate runs)" in sums
     assert "already stored 0" in sums
     assert "still to train 2,140" in sums
-    assert sums[-1].startswith("estimated time ")
-    assert sums[-1].endswith("(a rough guess for 2 CPU threads)")
+    assert sums[-2].startswith("time to train ")
+    assert sums[-2].endswith("(a rough guess for 2 CPU threads)")
 
 
 def test_plan_counts_every_seed_and_follows_the_time_scale(project: Project) -> None:
@@ -157,7 +157,7 @@ def test_plan_knows_what_is_stored(project: Project) -> None:
     project.fill()
     sums = lines(project.netstab("plan").stdout)
     assert "still to train 0" in sums
-    assert not [line for line in sums if line.startswith("estimated time")]
+    assert not [line for line in sums if line.startswith("time to train")]
     # A moved freeze epoch: the baseline's state at 90 is there.
     project.set(expB={"freeze_epoch": 90})
     assert "still to train 440" in lines(project.netstab("plan").stdout)

@@ -17,12 +17,15 @@ from netstab.training.ledger import Ledger, versions
 from netstab.training.store import Store
 
 app = typer.Typer(
-    help="What does learning-rate decay do in training? The study itself runs with `dvc repro`.",
+    help="What does learning-rate decay do in training? A first look: netstab study demo. The "
+    "study of params.yaml: dvc repro, or netstab sweep and collect, then dvc repro.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-store_app = typer.Typer(help="The store of states, which lets no epoch be trained twice.")
+store_app = typer.Typer(
+    help="Trained states, kept so that no epoch is trained twice: list, check, free, exchange."
+)
 app.add_typer(store_app, name="store", no_args_is_help=True)
 
 
@@ -30,8 +33,8 @@ Gpus = Annotated[
     float | None,
     typer.Option(
         min=0,
-        help="GPUs that a worker of Ray's takes, such as 0.5. Default: 1 if the cluster has any, "
-        "and for a plan; 0 with runtime.device: cpu.",
+        help="GPUs for each worker of Ray's, such as 0.5. Default: 0 with runtime.device: cpu; "
+        "else 1 in a plan, and in a sweep 1 if the cluster has any.",
     ),
 ]
 
@@ -50,7 +53,7 @@ def plan(
         typer.Option(min=0, help="Seconds of a worker before its first epoch. Default: 10."),
     ] = None,
 ) -> None:
-    """Draw the tree of shared pasts: who branches from whom, what is stored, what it will take."""
+    """Draw params.yaml's tree of shared pasts: who branches from whom, what is stored and left."""
     with _refusals():
         from netstab.commands import plan as command
 
@@ -66,7 +69,10 @@ Only = Annotated[
     list[str] | None,
     typer.Option(help="Experiments or runs, with commas: reference,expA or expB-64. Default: all."),
 ]
-Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Default: all of params.yaml's.")]
+Seeds = Annotated[
+    list[int] | None,
+    typer.Option("--seed", help="One of params.yaml's; may be repeated. Default: all."),
+]
 
 
 @app.command()
@@ -109,12 +115,15 @@ def study(
     source: Annotated[
         str | None,
         typer.Option(
-            help="Archive, folder or URL with the images; see README.md. Default: digits (demo); "
-            "what params.yaml says, of CIFAR-10 the first images (mini) or all (article)."
+            help="Archive, folder or URL with images, all of which are taken; not for demo. See "
+            "README.md, Images. Default: what params.yaml says; of CIFAR-10 mini takes the first."
         ),
     ] = None,
     override: Annotated[
-        list[str] | None, typer.Option("-S", help="Further overrides, as for dvc exp run.")
+        list[str] | None,
+        typer.Option(
+            "-S", help="Another parameter, for this study alone: expB.freeze_epoch=90. Repeatable."
+        ),
     ] = None,
 ) -> None:
     """Run the whole study in a supported size, as a DVC experiment of its own.
@@ -134,7 +143,10 @@ def claims(
     ] = None,
     results: Annotated[
         Path | None,
-        typer.Option(help="Folder of the results, such as demo. Default: params.yaml's, metrics."),
+        typer.Option(
+            help="Folder with a study's results, such as demo. Default: metrics, the study of "
+            "params.yaml."
+        ),
     ] = None,
 ) -> None:
     """Say of each statement whether the study bears it out, with effect, interval and n."""

@@ -75,7 +75,6 @@ def _sums(ledger: Ledger, work: list[Work]) -> str:
         f"epochs shared     {apart - total:>7,}  ({(apart - total) / apart:.0%} of separate runs)",
         f"already stored    {total - left:>7,}",
         f"still to train    {left:>7,}",
-        _measuring(ledger),
     ]
     if left:
         gpu = looks_like_gpu() and ledger.params.runtime.device != "cpu"
@@ -86,8 +85,8 @@ def _sums(ledger: Ledger, work: list[Work]) -> str:
             if measured
             else f"a rough guess for {'a GPU' if gpu else f'{threads} CPU threads'}"
         )
-        lines.append(f"estimated time    {spoken(seconds):>7}  ({how})")
-    return "\n".join(lines)
+        lines.append(f"time to train     {spoken(seconds):>7}  ({how})")
+    return "\n".join([*lines, _measuring(ledger)])
 
 
 def _measuring(ledger: Ledger) -> str:
@@ -107,7 +106,7 @@ def _measuring(ledger: Ledger) -> str:
     parts = ledger.estimate.measuring_flop(len(drifts), len(curvatures))
     stability, sharpness = (part / training for part in parts)
     return (
-        f"measuring         {stability + sharpness:>+7.0%}  "
+        f"measuring on top  {stability + sharpness:>+7.0%}  "
         f"(about, by operations: stability {stability:.0%}, sharpness {sharpness:.0%})"
     )
 

@@ -27,6 +27,7 @@ MOST_FILE = 16 * 2**20
 """Bytes of a file; the whole article-sized study of three seeds has less."""
 MOST_TEXT = 128 * 2**20
 """Bytes that it may unpack to."""
+NAME_A_PIECE = "name a file that netstab store export wrote"
 
 
 def write(piece: Piece, target: Path) -> Path:
@@ -73,7 +74,10 @@ def found(paths: list[Path]) -> list[Path]:
     for path in paths:
         inside = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
         if not inside:
-            raise NetstabError(f"{path}: has no file that ends in {SUFFIX}")
+            raise NetstabError(
+                f"{path}: has no file that ends in {SUFFIX}; name the folder that netstab store "
+                "export wrote into"
+            )
         files += inside
     return list(dict.fromkeys(files))
 
@@ -86,7 +90,7 @@ def read(path: Path) -> Piece:
     """
     whole = _parsed(path)
     if not isinstance(whole, dict) or whole.get("format") != FORMAT:
-        raise StoreError(f"{path}: was not written by netstab store export")
+        raise StoreError(f"{path}: was not written by netstab store export; {NAME_A_PIECE}")
     if whole.get("version") != VERSION:
         raise StoreError(
             f"{path}: has format version {str(whole.get('version'))[:20]}, and this netstab reads "
@@ -106,7 +110,7 @@ def _parsed(path: Path) -> Any:
     try:
         return plain.parse(text, finite=True)
     except ValueError as error:
-        raise StoreError(f"{path}: is damaged, or no piece of a study ({error})") from None
+        raise _no_piece(path, error) from None
 
 
 def _unpacked(path: Path) -> bytes:
@@ -114,19 +118,32 @@ def _unpacked(path: Path) -> bytes:
         with path.open("rb") as file:
             packed = file.read(MOST_FILE + 1)
     except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise StoreError(
+            f"{path}: cannot be read ({error.strerror or error}); check the path and its rights"
+        ) from error
     if len(packed) > MOST_FILE:
-        raise StoreError(f"{path}: is larger than {MOST_FILE // 2**20} MiB, as no piece is")
+        raise StoreError(
+            f"{path}: is larger than {MOST_FILE // 2**20} MiB, as no piece is; {NAME_A_PIECE}"
+        )
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS + 16)  # gzip, and nothing else
     try:
         text = unpacker.decompress(packed, MOST_TEXT)
     except zlib.error as error:
-        raise StoreError(f"{path}: is damaged, or no piece of a study ({error})") from None
+        raise _no_piece(path, error) from None
     if unpacker.unconsumed_tail:
-        raise StoreError(f"{path}: unpacks to more than {MOST_TEXT // 2**20} MiB; it is not used")
+        raise StoreError(
+            f"{path}: unpacks to more than {MOST_TEXT // 2**20} MiB, and is not used; export fewer "
+            "runs at a time (--only, --seed)"
+        )
     if not unpacker.eof or unpacker.unused_data:
         raise StoreError(f"{path}: is cut short, or has something behind its end; copy it again")
     return text
+
+
+def _no_piece(path: Path, error: Exception) -> StoreError:
+    return StoreError(
+        f"{path}: is damaged, or no piece of a study ({error}); copy it again, or {NAME_A_PIECE}"
+    )
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -214,7 +214,10 @@ def _calibrated(pool: ProcessPoolExecutor, possible: list[Crew], board: Board) -
         ]
         if fault := _fault(paces):
             if crew == possible[0]:
-                raise TrainingError(f"training cannot begin: {fault}")
+                raise TrainingError(
+                    f"training cannot begin: {fault}. Mend that, or lower train.batch_size or "
+                    "model.width if memory is short, and run the same command again"
+                )
             board.say(f"{crew.spoken}: {fault}")
             break
         found = sum(one.result() for one in paces)
