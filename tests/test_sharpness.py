@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional
 
+from netstab.data.seeds import generator
 from netstab.measure import sharpness
 from netstab.measure.hessian import Hessian
 from netstab.measure.sharpness import Subset, spectrum
@@ -68,6 +69,27 @@ def test_every_sample_of_the_trace_of_a_diagonal_operator_is_the_trace() -> None
     for found in twice:
         assert found.trace == pytest.approx(float(values.sum()), rel=1e-12)
         assert found.trace_se == pytest.approx(0, abs=1e-12)
+
+
+def test_a_search_that_has_to_start_again_does_so_in_the_same_way() -> None:
+    # The first vector is an eigenvector, of the smallest eigenvalue: nothing leads on from it.
+    size = 40
+    first = torch.randint(2, (size,), generator=generator(0, "sharpness", "network"))
+    start = (2 * first - 1).double()
+    one, two = torch.nonzero(start == start[0]).ravel()[:2]
+    matrix = torch.eye(size, dtype=torch.float64)
+    matrix[one, one] = matrix[two, two] = 1.5
+    matrix[one, two] = matrix[two, one] = -0.5
+    w = draw(size).requires_grad_()
+
+    def once() -> sharpness.Spectrum:
+        hessian = Hessian([w @ matrix @ w / 2], [w])
+        assert torch.equal(hessian.random_signs(generator(0, "sharpness", "network")), start)
+        return spectrum(hessian, settings(), 0, "network")
+
+    found = once()
+    assert found.eigenvalue == pytest.approx(2)
+    assert all(once() == found for _ in range(3))
 
 
 def test_an_eigenvalue_that_did_not_converge_is_marked_and_bounded() -> None:

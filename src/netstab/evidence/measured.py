@@ -141,9 +141,15 @@ def _stability_problem(table: pd.DataFrame, blocks: tuple[str, ...], epochs: int
         # An empty column is read as floats.
         if table[column].dtype.kind not in "if" or np.isinf(table[column]).any():
             return f"{column} holds what is no finite number"
-    for (epoch, distance), group in table.groupby(["epoch", "distance"], sort=False):
-        if sorted(group["block"].astype(str)) != sorted(blocks):
-            return f"epoch {epoch}, distance {distance} has not each of {', '.join(blocks)} once"
+    when = ["epoch", "distance"]
+    wrong = (
+        ~table["block"].astype(str).isin(blocks)
+        | table.duplicated([*when, "block"])
+        | (table.groupby(when)["block"].transform("size") != len(blocks))
+    )
+    if wrong.any():
+        epoch, distance = table.loc[wrong, when].iloc[0]
+        return f"epoch {epoch}, distance {distance} has not each of {', '.join(blocks)} once"
     return ""
 
 
