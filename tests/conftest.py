@@ -14,15 +14,23 @@ if TYPE_CHECKING:
 
 torch.set_num_threads(1)
 
+FIRST = ("pipeline", "ray", "sweeps", "report", "torture", "null", "engine", "same_bits")
+"""Groups and files whose tests take longest, in this order."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
-    # The longest first: one process has what shares the pipelines' base clone, the other the rest.
-    # That one begins with the Ray cluster: Ray keeps to what its first use in a process found set.
-    first = ("test_pipeline", "test_cluster")
-    items.sort(key=lambda item: [not item.path.name.startswith(name) for name in first])
+    # The longest first, so that processes end together. Those behind the first begin with the Ray
+    # cluster: Ray keeps to what its first use in a process found set.
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    marker = item.get_closest_marker("xdist_group")
+    names = (marker.args[0] if marker else "", item.path.stem.removeprefix("test_"))
+    return next((i for i, name in enumerate(FIRST) if name in names), len(FIRST))
 
 
 @pytest.fixture(scope="session")

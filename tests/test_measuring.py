@@ -1,6 +1,7 @@
 """Measurements: taken on the way or by a replay, shared, kept, and never felt by training."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,9 @@ SHARPNESS: dict[str, Any] = {
     "blocks": "end",
     "images": 12,
     "batch_norm": "eval",
-    "tolerance": 0.01,
-    "max_products": 40,
+    # Converges at once: `test_sharpness` looks at what is found, here it is only to be the same.
+    "tolerance": 0.9,
+    "max_products": 10,
     "trace_samples": 2,
 }
 
@@ -198,13 +200,22 @@ def test_a_killed_measurement_goes_on_where_it_was(tmp_path: Path) -> None:
     assert entries(ledger, run) == entries(whole, run)
 
 
+@pytest.fixture(scope="module")
+def measured_baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the baseline and all that is measured on it; tests work on copies."""
+    store = tmp_path_factory.mktemp("measured") / "store"
+    train(small.ledger(study(), store), "baseline")
+    return store
+
+
 @pytest.mark.slow
+@pytest.mark.xdist_group("measured baseline")
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty", "another's"])
 def test_a_damaged_measurement_is_set_aside_and_taken_again(
-    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    damage: str, measured_baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ledger = small.ledger(study(), tmp_path)
-    train(ledger, "baseline")
+    shutil.copytree(measured_baseline, tmp_path / "store")
+    ledger = small.ledger(study(), tmp_path / "store")
     run = small.run(study(), "baseline")
     sound = entries(ledger, run)
     key, other = list(ledger.stability_keys(run).values())[:2]

@@ -15,7 +15,7 @@ import pytest
 
 from tests.pipeline_helpers import DVC, Clone, lent_clone, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sweeps")]
 
 WAITS = "another process trains this segment"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline_helpers import BLOCKS, MOVED, RIVALS, RUNS, Clone, lent_clone
+from tests.pipeline_helpers import BLOCKS, MOVED, RIVALS, RUNS, Clone, Result, lent_clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
 
@@ -18,13 +18,24 @@ def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     yield from lent_clone(tmp_path_factory, tmp_path)
 
 
+def assert_expB_and_the_report(ran: list[str]) -> None:
+    assert (sorted(ran[:-1]), ran[-1]) == (sorted(f"train@expB-{b}-0" for b in BLOCKS), "report")
+
+
 # Branches
 
 
-def test_branches_are_compared_by_their_metrics_and_curves(clone: Clone) -> None:
+def test_a_moved_freeze_reruns_expB_alone_and_branches_are_compared_by_metrics_and_curves(
+    clone: Clone,
+) -> None:
+    runs_before = clone.files("metrics/runs")
     clone.git("checkout", "--quiet", "-b", "moved")
-    clone.change(expB={"freeze_epoch": 90})
-    clone.dvc("repro")
+    ran = clone.dvc("exp", "run", "-S", *MOVED).stages
+    assert_expB_and_the_report(ran)
+    runs = clone.files("metrics/runs")
+    changed = {Path(name).parts[0] for name in runs if runs[name] != runs_before[name]}
+    assert changed == {f"expB-{block}-0" for block in BLOCKS}
+    assert not clone.trained(), "the store had it all"
     clone.commit("freeze later")
 
     table = clone.dvc("metrics", "diff", "main", "moved").said.splitlines()
@@ -53,7 +64,7 @@ def test_the_curves_can_be_seen_at_once(clone: Clone) -> None:
     said = clone.dvc("plots", "show").said.strip()
     page = Path(said.removeprefix("file://")).read_text()
     curves = {row.split(",")[1] for row in clone.read("metrics/curves.csv").splitlines()[1:]}
-    assert {"baseline", "outpost", *BLOCKS, *RIVALS, "warm_restart"} == curves
+    assert {"baseline", "outpost", *BLOCKS, *RIVALS} == curves
     assert all(f'"{curve}"' in page for curve in curves)
 
 
@@ -103,23 +114,28 @@ SMALLER = [
     *("-S", "expE.ema.decay=0.999", "-S", "expE.ema.batch_norm_images=2048"),
     *("-S", "expE.bnrecal.batch_norm_images=2048", "-S", "measure.stability.every_epochs=100"),
     *("-S", "measure.stability.images=16", "-S", "measure.sharpness.images=8"),
-    *("-S", "measure.sharpness.settle_epochs=20", "-S", "measure.sharpness.tolerance=0.9"),
+    *("-S", "measure.sharpness.settle_epochs=0", "-S", "measure.sharpness.tolerance=0.9"),
     *("-S", "measure.sharpness.max_products=10"),
 ]
 """Overrides that make of the demo the study that the base's store has."""
 
 
-def test_a_study_leaves_the_checkout_as_it_is(clone: Clone) -> None:
+def test_a_study_is_a_temporary_experiment_and_leaves_the_checkout_as_it_is(clone: Clone) -> None:
     # Something is changed and not committed, and nobody has told git who they are.
     clone.append("params.yaml", "# a word of mine\n")
     (clone.root / "notes.txt").write_text("mine\n")
-    before, useless = checkout(clone), garbage(clone)
+    before, useless, states = checkout(clone), garbage(clone), clone.states()
 
     said = study(clone, "demo", *SMALLER, "-S", *MOVED)
 
+    assert_expB_and_the_report(Result(said).stages)
     assert checkout(clone) == before
+    assert clone.states() == states and not clone.trained(), "the main checkout's store had it all"
+    (ref,) = clone.git("for-each-ref", "--format=%(refname)", "refs/exps").split()
+    changed = clone.git("diff", "--name-only", "main", ref, "metrics/variants")
+    assert changed.split() == sorted(f"metrics/variants/expB-{block}.json" for block in BLOCKS)
     table = said.split("Ran experiment(s): demo")[1]
-    assert "own-warm_restart" in table and f"report: {clone.root}/demo/report.html" in table
+    assert "expE-bnrecal" in table and f"report: {clone.root}/demo/report.html" in table
     assert "</html>" in clone.read("demo/report.html")
     assert len(clone.files("demo/variants")) == len(RUNS)
     ours, theirs = clone.files("metrics/variants"), clone.files("demo/variants")

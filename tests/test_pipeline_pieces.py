@@ -9,7 +9,7 @@ import pytest
 from tests import pieces, small
 from tests.pipeline_helpers import Clone, Result, lent_clone
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sweeps")]
 
 PARTS = {
     "references": ("--only", "reference,expE"),

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.pipeline_helpers import Clone, lent_clone, wait_for
+from tests.pipeline_helpers import STUDY, Clone, lent_clone, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sweeps")]
 
 SWEEP = ("-c", "from netstab.cli import app; app(['sweep'])")
 BY_RAY = ("-c", "from netstab.cli import app; app(['sweep', '--ray'])")
@@ -59,32 +59,32 @@ def epochs(clone: Clone) -> Counter[str]:
     return Counter(f"{row['start']} {row['settings']}" for row in clone.trained())
 
 
-def test_a_sweep_trains_each_epoch_once_in_two_processes_and_dvc_collects_the_same_bits(
+def test_dvc_trains_the_whole_study_in_its_first_stage_each_epoch_once_in_two_processes(
     clone: Clone,
 ) -> None:
-    expected = emptied(clone)
-    said = clone.python(*SWEEP).text
-    assert "2 processes side by side, 1 CPU thread each" in said
+    expected, before = emptied(clone), clone.files("metrics/runs")
+    shutil.rmtree(clone.root / "metrics/runs")
+    clone.change(runtime={"sweep": True})
+    said = clone.dvc("repro").said
+    assert said.count("epochs done in") == 1, "one stage trains for all"
+    assert "Running stage 'report'" in said
     assert set(epochs(clone).values()) == {1}
     assert len({row["pid"] for row in clone.trained()}) == 2
     states = clone.states()
     assert states and states == {key: expected[key] for key in states}
-    before, trained = clone.files("metrics/runs"), len(clone.trained())
-    shutil.rmtree(clone.root / "metrics/runs")
-    clone.dvc("repro")
-    assert len(clone.trained()) == trained, "dvc had to train"
     after = clone.files("metrics/runs")
     assert after.keys() == before.keys()
     for name, content in before.items():
         if not name.endswith(("provenance.json", "sharpness.json")):  # these have times
             assert after[name] == content, name
-    assert "nothing to train" in clone.python(*SWEEP).text
 
 
 def test_a_sweep_survives_the_loss_of_a_process_or_of_all_and_comes_to_the_same_bits(
     clone: Clone,
 ) -> None:
     expected = emptied(clone)
+    # Baseline and outpost, which part at 3, side by side.
+    clone.change(experiments=[], expE={}, own={})
     clone.close_gate(5)
     swept = Swept(clone)
     wait_for(lambda: any(row["epoch"] == 5 for row in clone.trained()), "the gate")
@@ -93,6 +93,7 @@ def test_a_sweep_survives_the_loss_of_a_process_or_of_all_and_comes_to_the_same_
     assert "a training process died" in swept.said.read_text()
     assert "runtime.workers=1" in swept.said.read_text()
 
+    clone.change(runtime={"workers": 1})
     for how, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
         swept, count = Swept(clone), len(clone.trained())
         wait_for(lambda count=count: len(clone.trained()) > count, "the gate again")  # type: ignore[misc]
@@ -104,9 +105,11 @@ def test_a_sweep_survives_the_loss_of_a_process_or_of_all_and_comes_to_the_same_
         assert ("stopped; the same command goes on" in swept.said.read_text()) == (code == 130)
 
     clone.open_gates()
-    clone.python(*SWEEP)
+    clone.change(runtime={"workers": 2})
+    assert "2 processes side by side, 1 CPU thread each" in clone.python(*SWEEP).text
     states = clone.states()
     assert states and states == {key: expected[key] for key in states}
+    assert "nothing to train" in clone.python(*SWEEP).text
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra: cluster")
@@ -114,7 +117,8 @@ def test_a_sweep_by_ray_listens_on_loopback_alone_is_stopped_goes_on_and_dvc_col
     clone: Clone,
 ) -> None:
     expected = emptied(clone)
-    clone.change(experiments=["expB"], own={})
+    # Several workers are the matter of `test_cluster`.
+    clone.change(experiments=[], expE={"ema": STUDY["expE"]["ema"]}, runtime={"workers": 1})
     clone.close_gate(5)
     swept = Swept(clone, BY_RAY)
     wait_for(lambda: any(row["epoch"] == 5 for row in clone.trained()), "the gate")
@@ -144,7 +148,7 @@ def test_a_sweep_by_ray_listens_on_loopback_alone_is_stopped_goes_on_and_dvc_col
     assert states and states == {key: expected[key] for key in states}
     trained = len(clone.trained())
     shutil.rmtree(clone.root / "metrics/runs")
-    clone.dvc("repro")
+    clone.dvc("repro", "reference", "rival")
     assert len(clone.trained()) == trained, "dvc had to train"
     assert "Ray node" in clone.read("metrics/runs/baseline-0/provenance.json")
     assert not list(Path(clone.environment()["HOME"]).rglob("auth_token"))
@@ -158,15 +162,6 @@ def test_a_run_that_cannot_be_trained_is_named_and_the_others_are_trained(clone:
     assert "lower train.learning_rate or the rate of the intervention" in refused
     assert {row["epoch"] for row in clone.trained()} >= set(range(3, 10)), "own-good is trained"
     assert clone.dvc("repro", "own@good-0").stages
-
-
-def test_dvc_trains_the_whole_study_in_its_first_stage_where_it_is_told_to(clone: Clone) -> None:
-    emptied(clone)
-    clone.change(runtime={"sweep": True}, train={"weight_decay": 0.001}, experiments=["expB"])
-    said = clone.dvc("repro").said
-    assert set(epochs(clone).values()) == {1}
-    assert said.count("epochs done in") == 1, "one stage trains for all"
-    assert "Running stage 'report'" in said
 
 
 def test_a_sweep_without_a_usable_parameter_file_says_what_is_wrong(clone: Clone) -> None:

@@ -15,7 +15,7 @@ from netstab.training.engine import Engine
 from netstab.training.store import Row
 from tests import small
 from tests.tape import Tape
-from tests.test_engine import MODES, PATTERNS, fresh, phase
+from tests.test_engine import FREEZES, MODES, PATTERNS, fresh, phase
 
 Told = list[dict[str, torch.Tensor]]
 
@@ -40,8 +40,7 @@ def assert_same(
     assert state.equal(one[1], other[1])
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize(("pattern", "mode"), FREEZES)
 def test_recorded_matches_eager_to_the_bit(pattern: str, mode: Frozen) -> None:
     # 6 steps an epoch: three warm up, and the third epoch has another rate but the same pattern.
     frozen = PATTERNS[pattern]

@@ -192,6 +192,5 @@ def preload() -> None:
     import torch
 
     torch.set_num_threads(1)
-    # The second is what torch imports to be told to be deterministic.
-    for name in ("netstab.training.job", "torch._inductor", "netstab.stages.train"):
+    for name in ("netstab.training.job", "netstab.stages.train"):
         importlib.import_module(name)
