@@ -1,7 +1,7 @@
 # make demo    the whole study in minutes, on handwritten digits
 # make mini    the effects on a few thousand images of CIFAR-10, on a CPU
 # make article  the study as params.yaml describes it, on a GPU
-#              (both take images of yours instead: ARCHIVE=path-or-url; README.md, "Images")
+#              (both take images of yours instead: ARCHIVE=path-or-url; README.md, "Images of your own")
 # make test    checks and the whole test suite
 # make torture  what it survives: kills, full disks, damage, a soak; an hour and a half at most
 # make check   formatting, types and the direction of imports
@@ -26,7 +26,7 @@ article: $(ENVIRONMENT)
 	$(BIN)/netstab study article $(if $(ARCHIVE),--source "$(ARCHIVE)")
 
 test: check
-	PATH="$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadgroup
+	PATH="$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 torture: $(ENVIRONMENT)
 	PATH="$(BIN):$$PATH" PYTHONPATH=src:. $(BIN)/python -m torture all --fresh

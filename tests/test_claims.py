@@ -204,7 +204,9 @@ def test_a_part_contradicts_its_claim_only_at_the_level_for_all_parts() -> None:
     found = {j.id: j for j in judge(params, study)}["B1"]
     assert found.parts[0].verdict is Verdict.CONTRADICTED
     assert found.verdict is Verdict.INCONCLUSIVE
-    assert found.note == "expB-64: contradicted alone, not at the level for one of 4 parts"
+    assert found.note == (
+        "contradicted alone, not at the level for one of 4 parts: expB-64: final val_top1_pct"
+    )
 
 
 def exact(params: Params, shifts: dict[tuple[str, str], list[float]]) -> Collection:
@@ -266,12 +268,16 @@ def test_a_claim_is_not_contradicted_where_its_precondition_does_not_hold() -> N
     found = judged(study)["C2"]
     assert [part.verdict for part in found.parts] == [Verdict.CONTRADICTED] * 5
     assert (found.verdict, found.deciding) == (Verdict.INCONCLUSIVE, 0)
+    assert found.note == "its precondition is not supported (outpost: jitter of val_top1_pct)"
     # A loss of the outpost's, of which the rival has all, is no gain that was not recovered.
     study = Study(FIVE).shift("outpost", "val_top1_pct", -4).shift("expE-ema", "val_top1_pct", -4)
     found = judged(study)["R-ema"]
     assert [part.verdict for part in found.parts] == [Verdict.CONTRADICTED] * 2
     assert (found.verdict, found.deciding) == (Verdict.INCONCLUSIVE, 0)
-    assert found.note == "the outpost gains nothing that could be recovered"
+    assert found.note == (
+        "the outpost gains nothing that could be recovered; its precondition is not supported "
+        "(outpost: final val_top1_pct)"
+    )
 
 
 def test_no_jitter_is_as_near_to_the_outposts_as_can_be_and_has_no_middle() -> None:
@@ -777,9 +783,9 @@ def test_where_the_outpost_gains_nothing_no_share_of_it_is_told() -> None:
     entries = json.loads(claims_json(FIVE, judgements))
     for judgement in judgements:
         if judgement.id.startswith("R-"):
-            assert judgement.note.endswith("the outpost gains nothing that could be recovered")
+            assert "the outpost gains nothing that could be recovered" in judgement.note
             assert "share of" not in judgement.note
-            assert judgement.verdict is not Verdict.SUPPORTED
+            assert judgement.verdict is Verdict.INCONCLUSIVE
             assert entries[judgement.id]["share"] is None
 
 

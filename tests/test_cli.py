@@ -139,6 +139,7 @@ def test_plan_draws_who_branches_from_whom_and_sums_up(project: Project) -> None
     assert "still to train 2,140" in sums
     assert sums[-2].startswith("time to train ")
     assert sums[-2].endswith("(a rough guess for 2 CPU threads)")
+    assert sums[-1].startswith("measuring on top +")
 
 
 def test_plan_counts_every_seed_and_follows_the_time_scale(project: Project) -> None:
@@ -157,7 +158,7 @@ def test_plan_knows_what_is_stored(project: Project) -> None:
     project.fill()
     sums = lines(project.netstab("plan").stdout)
     assert "still to train 0" in sums
-    assert not [line for line in sums if line.startswith("time to train")]
+    assert not [line for line in sums if line.startswith(("time to train", "measuring"))]
     # A moved freeze epoch: the baseline's state at 90 is there.
     project.set(expB={"freeze_epoch": 90})
     assert "still to train 440" in lines(project.netstab("plan").stdout)

@@ -196,6 +196,19 @@ def test_an_eigenvalue_that_did_not_converge_is_a_bound_and_no_point_of_a_line(r
     assert all({"filter": "datum.converged"} in layer["transform"] for layer in lines)
 
 
+def test_the_question_has_no_place_for_sharpness_of_another_protocol(root: Path) -> None:
+    params = synthetic.small(train={"time_scale": 0.1})
+    synthetic.write(root, params)
+    path = root / paths.run_dir("expB-64-1") / "sharpness.json"
+    content = json.loads(path.read_text())
+    content["protocol"]["images"] *= 2
+    path.write_text(json.dumps(content))
+    drawn = drawings.draw(aggregate(params, collect(params)))
+    assert "expB-64 (seed 1): sharpness was measured with other images than the baseline's" in (
+        drawn.left_out
+    )
+
+
 def test_the_question_places_variants_by_ratios_to_the_baseline_of_their_seed(root: Path) -> None:
     params = synthetic.small(train={"time_scale": 0.1})
     synthetic.write(root, params)

@@ -302,6 +302,15 @@ def test_a_jitter_of_a_few_epochs_is_no_headline(root: Path, time_scale: float, 
     assert ("from epoch to epoch it jitters by" in said) == told
 
 
+def test_equal_ends_are_no_difference(root: Path) -> None:
+    params = synthetic.small(seeds=[0, 1], train={"time_scale": 0.1})
+    synthetic.write(root, params)
+    for name in ("baseline-0", "baseline-1", "outpost-0", "outpost-1"):
+        synthetic.change(root, name, val_top1_pct=90.0)
+    (ends, _) = findings.sentences(aggregate(params, collect(params)))
+    assert "(the baseline) at 90.00 %: no difference" in ends
+
+
 def test_what_came_out_stands_before_the_statements_and_these_before_all_figures(
     root: Path,
 ) -> None:

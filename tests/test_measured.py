@@ -111,8 +111,8 @@ def say_a_row_twice() -> None:
         (edit_stability(block=None), "a row names no block"),
         (edit_stability(path=np.inf), "path holds what is no finite number"),
         (edit_stability(forward_change="low"), "forward_change holds what is no finite number"),
-        (lose_a_row, "has not each of"),
-        (say_a_row_twice, "has not each of"),
+        (lose_a_row, "epoch 57, distance floor has not each of"),
+        (say_a_row_twice, "epoch 57, distance floor has not each of"),
     ],
 )
 def test_damaged_stability_is_named_and_the_history_still_counts(

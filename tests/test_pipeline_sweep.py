@@ -93,7 +93,6 @@ def test_a_sweep_survives_the_loss_of_a_process_or_of_all_and_comes_to_the_same_
     assert "a training process died" in swept.said.read_text()
     assert "runtime.workers=1" in swept.said.read_text()
 
-    clone.change(runtime={"workers": 1})
     for how, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
         swept, count = Swept(clone), len(clone.trained())
         wait_for(lambda count=count: len(clone.trained()) > count, "the gate again")  # type: ignore[misc]
@@ -105,7 +104,6 @@ def test_a_sweep_survives_the_loss_of_a_process_or_of_all_and_comes_to_the_same_
         assert ("stopped; the same command goes on" in swept.said.read_text()) == (code == 130)
 
     clone.open_gates()
-    clone.change(runtime={"workers": 2})
     assert "2 processes side by side, 1 CPU thread each" in clone.python(*SWEEP).text
     states = clone.states()
     assert states and states == {key: expected[key] for key in states}

@@ -116,7 +116,8 @@ def study(
         str | None,
         typer.Option(
             help="Archive, folder or URL with images, all of which are taken; not for demo. See "
-            "README.md, Images. Default: what params.yaml says; of CIFAR-10 mini takes the first."
+            "README.md, Images of your own. Default: what params.yaml says; mini takes only the "
+            "first images of each CIFAR-10 batch."
         ),
     ] = None,
     override: Annotated[

@@ -86,11 +86,12 @@ def _sums(ledger: Ledger, work: list[Work]) -> str:
             else f"a rough guess for {'a GPU' if gpu else f'{threads} CPU threads'}"
         )
         lines.append(f"time to train     {spoken(seconds):>7}  ({how})")
-    return "\n".join([*lines, _measuring(ledger)])
+        lines.append(_measuring(ledger))
+    return "\n".join(lines)
 
 
 def _measuring(ledger: Ledger) -> str:
-    """What measuring adds to training, by operations; what runs share is measured once."""
+    """What measuring adds to all training, by operations; what runs share is measured once."""
     seed = ledger.params.seeds[0]
     every = [Run(variant, seed) for variant in ledger.tree.schedules]
     drifts = {key for run in every for key in ledger.stability_keys(run).values()}

@@ -152,20 +152,31 @@ def conclude(checks: Sequence[Check], parts: Sequence[Part], params: Params) -> 
     return Conclusion(Verdict.INCONCLUSIVE, weakest, p)
 
 
-def beyond_alone(checks: Sequence[Check], parts: Sequence[Part], params: Params) -> str:
-    """Which parts are contradicted, but not at the level that one among so many has to reach."""
+def why_inconclusive(checks: Sequence[Check], parts: Sequence[Part], params: Params) -> str:
+    """What a claim's parts do not tell by themselves of why it came to no verdict; or nothing.
+
+    A precondition that is not supported; else parts that are contradicted, but not at the level
+    that one among so many has to reach.
+    """
+    both = list(zip(checks, parts, strict=True))
+    failing = [p for c, p in both if c.given and p.verdict is not Verdict.SUPPORTED]
+    if failing:
+        return f"its precondition is not supported ({_named(failing)})"
+    adjusted = _adjusted(checks, params)
     alone = [
-        part.name.split(":")[0]
-        for check, part in zip(checks, parts, strict=True)
-        if not check.given
-        and part.verdict is Verdict.CONTRADICTED
-        and not _contradicted(check, part, _adjusted(checks, params))
+        part
+        for check, part in both
+        if part.verdict is Verdict.CONTRADICTED and not _contradicted(check, part, adjusted)
     ]
     if not alone:
         return ""
     tests = sum(not check.given for check in checks)
-    names = ", ".join(dict.fromkeys(alone))
-    return f"{names}: contradicted alone, not at the level for one of {tests} parts"
+    return f"contradicted alone, not at the level for one of {tests} parts: {_named(alone)}"
+
+
+def _named(parts: Sequence[Part]) -> str:
+    """What is compared, without with what."""
+    return ", ".join(part.name.split(",")[0] for part in parts)
 
 
 def _adjusted(checks: Sequence[Check], params: Params) -> float:

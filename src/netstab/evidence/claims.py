@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from netstab.evidence.checks import Check, beyond_alone, conclude, examine
+from netstab.evidence.checks import conclude, examine, why_inconclusive
 from netstab.evidence.comparability import article_blocks
 from netstab.evidence.compare import Claim
 from netstab.evidence.effects import Study
-from netstab.evidence.judgement import Judgement, Part, Verdict
+from netstab.evidence.judgement import Judgement, Verdict
 from netstab.evidence.mechanisms import MECHANISMS, recovered
 from netstab.evidence.runs import Collection
 from netstab.evidence.statements import STATEMENTS
@@ -72,7 +72,9 @@ def _judge(claim: Claim, study: Study) -> tuple[Judgement, float | None]:
     parts = tuple(examine(check, study) for check in checks)
     found = conclude(checks, parts, params)
     lacking = (p.note for p in parts if p.verdict is found.verdict and not p.values)
-    told = (*lacking, claim.remark(params, parts), _alone(found.verdict, checks, parts, params))
+    told = [*lacking, claim.remark(params, parts)]
+    if found.verdict is Verdict.INCONCLUSIVE:
+        told.append(why_inconclusive(checks, parts, params))
     notes = [note for note in dict.fromkeys(told) if note]
     judgement = Judgement(
         claim.id,
@@ -85,10 +87,6 @@ def _judge(claim: Claim, study: Study) -> tuple[Judgement, float | None]:
         "; ".join(notes),
     )
     return judgement, found.p
-
-
-def _alone(verdict: Verdict, checks: Sequence[Check], parts: Sequence[Part], params: Params) -> str:
-    return beyond_alone(checks, parts, params) if verdict is Verdict.INCONCLUSIVE else ""
 
 
 def _untested(claim: Claim, verdict: Verdict, why: str) -> Judgement:

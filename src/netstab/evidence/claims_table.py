@@ -15,7 +15,7 @@ MEANINGS = {
     Verdict.SUPPORTED: "every part's interval lies wholly on the claimed side",
     Verdict.CONTRADICTED: "a part's interval, widened for the number of parts (Bonferroni), lies "
     "wholly on the other side",
-    Verdict.INCONCLUSIVE: "neither: the runs do not tell",
+    Verdict.INCONCLUSIVE: "neither, or what the statement presupposes is not supported",
     Verdict.TOO_FEW_SEEDS: "a verdict takes three seeds or more",
     Verdict.TOO_FEW_EPOCHS: "a window that it speaks of is too short, or holds another change",
     Verdict.NOT_COMPARABLE: "the runs differ by more than the intervention",

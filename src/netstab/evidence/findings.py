@@ -47,11 +47,12 @@ def _headline(results: Results) -> list[str]:
         confidence = results.params.claims.confidence
         low, high = Sample.of(gains).interval(confidence)
         interval = f" ({confidence:.0%} interval {low:+.2f} to {high:+.2f})".replace("-", MINUS)
-    side = "higher" if gain >= 0 else "lower"
+    points = f"{abs(gain):.2f} points {'higher' if gain > 0 else 'lower'}"
+    change = points if round(gain, 2) else "no difference"
     return [
         f"With step decay everywhere (the outpost) validation top-1 ends at "
         f"{sum(mine) / len(mine):.2f} %, with a constant rate (the baseline) at "
-        f"{sum(theirs) / len(theirs):.2f} %: {abs(gain):.2f} points {side}{interval}"
+        f"{sum(theirs) / len(theirs):.2f} %: {change}{interval}"
         f"{_calmer(results)}."
     ]
 

@@ -142,10 +142,11 @@ def _stability_problem(table: pd.DataFrame, blocks: tuple[str, ...], epochs: int
         if table[column].dtype.kind not in "if" or np.isinf(table[column]).any():
             return f"{column} holds what is no finite number"
     when = ["epoch", "distance"]
+    named = table[when].assign(block=table["block"].astype(str))
     wrong = (
-        ~table["block"].astype(str).isin(blocks)
-        | table.duplicated([*when, "block"])
-        | (table.groupby(when)["block"].transform("size") != len(blocks))
+        ~named["block"].isin(blocks)
+        | named.duplicated()
+        | (named.groupby(when)["block"].transform("size") != len(blocks))
     )
     if wrong.any():
         epoch, distance = table.loc[wrong, when].iloc[0]
