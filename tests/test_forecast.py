@@ -1,5 +1,6 @@
 """How long a sweep by Ray would take: from what the store tells of epochs and measurements."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from netstab.training.jobs import jobs
 from netstab.training.ledger import Ledger
 from netstab.training.store import Record
 from tests import small
+
+pytestmark = pytest.mark.xdist_group("forecast")  # what is trained once is trained in one process
 
 
 def rewrite(ledger: Ledger, name: str, seconds: float) -> Record:
@@ -49,13 +52,22 @@ def measure(ledger: Ledger, chosen: list[Run], each: float) -> None:
             ledger.notebook.write(key, ledger.sharpness_inputs(run, *at), entry)
 
 
+STUDY = small.params(seeds=[0, 1], own={}, expE={})
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the baseline of seed 0; tests work on copies."""
+    made = small.ledger(STUDY, tmp_path_factory.mktemp("forecast") / "store")
+    trajectory.train(made, small.run(STUDY, "baseline"), small.workshop(STUDY), small.silent)
+    return made.store.root
+
+
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(trained: Path, tmp_path: Path) -> Ledger:
     """Seed 0 has the baseline; of seed 1 nothing is there."""
-    made = small.ledger(small.params(seeds=[0, 1], own={}, expE={}), tmp_path)
-    run = small.run(made.params, "baseline")
-    trajectory.train(made, run, small.workshop(made.params), small.silent)
-    return made
+    shutil.copytree(trained, tmp_path / "store")
+    return small.ledger(STUDY, tmp_path / "store")
 
 
 def test_records_and_measurements_that_tell_less_are_passed_over(ledger: Ledger) -> None:

@@ -140,39 +140,16 @@ def test_an_item_without_tests_is_not_done(items: dict[str, Item], tmp_path: Pat
     assert found(tmp_path, "one")["complete"]
 
 
-class Named:
-    """Collects nothing but the names of tests."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.names = [item.name for item in session.items]
-
-
 def _is_in(name: str, word: str) -> bool:
     return word.lower() in name
 
 
-@pytest.mark.slow
-def test_every_gpu_test_is_in_one_item_and_every_item_has_tests() -> None:
-    code = """
-import json, sys, pytest
-from tests.test_gpu_programme import Named
-named = Named()
-options = ["-m", "gpu", "--collect-only", "-qq", "-p", "no:cacheprovider", "tests/test_gpu.py"]
-assert pytest.main(options, [named]) == 0
-print(json.dumps(named.names))
-"""
-    told = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=child_environment(ROOT / "src", ROOT),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    names: list[str] = json.loads(told.stdout.splitlines()[-1])
+def test_every_gpu_test_is_in_one_item_and_every_item_has_tests(
+    request: pytest.FixtureRequest,
+) -> None:
+    module = pytest.Module.from_parent(request.session, path=ROOT / "tests" / "test_gpu.py")
+    tests = (item for item in module.collect() if isinstance(item, pytest.Item))
+    names = [item.name for item in tests if item.get_closest_marker("gpu")]
     assert len(names) > 50
     parts = {name: Expression.compile(e) for name, e in gpu_programme.TESTS.items()}
     counts: Counter[str] = Counter()

@@ -1,15 +1,17 @@
 """What everything rests on: cut, shared or killed, a run comes to the same bits."""
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from netstab.params import Params
-from netstab.study.experiments import Run, runs
+from netstab.study.experiments import Run, runs, variants
 from netstab.training import state, trajectory
 from netstab.training.ledger import Ledger
 from netstab.training.store import Record
@@ -61,7 +63,7 @@ def test_a_run_cut_at_every_epoch_is_the_run_without_a_stop(
     cut = small.ledger(study(mode, runtime={"save_interval_s": 1e-9}), tmp_path / "cut")
     while (record := cut.finished(run)) is None:
         with pytest.raises(_CutError):
-            trajectory.train(cut, run, small.workshop(cut.params), _cut_after(cut, run))
+            trajectory.train(cut, run, _of_one_epoch(cut.params), small.silent)
         if cut.resume(run).epoch == cut.schedule(run).epochs - 1:
             record = train(cut, run)
             break
@@ -73,15 +75,19 @@ class _CutError(Exception):
     pass
 
 
-def _cut_after(ledger: Ledger, run: Run) -> trajectory.EpochDone:
-    """Stop a run in the second epoch that it trains: the first one is saved by then."""
-    first = ledger.resume(run).epoch
+def _of_one_epoch(params: Params) -> trajectory.Workshop:
+    """An engine that stops at the second epoch that it is to train: the first is saved by then."""
+    shop = small.workshop(params)
+    engine = shop.built[0]
+    epoch, begun = engine.epoch, itertools.count()
 
-    def done(_run: Run, row: dict[str, int | float], _seconds: float) -> None:
-        if row["epoch"] > first:
+    def first(*arguments: Any) -> Any:
+        if next(begun):
             raise _CutError
+        return epoch(*arguments)
 
-    return done
+    engine.epoch = first  # type: ignore[method-assign]
+    return shop
 
 
 @pytest.mark.slow
@@ -89,7 +95,10 @@ def _cut_after(ledger: Ledger, run: Run) -> trajectory.EpochDone:
 def test_runs_that_share_their_past_are_the_runs_alone(
     mode: str, precision: str, tmp_path: Path
 ) -> None:
-    together = small.ledger(study(mode, train={"precision": precision}), tmp_path / "together")
+    # Two blocks for four: half the tree, with every kind of run in it.
+    blocks = {"128": ["stem", "layer1", "layer2"], "512": ["layer3", "layer4", "head"]}
+    params = study(mode, train={"precision": precision}, blocks=blocks)
+    together = small.ledger(params, tmp_path / "together")
     epochs = 0
 
     def count(*_: object) -> None:
@@ -100,9 +109,11 @@ def test_runs_that_share_their_past_are_the_runs_alone(
     for run in runs(together.params):
         trajectory.train(together, run, shop, count)
     assert epochs == together.tree.epochs < together.tree.epochs_apart
-    for kind in KINDS:
+    kinds = {variant.experiment: variant.name for variant in variants(params)}
+    assert kinds.keys() == {kind.split("-")[0] for kind in KINDS} | {"strict", "expE"}
+    for kind in kinds.values():
         run = small.run(together.params, kind)
-        alone = small.ledger(study(mode, train={"precision": precision}), tmp_path / kind)
+        alone = small.ledger(params, tmp_path / kind)
         expected = train(alone, run)
         record = together.finished(run)
         assert record is not None
