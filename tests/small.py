@@ -31,7 +31,7 @@ def content(**changes: Any) -> dict[str, Any]:
         if (
             isinstance(change, dict)
             and isinstance(made.get(section), dict)
-            and section not in ("own", "expE", "blocks")
+            and section not in ("own", "expE")
         ):
             made[section].update(change)
         else:

@@ -96,8 +96,8 @@ def test_runs_that_share_their_past_are_the_runs_alone(
     mode: str, precision: str, tmp_path: Path
 ) -> None:
     # Two blocks for four: half the tree, with every kind of run in it.
-    blocks = {"128": ["stem", "layer1", "layer2"], "512": ["layer3", "layer4", "head"]}
-    params = study(mode, train={"precision": precision}, blocks=blocks)
+    blocks = {"128": ("stem", "layer1", "layer2"), "512": ("layer3", "layer4", "head")}
+    params = study(mode, train={"precision": precision}).model_copy(update={"blocks": blocks})
     together = small.ledger(params, tmp_path / "together")
     epochs = 0
 
