@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from netstab.measure.stability import Path, Signals, compare, signals
+from netstab.measure.stability import Path, Row, Signals, compare, signals
 from netstab.params import PARTS
 from netstab.training.model import ResNet18, initialise
+from netstab.training.observer import Watch
 
 BOUNDARIES = {
     "64": ("stem", "layer1"),
@@ -120,6 +121,42 @@ def test_the_weights_way_is_the_sum_of_its_steps_and_not_the_distance() -> None:
     assert lengths["a"] == pytest.approx(10)
     assert lengths["b"] == pytest.approx(12)
     assert lengths["network"] == pytest.approx(5 + (25 + 144) ** 0.5)
+
+
+def test_an_epoch_that_ends_where_it_began_has_gone_a_way_and_changed_nothing(
+    batch: tuple[Tensor, Tensor],
+) -> None:
+    model = network()
+    weight = model.layer2[0].conv1.weight
+    start = weight.detach().clone()
+    told: list[Row] = []
+    parts = {"64": [model.stem, model.layer1], "128": [model.layer2], "256": [model.layer3]}
+    parts["512"] = [model.layer4, model.head]
+    weights = {block: [w for part in of for w in part.parameters()] for block, of in parts.items()}
+    watch = Watch(
+        lambda: look(model, batch), weights, lambda rows, _: told.extend(rows), floor=True
+    )
+    for factor in (1.1, 1.0):
+        with torch.no_grad():
+            weight.copy_(factor * start)
+        watch.step()
+    assert not told, "it is complete at the end alone"
+    watch.end()
+    rows = {(row["distance"], row["block"]): row for row in told}
+    assert [row["distance"] for row in told] == [
+        d for d in ("floor", "step", "epoch") for _ in range(5)
+    ]
+    # Over the first step: a tenth of a weight's norm, and what lies behind it has changed.
+    assert rows["step", "128"]["path"] == pytest.approx(0.1 * float(start.norm()))
+    assert rows["step", "network"]["path"] == pytest.approx(0.1 * float(start.norm()))
+    assert rows["step", "512"]["path"] == 0
+    assert rows["step", "256"]["forward_change"] > 1e-3
+    # Over the epoch: there and back.
+    assert rows["epoch", "128"]["path"] == pytest.approx(0.2 * float(start.norm()))
+    for block in (*BOUNDARIES, "network"):
+        for distance in ("floor", "epoch"):
+            assert rows[distance, block]["forward_change"] == 0
+        assert rows["floor", block]["path"] == 0
 
 
 def test_a_look_leaves_weights_and_statistics_alone(batch: tuple[Tensor, Tensor]) -> None:
