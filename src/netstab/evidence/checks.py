@@ -1,6 +1,6 @@
 """One check is an effect held against a claimed side; several make a claim."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,11 +112,13 @@ class Conclusion:
         deciding: index of the part that decided, or comes nearest to deciding otherwise.
         p: the largest of the parts' p-values: all parts have to hold (intersection-union test).
             None where a part went untested.
+        why: what the parts do not tell by themselves of why there is no verdict, if anything.
     """
 
     verdict: Verdict
     deciding: int
     p: float | None
+    why: str = ""
 
 
 def conclude(checks: Sequence[Check], parts: Sequence[Part], params: Params) -> Conclusion:
@@ -133,55 +135,28 @@ def conclude(checks: Sequence[Check], parts: Sequence[Part], params: Params) -> 
             return Conclusion(reason, (doubtful or untested)[0], None)
     p_values = [part.p for part in parts if part.p is not None]
     p = max(p_values) if p_values else None
-    failing = [
-        i
-        for i, (check, part) in enumerate(zip(checks, parts, strict=True))
-        if check.given and part.verdict is not Verdict.SUPPORTED
-    ]
-    against = [
-        i
-        for i, (check, part) in enumerate(zip(checks, parts, strict=True))
-        if not check.given and _contradicted(check, part, _adjusted(checks, params))
-    ]
-    candidates = failing or against or range(len(parts))
-    weakest = max(candidates, key=lambda i: _weakness(parts[i]))
-    if against and not failing:
+    every = range(len(parts))
+    failing = [i for i in every if checks[i].given and parts[i].verdict is not Verdict.SUPPORTED]
+    tests = sum(not check.given for check in checks)
+    adjusted = bonferroni(params.claims.confidence, tests)
+    alone = [i for i in every if not checks[i].given and parts[i].verdict is Verdict.CONTRADICTED]
+    against = [i for i in alone if _contradicted(checks[i], parts[i], adjusted)]
+    weakest = max(failing or against or every, key=lambda i: _weakness(parts[i]))
+    if failing:
+        why = f"its precondition is not supported ({_named(parts[i] for i in failing)})"
+        return Conclusion(Verdict.INCONCLUSIVE, weakest, p, why)
+    if against:
         return Conclusion(Verdict.CONTRADICTED, weakest, p)
     if all(part.verdict is Verdict.SUPPORTED for part in parts):
         return Conclusion(Verdict.SUPPORTED, weakest, p)
-    return Conclusion(Verdict.INCONCLUSIVE, weakest, p)
+    level = f"contradicted alone, not at the level for one of {tests} parts: "
+    why = level + _named(parts[i] for i in alone) if alone else ""
+    return Conclusion(Verdict.INCONCLUSIVE, weakest, p, why)
 
 
-def why_inconclusive(checks: Sequence[Check], parts: Sequence[Part], params: Params) -> str:
-    """What a claim's parts do not tell by themselves of why it came to no verdict; or nothing.
-
-    A precondition that is not supported; else parts that are contradicted, but not at the level
-    that one among so many has to reach.
-    """
-    both = list(zip(checks, parts, strict=True))
-    failing = [p for c, p in both if c.given and p.verdict is not Verdict.SUPPORTED]
-    if failing:
-        return f"its precondition is not supported ({_named(failing)})"
-    adjusted = _adjusted(checks, params)
-    alone = [
-        part
-        for check, part in both
-        if part.verdict is Verdict.CONTRADICTED and not _contradicted(check, part, adjusted)
-    ]
-    if not alone:
-        return ""
-    tests = sum(not check.given for check in checks)
-    return f"contradicted alone, not at the level for one of {tests} parts: {_named(alone)}"
-
-
-def _named(parts: Sequence[Part]) -> str:
+def _named(parts: Iterable[Part]) -> str:
     """What is compared, without with what."""
     return ", ".join(part.name.split(",")[0] for part in parts)
-
-
-def _adjusted(checks: Sequence[Check], params: Params) -> float:
-    tests = sum(not check.given for check in checks)
-    return bonferroni(params.claims.confidence, tests)
 
 
 def _contradicted(check: Check, part: Part, confidence: float) -> bool:

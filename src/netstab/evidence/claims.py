@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from netstab.evidence.checks import conclude, examine, why_inconclusive
+from netstab.evidence.checks import conclude, examine
 from netstab.evidence.comparability import article_blocks
 from netstab.evidence.compare import Claim
 from netstab.evidence.effects import Study
@@ -72,9 +72,7 @@ def _judge(claim: Claim, study: Study) -> tuple[Judgement, float | None]:
     parts = tuple(examine(check, study) for check in checks)
     found = conclude(checks, parts, params)
     lacking = (p.note for p in parts if p.verdict is found.verdict and not p.values)
-    told = [*lacking, claim.remark(params, parts)]
-    if found.verdict is Verdict.INCONCLUSIVE:
-        told.append(why_inconclusive(checks, parts, params))
+    told = (*lacking, claim.remark(params, parts), found.why)
     notes = [note for note in dict.fromkeys(told) if note]
     judgement = Judgement(
         claim.id,
