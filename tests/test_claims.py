@@ -262,6 +262,18 @@ def test_a_precondition_withholds_support_and_never_contradicts() -> None:
     assert judged(study)["R-ema"].verdict is Verdict.INCONCLUSIVE
 
 
+def test_a_claim_shows_an_effect_of_its_own_where_its_precondition_holds() -> None:
+    # The outpost's gain is supported by little, and what the average has beyond it by much.
+    study = Study(FIVE).shift("outpost", "val_top1_pct", 1).shift("expE-ema", "val_top1_pct", 30)
+    found = judged(study)["R-ema"]
+    assert found.parts[0].note == "precondition"
+    assert found.verdict is Verdict.SUPPORTED
+    assert found.parts[0].p > found.parts[1].p
+    assert found.deciding == 1
+    # All parts have to hold, the precondition too: the claim's p is the larger one.
+    assert found.p_holm is not None and found.p_holm >= found.parts[0].p
+
+
 def test_a_claim_is_not_contradicted_where_its_precondition_does_not_hold() -> None:
     # Every C/k's jitter is the outpost's, as C2 says, and that is the larger one.
     study = Study(FIVE).noise("expC", "val_top1_pct", 5).noise("outpost", "val_top1_pct", 5.2)

@@ -126,7 +126,9 @@ def conclude(checks: Sequence[Check], parts: Sequence[Part], params: Params) -> 
 
     Supporting needs no adjustment for the number of parts, since all have to hold. Contradicting
     does, since one is enough: each is held against `1 - (1 - confidence) / parts`. Where a
-    precondition is not supported, it decides, and the claim is inconclusive.
+    precondition is not supported, it decides, and the claim is inconclusive; elsewhere a part of
+    the statement itself does, for that is the effect that a reader wants to see. The claim's p is
+    the largest of all parts, preconditions too.
     """
     for reason in NO_TEST:
         untested = [i for i, part in enumerate(parts) if part.verdict is reason]
@@ -137,11 +139,12 @@ def conclude(checks: Sequence[Check], parts: Sequence[Part], params: Params) -> 
     p = max(p_values) if p_values else None
     every = range(len(parts))
     failing = [i for i in every if checks[i].given and parts[i].verdict is not Verdict.SUPPORTED]
-    tests = sum(not check.given for check in checks)
+    stated = [i for i in every if not checks[i].given]
+    tests = len(stated)
     adjusted = bonferroni(params.claims.confidence, tests)
-    alone = [i for i in every if not checks[i].given and parts[i].verdict is Verdict.CONTRADICTED]
+    alone = [i for i in stated if parts[i].verdict is Verdict.CONTRADICTED]
     against = [i for i in alone if _contradicted(checks[i], parts[i], adjusted)]
-    weakest = max(failing or against or every, key=lambda i: _weakness(parts[i]))
+    weakest = max(failing or against or stated, key=lambda i: _weakness(parts[i]))
     if failing:
         why = f"its precondition is not supported ({_named(parts[i] for i in failing)})"
         return Conclusion(Verdict.INCONCLUSIVE, weakest, p, why)
