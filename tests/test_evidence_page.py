@@ -293,6 +293,31 @@ def test_what_came_out_is_said_in_words_with_numbers_sample_and_hardware(root: P
     assert f"Of {len(results.judgements)} statements, {supported} " in text
 
 
+@pytest.mark.parametrize(
+    ("p_values", "told"),
+    [
+        ([0.2, 0.06], "Adjusted for testing 3 at once (Holm), none of the 2 supported stay so."),
+        ([0.2, 0.04], "Adjusted for testing 3 at once (Holm), 1 of the 2 supported stays so."),
+        ([0.05, 0.04], "Adjusted for testing 3 at once (Holm), all of the 2 supported stay so."),
+        ([0.04], "Adjusted for testing 2 at once (Holm), the one supported stays so."),
+        ([0.06], "Adjusted for testing 2 at once (Holm), the one supported does not stay so."),
+        ([None, None], "Of 3 statements, 2 are supported and 1 is inconclusive."),
+    ],
+)
+def test_what_came_out_says_how_much_of_it_stays_once_all_tests_are_counted(
+    root: Path, p_values: list[float | None], told: str
+) -> None:
+    params = synthetic.small(seeds=[0, 1, 2])
+    synthetic.write(root, params)
+    verdicts = [(Verdict.SUPPORTED, p) for p in p_values] + [(Verdict.INCONCLUSIVE, 0.01)]
+    judgements = tuple(
+        Judgement(f"A{i}", "", verdict, 3, (), None, p, "")
+        for i, (verdict, p) in enumerate(verdicts)
+    )
+    results = replace(aggregate(params, collect(params)), judgements=judgements)
+    assert findings.sentences(results)[-1].endswith(told)
+
+
 @pytest.mark.parametrize(("time_scale", "told"), [(1.0, True), (0.1, False)])
 def test_a_jitter_of_a_few_epochs_is_no_headline(root: Path, time_scale: float, told: bool) -> None:
     params = synthetic.small(train={"time_scale": time_scale})

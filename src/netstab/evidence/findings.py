@@ -91,7 +91,24 @@ def _verdicts(results: Results) -> str:
     rest = len(judgements) - sum(_count(judgements, verdict) for verdict in DECIDED)
     if rest:
         told.append(f"{rest} could not be tested")
-    return f"Of {counted(len(judgements), 'statement')}, {_listed(told)}."
+    adjusted = _adjusted(judgements, 1 - results.params.claims.confidence)
+    return f"Of {counted(len(judgements), 'statement')}, {_listed(told)}.{adjusted}"
+
+
+def _adjusted(judgements: tuple[Judgement, ...], level: float) -> str:
+    """How many of the supported stay so when all are tested at once: of many, some are luck."""
+    tested = [(j.verdict, j.p_holm) for j in judgements if j.p_holm is not None]
+    supported = [p for verdict, p in tested if verdict is Verdict.SUPPORTED]
+    if not supported:
+        return ""
+    staying = sum(p <= level for p in supported)
+    if len(supported) == 1:
+        told = f"the one supported {'stays' if staying else 'does not stay'} so"
+    else:
+        kept = "none" if not staying else "all" if staying == len(supported) else str(staying)
+        verb = "stays" if staying == 1 else "stay"
+        told = f"{kept} of the {len(supported)} supported {verb} so"
+    return f" Adjusted for testing {len(tested)} at once (Holm), {told}."
 
 
 def _count(judgements: tuple[Judgement, ...], verdict: Verdict) -> int:
