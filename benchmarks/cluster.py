@@ -16,16 +16,16 @@ from rich.console import Console, Group
 from benchmarks import sizes
 from benchmarks.cluster_paper import EPOCH_S, on_paper
 from benchmarks.common import Goal, Spread, machine, make_table, report
-from netstab.cluster import start
+from netstab.data.dataset import Dataset
 from netstab.data.manifest import Manifest
 from netstab.params import Params
-from netstab.study.makespan import Task, simulate
-from netstab.training import forecast
-from netstab.training.board import Board
-from netstab.training.dataset import Dataset
-from netstab.training.jobs import Job, ahead, jobs
-from netstab.training.ledger import Ledger, versions
-from netstab.training.store import Store
+from netstab.store.ledger import Ledger, versions
+from netstab.store.states import Store
+from netstab.sweep import forecast
+from netstab.sweep.board import Board
+from netstab.sweep.jobs import Job, ahead, jobs
+from netstab.sweep.makespan import Task, simulate
+from netstab.sweep.ray import start
 
 PREDICTED, OWN, MEASURED = "predicted", "simulated with its own seconds", "measured"
 WITHIN = 0.15
@@ -165,7 +165,7 @@ class Course:
 
     def run(self) -> float:
         """Train it by a Ray of its own; seconds from the first task to the last one's end."""
-        from netstab.cluster.sweep import sweep
+        from netstab.sweep.ray.sweep import sweep
 
         ledger = self._ledger(self._store)
         board = Clock(ledger)

@@ -9,12 +9,12 @@ from rich.table import Table
 
 from benchmarks import sizes
 from benchmarks.common import make_table, three_digits
-from netstab.study.makespan import Forecast, simulate
-from netstab.training import forecast
-from netstab.training.dataset import OFFICIAL, Dataset
-from netstab.training.jobs import ahead, jobs
-from netstab.training.ledger import Ledger
-from netstab.training.store import Store
+from netstab.data.dataset import OFFICIAL, Dataset
+from netstab.store.ledger import Ledger
+from netstab.store.states import Store
+from netstab.sweep import forecast
+from netstab.sweep.jobs import ahead, jobs
+from netstab.sweep.makespan import Forecast, simulate
 
 EPOCH_S = 0.6
 """Assumed for an epoch of the article's baseline on one GPU; not measured."""
@@ -103,7 +103,7 @@ def on_paper(seeds: int, epoch_s: float = EPOCH_S) -> Paper:
     ledger = Ledger(study, dataset, Store(Path("none")), 1)
     todo = jobs(ledger)
     trunk = todo[0]
-    pace = forecast.Pace(flop=ledger.estimate.flop(list(trunk.work)))
+    pace = forecast.Pace(flop=ledger.costs.flop(list(trunk.work)))
     pace.seconds = trunk.epochs * epoch_s
     tasks = forecast.tasks(ledger, todo, pace, gpu=True, threads=1)
     way = ahead(ledger, todo)

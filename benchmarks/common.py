@@ -20,7 +20,7 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from netstab.training.estimate import usable_cores
+from netstab.machine import usable_cores
 
 ROOT = Path(__file__).parent.parent
 """The checkout that is measured."""

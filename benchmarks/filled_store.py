@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from netstab import params, paths
+from netstab.data.dataset import Dataset
 from netstab.data.manifest import read_manifest
 from netstab.params import PARTS
+from netstab.store.ledger import Ledger, versions
+from netstab.store.states import Record, Row, Store
 from netstab.study.experiments import Run, runs
 from netstab.study.measuring import NETWORK
 from netstab.study.plan import kept_epochs
 from netstab.study.schedule import Frozen, Schedule
-from netstab.training.dataset import Dataset
-from netstab.training.ledger import Ledger, versions
-from netstab.training.store import Record, Row, Store
 
 TENSORS = b"no tensors: nothing in a benchmark restores this state"
 MEASURED = {

@@ -130,23 +130,23 @@ def _products(
 def _counts(course: "Course", folder: Path) -> dict[str, float]:
     """How often a seed of the study needs each: epochs by their operations, measurements by key."""
     from benchmarks.trainer import trunk
+    from netstab.data.dataset import Dataset
+    from netstab.store.ledger import Ledger, versions
+    from netstab.store.states import Store
     from netstab.study.experiments import Run
     from netstab.study.plan import Work
-    from netstab.training.dataset import Dataset
-    from netstab.training.ledger import Ledger, versions
-    from netstab.training.store import Store
 
     study = course.study
     ledger = Ledger(study, Dataset.prepared(course.manifest), Store(folder / "empty"), *versions())
     seed = study.seeds[0]
     work = ledger.outstanding()[seed]
-    one = ledger.estimate.flop([Work(work[0].variant, trunk(study), 1)])
+    one = ledger.costs.flop([Work(work[0].variant, trunk(study), 1)])
     runs = [Run(variant, seed) for variant in ledger.tree.schedules]
     drifts = {key for run in runs for key in ledger.stability_keys(run).values()}
     curvatures = {key: at[1] for run in runs for at, key in ledger.sharpness_keys(run).items()}
     scopes = list(curvatures.values())
     return {
-        EPOCH: ledger.estimate.flop(work) / one,
+        EPOCH: ledger.costs.flop(work) / one,
         STABILITY: len(drifts),
         **{f"sharpness, {scope}": scopes.count(scope) for scope in dict.fromkeys(scopes)},
     }

@@ -80,7 +80,7 @@ def compiling(
 def within(course: "Course", folder: Path) -> dict[str, Callable[[], object]]:
     """An evaluation of all validation images, and a state saved: bytes, hash, and to the disk."""
     from benchmarks import trainer
-    from netstab.training.store import Store
+    from netstab.store.states import Store
 
     at_work = trainer.Trainer(course.study, course.manifest, course.device)
     short = course.cut(trainer.WARM_UP_STEPS)

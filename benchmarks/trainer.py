@@ -13,20 +13,20 @@ from benchmarks import sizes
 from benchmarks.common import machine
 from benchmarks.counted import Amount, Shape
 from netstab.data.batches import Images
+from netstab.data.dataset import Dataset
 from netstab.data.manifest import Manifest
 from netstab.data.tensors import Tensors, load
 from netstab.measure.evaluate import evaluate
 from netstab.params import Params
+from netstab.store.ledger import Ledger, versions
+from netstab.store.states import Record, Row, Store
 from netstab.study.experiments import Variant, schedule
 from netstab.study.schedule import Phase
 from netstab.training import device as devices
 from netstab.training import state
-from netstab.training.dataset import Dataset
 from netstab.training.engine import Engine
-from netstab.training.job import load_images
-from netstab.training.ledger import Ledger, versions
 from netstab.training.model import ResNet18
-from netstab.training.store import Record, Row, Store
+from netstab.training.trainer import load_images
 from netstab.training.trajectory import start
 
 WARM_UP_STEPS = 2

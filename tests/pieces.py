@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from netstab.exchange import exporting, piecefile
+from netstab.exchange.piece import COLUMNS
 from netstab.params import Params
+from netstab.results.write import STABILITY_COLUMNS
+from netstab.store.ledger import Ledger
+from netstab.store.states import Record
 from netstab.study.choice import choose
 from netstab.study.experiments import Run
-from netstab.training import exporting, piecefile
-from netstab.training.ledger import Ledger
-from netstab.training.piece import COLUMNS
-from netstab.training.runfiles import STABILITY_COLUMNS
-from netstab.training.store import Record
 from tests import small
 
 DATA = "d" * 64

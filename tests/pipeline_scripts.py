@@ -4,10 +4,10 @@ FILL = """
 from netstab import params, paths
 from netstab.data.prepare import prepare
 from netstab.study.experiments import Run, variants
-from netstab.training.job import train
-from netstab.training.dataset import Dataset
-from netstab.training.ledger import Ledger, versions
-from netstab.training.store import Store
+from netstab.sweep.job import train
+from netstab.data.dataset import Dataset
+from netstab.store.ledger import Ledger, versions
+from netstab.store.states import Store
 content = params.read(paths.PARAMS)
 manifest = prepare(content)
 moved = content.model_copy(

@@ -8,14 +8,14 @@ import torch
 from ruamel.yaml import YAML
 
 from netstab.data.batches import Images, to_device
+from netstab.data.dataset import Dataset
 from netstab.params import Params, check
+from netstab.store.ledger import Ledger
+from netstab.store.states import Store
 from netstab.study.experiments import Run, find_variant
-from netstab.training.dataset import Dataset
 from netstab.training.device import hardware
 from netstab.training.engine import Engine
-from netstab.training.ledger import Ledger
 from netstab.training.model import ResNet18
-from netstab.training.store import Store
 from netstab.training.trajectory import Workshop
 
 ROOT = Path(__file__).parent.parent

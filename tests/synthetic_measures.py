@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from netstab.evidence.measured import STABILITY
 from netstab.params import Params
+from netstab.results.measured import STABILITY
 from netstab.study.experiments import REFERENCES, Run, schedule, view
 from netstab.study.measuring import NETWORK, sharpness_scopes, stability_epochs
 from netstab.study.schedule import Frozen, Schedule

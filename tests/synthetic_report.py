@@ -10,7 +10,7 @@ import pytest
 
 from netstab import paths
 from netstab.evidence import report
-from netstab.evidence.aggregate import Results
+from netstab.evidence.summary.aggregate import Results
 from netstab.params import Params
 from tests import synthetic_runs as synthetic
 

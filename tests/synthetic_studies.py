@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from netstab.evidence.measured import STABILITY, Curvature, Sharpness, read_ceiling
-from netstab.evidence.runs import MEASURES, Collection
 from netstab.params import Params
 from netstab.paths import CEILING
+from netstab.results.measured import STABILITY, Curvature, Sharpness, read_ceiling
+from netstab.results.runs import MEASURES, Collection
 from netstab.study.experiments import Run, runs, schedule, variants
 from netstab.study.measuring import NETWORK
 from tests.synthetic_measures import curvature

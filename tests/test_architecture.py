@@ -18,12 +18,12 @@ from importlinter.cli import lint_imports
 from ruamel.yaml import YAML
 
 from netstab import paths
+from netstab.data.dataset import Dataset
 from netstab.errors import ParameterError
 from netstab.params import BLOCK_EXPERIMENTS, Params, check
+from netstab.store.ledger import Ledger
+from netstab.store.states import Store
 from netstab.study.experiments import Run, runs, variants
-from netstab.training.dataset import Dataset
-from netstab.training.ledger import Ledger
-from netstab.training.store import Store
 from tests import small
 
 SRC = small.ROOT / "src"
@@ -55,26 +55,26 @@ EXEMPT_OF = {
     "netstab.stages.train": {
         "netstab.stages.train": "a thin entry",
         "netstab.data.tensors": "what it loads is checked against the manifest's hashes",
-        "netstab.study.makespan": "says how long a sweep takes",
-        "netstab.training.board": "says how far a sweep is",
-        "netstab.training.ceiling": "brings tested pieces together",
-        "netstab.training.forecast": "says how long a sweep takes",
-        "netstab.training.job": "brings tested pieces together",
-        "netstab.training.jobs": "says in which order runs are trained, by the trajectory's means",
-        "netstab.training.progress": "says how far a run is",
+        "netstab.sweep.makespan": "says how long a sweep takes",
+        "netstab.sweep.board": "says how far a sweep is",
+        "netstab.sweep.ceiling": "brings tested pieces together",
+        "netstab.sweep.forecast": "says how long a sweep takes",
+        "netstab.training.trainer": "brings tested pieces together",
+        "netstab.sweep.jobs": "says in which order runs are trained, by the trajectory's means",
+        "netstab.sweep.progress": "says how far a run is",
         "netstab.training.replay": "trains by the trajectory's own means",
-        "netstab.training.runfiles": "writes down what the record says",
-        "netstab.training.sweep": "hands out jobs, which the trajectory trains",
-        "netstab.training.worker": "trains jobs by the trajectory's own means",
+        "netstab.results.write": "writes down what the record says",
+        "netstab.sweep.local": "hands out jobs, which the trajectory trains",
+        "netstab.sweep.worker": "trains jobs by the trajectory's own means",
     },
     "netstab.stages.ceiling": {
         "netstab.stages.ceiling": "a thin entry",
         "netstab.data.tensors": "what it loads is checked against the manifest's hashes",
-        "netstab.training.ceiling": "brings tested pieces together",
-        "netstab.training.job": "likewise",
-        "netstab.training.progress": "says how far a run is",
+        "netstab.sweep.ceiling": "brings tested pieces together",
+        "netstab.training.trainer": "likewise",
+        "netstab.sweep.progress": "says how far a run is",
         "netstab.training.replay": "trains by the trajectory's own means",
-        "netstab.training.runfiles": "writes down what it is given",
+        "netstab.results.write": "writes down what it is given",
     },
     "netstab.stages.report": {},
 }
@@ -176,10 +176,10 @@ def test_what_a_stage_depends_on_in_the_sources_is_there(stage: str) -> None:
 @pytest.mark.parametrize(
     ("stage", "importer", "imported"),
     [
-        ("report", "netstab.evidence.report", "netstab.training.runfiles"),
+        ("report", "netstab.evidence.report", "netstab.results.write"),
         ("report", "netstab.evidence.report", "netstab.newcomer"),
         ("data", "netstab.data.prepare", "netstab.study.schedule"),
-        ("train", "netstab.training.job", "netstab.data.archives"),
+        ("train", "netstab.training.trainer", "netstab.data.archives"),
         ("own", "netstab.stages.train", "netstab.newcomer"),
     ],
 )

@@ -19,9 +19,10 @@ from safetensors.torch import save
 from netstab import params
 from netstab.data import cifar, pickles
 from netstab.errors import DataError, NetstabError, ParameterError
+from netstab.exchange import piece
 from netstab.params import check
-from netstab.training import piece, state
-from netstab.training.store import Record, Store, _digest
+from netstab.store.states import Record, Store, _digest
+from netstab.training import state
 from tests import pieces, small
 from torture.fuzz.bounds import Tally, canary, judge
 from torture.fuzz.targets import TARGETS

@@ -19,13 +19,13 @@ from netstab import paths
 from netstab.commands import claims as command
 from netstab.errors import NetstabError
 from netstab.evidence import report
-from netstab.evidence.checks import POINTS, Check, conclude, examine
-from netstab.evidence.claims import CLAIMS, PART_COLUMNS, claims_csv, claims_json, judge
-from netstab.evidence.effects import Study as Compared
-from netstab.evidence.judgement import Judgement, Verdict
-from netstab.evidence.runs import MEASURES, Collection, collect
-from netstab.evidence.statistics import Sample, Within, above
+from netstab.evidence.claims.checks import POINTS, Check, conclude, examine
+from netstab.evidence.claims.effects import Study as Compared
+from netstab.evidence.claims.judge import CLAIMS, PART_COLUMNS, claims_csv, claims_json, judge
+from netstab.evidence.claims.judgement import Judgement, Verdict
+from netstab.evidence.claims.statistics import Sample, Within, above
 from netstab.params import Params
+from netstab.results.runs import MEASURES, Collection, collect
 from netstab.study.experiments import Run, Variant
 from tests import synthetic_runs as synthetic
 from tests.synthetic_studies import Study

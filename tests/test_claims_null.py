@@ -15,11 +15,11 @@ import pytest
 from scipy.signal import lfilter
 from scipy.stats import binomtest
 
-from netstab.evidence.claims import CLAIMS, judge
-from netstab.evidence.judgement import Verdict
-from netstab.evidence.runs import MEASURES, Collection
-from netstab.evidence.statistics import holm
+from netstab.evidence.claims.judge import CLAIMS, judge
+from netstab.evidence.claims.judgement import Verdict
+from netstab.evidence.claims.statistics import holm
 from netstab.params import Params
+from netstab.results.runs import MEASURES, Collection
 from netstab.study.experiments import Run, Variant, variants, view
 from netstab.study.schedule import Schedule
 from tests import synthetic_runs as synthetic

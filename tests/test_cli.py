@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 from netstab.cli import app
 from netstab.commands import study
 from netstab.data import head
+from netstab.data.dataset import Dataset
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.params import read
+from netstab.store.ledger import Ledger, versions
+from netstab.store.states import Record, Row, Store
 from netstab.study.experiments import runs
 from netstab.study.plan import kept_epochs
-from netstab.training.dataset import Dataset
-from netstab.training.ledger import Ledger, versions
-from netstab.training.store import Record, Row, Store
 from tests import pieces, small
 
 CLASSES = ("cat", "dog")
@@ -190,7 +190,7 @@ def test_plan_predicts_a_sweep_by_ray_and_says_what_holds_it_up(project: Project
 def test_without_ray_a_sweep_by_ray_says_how_to_install_it(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netstab.cluster.start.find_spec", lambda name: None)
+    monkeypatch.setattr("netstab.sweep.ray.start.find_spec", lambda name: None)
     said = project.netstab("sweep", "--ray", code=1).output
     assert "pip install -c constraints.txt -e '.[cluster]'" in said
     assert "go with --ray" in project.netstab("sweep", "10.0.0.1:6379", code=1).output

@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from netstab.cluster import start
+from netstab.data.dataset import Dataset
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.data.prepare import prepare
 from netstab.errors import TrainingError
 from netstab.params import Params
+from netstab.store.ledger import Ledger, versions
+from netstab.store.states import Record, Store
 from netstab.study.experiments import runs
-from netstab.training import job
-from netstab.training.board import Board
-from netstab.training.dataset import Dataset
-from netstab.training.jobs import jobs
-from netstab.training.ledger import Ledger, versions
-from netstab.training.store import Record, Store
-from netstab.training.worker import Said
+from netstab.sweep.board import Board
+from netstab.sweep.jobs import jobs
+from netstab.sweep.ray import start
+from netstab.sweep.worker import Said
+from netstab.training.trainer import Trainer
 from tests import small
 from tests.pipeline_helpers import STUDY
 
@@ -145,14 +145,14 @@ def plain(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that was filled in this very process, run by run."""
     store = tmp_path_factory.mktemp("plain") / "store"
     of = ledger(study(), manifest, store)
-    trainer = job.Trainer(of, manifest)
+    trainer = Trainer(of, manifest)
     for run in (run for run in runs(of.params) if run.variant.experiment != "own"):
         trainer.train(run, small.silent, small.silent)
     return store
 
 
 def sweep(of: Ledger, manifest: Manifest, board: Watcher, address: str) -> None:
-    from netstab.cluster.sweep import sweep as by_ray  # imports Ray
+    from netstab.sweep.ray.sweep import sweep as by_ray  # imports Ray
 
     by_ray(of, manifest, board, address=address)
 

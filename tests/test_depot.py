@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from netstab.cluster.depot import Depot, collect_marks, mark, marked, private_folder, sees
-from netstab.cluster.start import collect_folders
 from netstab.errors import StoreError
 from netstab.locks import locked
-from netstab.training.store import Record, Store
-from netstab.training.worker import Said
+from netstab.store.states import Record, Store
+from netstab.sweep.ray.start import collect_folders
+from netstab.sweep.ray.store_server import Depot, collect_marks, mark, marked, private_folder, sees
+from netstab.sweep.worker import Said
 
 KEY = "a" * 64
 

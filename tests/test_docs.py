@@ -8,10 +8,10 @@ import pytest
 
 from netstab import paths
 from netstab.data.manifest import read_manifest
-from netstab.evidence.aggregate import Results, aggregate
-from netstab.evidence.claims import claims_csv, claims_json
-from netstab.evidence.runs import collect
+from netstab.evidence.claims.judge import claims_csv, claims_json
+from netstab.evidence.summary.aggregate import Results, aggregate
 from netstab.params import Params, read
+from netstab.results.runs import collect
 
 MINI = Path(__file__).parents[1] / "docs" / "mini"
 

@@ -13,9 +13,15 @@ import pytest
 
 from netstab import paths
 from netstab.evidence import files, report
-from netstab.evidence.aggregate import aggregate, curves, final_window, jitter_window, panels
-from netstab.evidence.runs import MEASURES, collect
+from netstab.evidence.summary.aggregate import (
+    aggregate,
+    curves,
+    final_window,
+    jitter_window,
+    panels,
+)
 from netstab.params import Params
+from netstab.results.runs import MEASURES, collect
 from netstab.study.experiments import find_variant, schedule
 from tests import synthetic_runs as synthetic
 from tests.synthetic_report import PANELS, Reported, in_one_process

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import vl_convert
 
-from netstab.evidence import vega
-from netstab.evidence.vega import reused, to_svg
+from netstab.evidence.figures import vega
+from netstab.evidence.figures.vega import reused, to_svg
 
 
 def spec(value: float = 1.0) -> dict[str, Any]:

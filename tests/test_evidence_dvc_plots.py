@@ -12,8 +12,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from netstab import paths
-from netstab.evidence import dvc_plots, report
-from netstab.evidence.runs import MEASURES
+from netstab.evidence import report
+from netstab.evidence.figures import dvc_plots
+from netstab.results.runs import MEASURES
 from tests import synthetic_runs as synthetic
 
 ROOT = synthetic.ROOT
@@ -23,7 +24,9 @@ PLOTS = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text()).get("p
 def test_templates_in_git_are_those_that_the_code_makes() -> None:
     for name, scale in dvc_plots.SCALES.items():
         kept = json.loads((ROOT / dvc_plots.TEMPLATES / f"{name}.json").read_text())
-        assert kept == dvc_plots.template(scale), "run: python -m netstab.evidence.dvc_plots"
+        assert kept == dvc_plots.template(scale), (
+            "run: python -m netstab.evidence.figures.dvc_plots"
+        )
 
 
 def test_pipeline_plots_every_measure_with_a_template_that_exists() -> None:

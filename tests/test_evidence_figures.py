@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from netstab import paths
-from netstab.evidence import drawings, events, figures_summary, palette, question, tables
-from netstab.evidence.aggregate import Results, aggregate, panels
-from netstab.evidence.lanes import lanes_of
-from netstab.evidence.runs import collect
-from netstab.evidence.vega import to_svg
+from netstab.evidence.figures import drawings, events, figures_summary, palette, question, tables
+from netstab.evidence.figures.lanes import lanes_of
+from netstab.evidence.figures.vega import to_svg
+from netstab.evidence.summary.aggregate import Results, aggregate, panels
 from netstab.params import Params
+from netstab.results.runs import collect
 from netstab.study.experiments import Variant, find_variant, schedule, variants
 from netstab.study.plan import tree
 from tests import synthetic_runs as synthetic

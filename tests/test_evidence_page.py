@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from netstab import paths
-from netstab.evidence import claims_table, findings
-from netstab.evidence import page as pages
-from netstab.evidence.aggregate import Results, aggregate
-from netstab.evidence.judgement import Judgement, Part, Verdict
-from netstab.evidence.runs import MEASURES, collect
+from netstab.evidence.claims.judgement import Judgement, Part, Verdict
+from netstab.evidence.page import claims_table, findings
+from netstab.evidence.page import render as pages
+from netstab.evidence.summary.aggregate import Results, aggregate
 from netstab.params import Params
+from netstab.results.runs import MEASURES, collect
 from netstab.study.experiments import Run, Variant, runs, variants
 from tests import synthetic_runs as synthetic
 from tests.synthetic_report import PANELS, Reported, in_one_process, study

@@ -11,7 +11,7 @@ import pytest
 from netstab import paths
 from netstab.errors import NetstabError
 from netstab.evidence import report
-from netstab.evidence.runs import collect, stage_name
+from netstab.results.runs import collect, stage_name
 from netstab.study.experiments import Run, Variant, runs
 from tests import synthetic_runs as synthetic
 

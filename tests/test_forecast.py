@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from netstab.store.ledger import Ledger
+from netstab.store.states import Record
 from netstab.study.cost import state_bytes
 from netstab.study.experiments import Run, runs
-from netstab.training import forecast, trajectory
-from netstab.training.jobs import jobs
-from netstab.training.ledger import Ledger
-from netstab.training.store import Record
+from netstab.sweep import estimate, forecast
+from netstab.sweep.jobs import jobs
+from netstab.training import trajectory
 from tests import small
 
 pytestmark = pytest.mark.xdist_group("forecast")  # what is trained once is trained in one process
@@ -95,7 +96,7 @@ def test_an_epoch_of_a_known_kind_takes_what_it_took_with_another_seed(ledger: L
     # Of an unknown kind, as where all but a block is frozen: by its operations.
     frozen = next(job for job in jobs(ledger) if job.run.name == "expB-512-1")
     whole = next(job for job in jobs(ledger) if job.run.name == "baseline-1")
-    share = ledger.estimate.flop(list(frozen.work)) / ledger.estimate.flop(list(whole.work))
+    share = ledger.costs.flop(list(frozen.work)) / ledger.costs.flop(list(whole.work))
     assert found["expB-512-1", 10] == pytest.approx(3 * 5.0 * share)
 
 
@@ -104,7 +105,7 @@ def test_without_a_measurement_it_is_an_order_of_magnitude(tmp_path: Path) -> No
     known = forecast.pace(of, gpu=False, threads=1)
     assert not known.flop
     (first, *_), todo = forecast.tasks(of, jobs(of), known, gpu=False, threads=1), jobs(of)
-    guess, measured = of.estimate.seconds(list(todo[0].work), gpu=False, threads=1)
+    guess, measured = estimate.seconds(of, list(todo[0].work), gpu=False, threads=1)
     assert not measured and first.seconds == pytest.approx(guess)
 
 

@@ -12,12 +12,12 @@ from netstab.measure import sharpness
 from netstab.measure.probe import probe
 from netstab.measure.stability import compare, signals
 from netstab.params import Params
+from netstab.store.ledger import Ledger
 from netstab.study.experiments import runs
 from netstab.study.measuring import boundaries
 from netstab.study.schedule import Frozen, Phase
 from netstab.training import device, state, trajectory
 from netstab.training.engine import Engine
-from netstab.training.ledger import Ledger
 from netstab.training.model import ResNet18
 from netstab.training.observer import Observer
 from tests import small

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from netstab.study.makespan import Forecast, Task, longest_way, simulate
+from netstab.sweep.makespan import Forecast, Task, longest_way, simulate
 
 CHAIN = [Task(2), Task(3, 0), Task(4, 1)]
 FORK = [Task(2), Task(3, 0), Task(5, 0), Task(1, 1)]

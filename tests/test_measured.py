@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 from netstab import paths
-from netstab.evidence.aggregate import aggregate
-from netstab.evidence.claims import judge
-from netstab.evidence.drift import log_drift, places, shifts
-from netstab.evidence.judgement import Verdict
-from netstab.evidence.measured import STABILITY, read_ceiling
-from netstab.evidence.runs import collect
+from netstab.evidence.claims.judge import judge
+from netstab.evidence.claims.judgement import Verdict
+from netstab.evidence.summary.aggregate import aggregate
+from netstab.evidence.summary.drift import log_drift, places, shifts
 from netstab.params import Params
+from netstab.results.measured import STABILITY, read_ceiling
+from netstab.results.runs import collect
 from netstab.study.experiments import Run, Variant
 from tests import synthetic_measures
 from tests import synthetic_runs as synthetic

@@ -9,18 +9,20 @@ from typing import Any
 import pytest
 from torch import nn
 
+from netstab.data.dataset import Dataset
 from netstab.data.manifest import read_manifest
 from netstab.data.prepare import prepare
 from netstab.measure import sharpness
 from netstab.params import Params
+from netstab.results import write as runfiles
+from netstab.store.ledger import Ledger, versions
+from netstab.store.states import Record, Store
 from netstab.study.experiments import Run
 from netstab.study.measuring import sharpness_scopes, stability_epochs
-from netstab.training import job, replay, runfiles, state, trajectory
 from netstab.training import observer as observer_module
-from netstab.training.dataset import Dataset
-from netstab.training.ledger import Ledger, versions
+from netstab.training import replay, state, trajectory
 from netstab.training.observer import Observer
-from netstab.training.store import Record, Store
+from netstab.training.trainer import Trainer
 from netstab.training.trajectory import Workshop
 from tests import small
 from tests.pipeline_helpers import STUDY
@@ -100,7 +102,7 @@ def test_a_worker_can_rehearse_the_measures_of_a_study(
     manifest = read_manifest(tmp_path)
     store = Store(tmp_path / "store")
     ledger = Ledger(params, Dataset.prepared(manifest), store, *versions())
-    trainer = job.Trainer(ledger, manifest)
+    trainer = Trainer(ledger, manifest)
     looked: list[int] = []
     look = observer_module.signals
     monkeypatch.setattr(observer_module, "signals", lambda *a: looked.append(len(a[2])) or look(*a))

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from netstab import paths
 from netstab.data import batches
 from netstab.data.batches import Images
+from netstab.store.ledger import versions
 from netstab.study import experiments
 from netstab.study.schedule import Frozen, Phase, Schedule, Setting, build
 from netstab.training import engine, model, numerics, optimizer
-from netstab.training.ledger import versions
 
 GOLDEN = json.loads(paths.NUMERICS.read_text(encoding="utf-8"))
 

@@ -14,11 +14,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from netstab import paths
-from netstab.evidence import dvc_plots
-from netstab.evidence import page as pages
-from netstab.evidence.aggregate import aggregate
-from netstab.evidence.runs import MEASURES, collect
+from netstab.evidence.figures import dvc_plots
+from netstab.evidence.page import render as pages
+from netstab.evidence.summary.aggregate import aggregate
 from netstab.params import Params
+from netstab.results.runs import MEASURES, collect
 from netstab.study.experiments import runs
 from tests import synthetic_runs as synthetic
 from tests.chromium import Browser, chromium

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from netstab.errors import ParameterError
-from netstab.evidence import drawings, page, vega
-from netstab.evidence.aggregate import aggregate
-from netstab.evidence.runs import collect
-from netstab.evidence.terminal import summary_table
+from netstab.evidence.figures import drawings, vega
+from netstab.evidence.page import render as page
+from netstab.evidence.summary.aggregate import aggregate
+from netstab.evidence.summary.terminal import summary_table
+from netstab.results.runs import collect
 from tests import synthetic_runs
 from tests.chromium import chromium
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
+from netstab.data.dataset import Dataset
 from netstab.errors import NetstabError, StoreError
+from netstab.exchange import exporting, piecefile
+from netstab.exchange.importing import import_files
 from netstab.params import check
+from netstab.store.ledger import Ledger
+from netstab.store.states import Store
 from netstab.study.experiments import Run, variants
-from netstab.training import exporting, piecefile
-from netstab.training.dataset import Dataset
-from netstab.training.importing import import_files
-from netstab.training.ledger import Ledger
-from netstab.training.store import Store
 from tests import pieces, small
 from tests.pieces import DATA, content, ledger_on, study
 

@@ -9,17 +9,20 @@ from typing import Any
 import pytest
 import torch
 
+from netstab.data.dataset import Dataset
 from netstab.errors import StoreError
+from netstab.exchange import exporting
+from netstab.exchange.importing import import_files
 from netstab.params import check
+from netstab.results import write as runfiles
+from netstab.store.housekeeping import entries, garbage, verify
+from netstab.store.ledger import Ledger
+from netstab.store.states import Store
 from netstab.study.choice import choose
 from netstab.study.experiments import Run, runs, variants
-from netstab.training import ceiling, exporting, runfiles, state, sweep
-from netstab.training.dataset import Dataset
-from netstab.training.housekeeping import entries, garbage, verify
-from netstab.training.importing import import_files
-from netstab.training.jobs import jobs
-from netstab.training.ledger import Ledger
-from netstab.training.store import Store
+from netstab.sweep import local as sweep
+from netstab.sweep.jobs import jobs
+from netstab.training import ceiling, state
 from tests import pieces, small
 from tests.pieces import DATA, content, export, ledger_on, study
 

@@ -53,7 +53,7 @@ def test_a_changed_outpost_trains_the_outpost_from_where_it_parts(clone: Clone) 
 
 
 def test_a_change_of_the_reports_code_reruns_the_report_alone(clone: Clone) -> None:
-    clone.append("src/netstab/evidence/charts.py", "# another word\n")
+    clone.append("src/netstab/evidence/figures/charts.py", "# another word\n")
     assert clone.dvc("repro", "--dry").stages == ["report"]
 
 
@@ -137,6 +137,6 @@ def test_a_stage_whose_run_is_in_the_store_imports_no_torch(clone: Clone) -> Non
     history.unlink()
     said = clone.python("-X", "importtime", "-m", "netstab.stages.train", "expB-64", "0").said
     imported = {line.rsplit("|", 1)[-1].strip() for line in said.splitlines()}
-    assert "netstab.training.ledger" in imported
+    assert "netstab.store.ledger" in imported
     assert not {"torch", "torchvision", "numpy", "pandas"} & imported
     assert history.read_bytes() == sound

@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from netstab.data.dataset import OFFICIAL
 from netstab.errors import TrainingError
+from netstab.store.ledger import Ledger
+from netstab.store.states import Store
 from netstab.study.experiments import Run, Variant
 from netstab.study.plan import Work
-from netstab.training import device, job
-from netstab.training.dataset import OFFICIAL
+from netstab.sweep import estimate
+from netstab.sweep.job import refuse_days
+from netstab.training import device, trainer
 from netstab.training.device import choose
-from netstab.training.job import refuse_days
-from netstab.training.ledger import Ledger
-from netstab.training.store import Store
 from tests import small
 from tests.pipeline_helpers import Clone, lent_clone
 
@@ -134,7 +135,7 @@ def test_bf16_is_warned_of_where_the_processor_would_emulate_it(
     assert found == has
     assert device.bf16_units(tmp_path / "missing")
     monkeypatch.setattr(device, "bf16_units", lambda: found)
-    job._warn_of_emulation()
+    trainer._warn_of_emulation()
     assert ("set train.precision to fp32" in capsys.readouterr().err) == (not has)
 
 
@@ -142,7 +143,7 @@ def test_a_study_of_days_is_refused_though_each_run_would_be_done_in_hours(tmp_p
     ledger, run = article(tmp_path, "auto"), Run(Variant("baseline"), 0)
     phases = ledger.schedule(run).phases
     whole = [Work(run.variant, p, p.end - p.start) for p in phases]
-    assert ledger.estimate.seconds(whole, gpu=False, threads=128)[0] < 6 * 3600
+    assert estimate.seconds(ledger, whole, gpu=False, threads=128)[0] < 6 * 3600
     with pytest.raises(TrainingError, match=r"\(128 threads\).* the study \d+ "):
         refuse_days(ledger, run, CPU, threads=128)
 

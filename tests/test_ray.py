@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from netstab.cluster.depot import Depot, mark
-from netstab.cluster.start import refuse_share
 from netstab.errors import NetstabError, StoreError
+from netstab.store.states import Record, Store
 from netstab.study.experiments import Run, Variant
-from netstab.training.jobs import Job
-from netstab.training.store import Record, Store
+from netstab.sweep.jobs import Job
+from netstab.sweep.ray.start import refuse_share
+from netstab.sweep.ray.store_server import Depot, mark
 from tests import small
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra: cluster")
@@ -49,7 +49,7 @@ class Handle:
 
 @pytest.fixture
 def depot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Depot:
-    from netstab.cluster import far
+    from netstab.sweep.ray import remote_store as far
 
     monkeypatch.setattr(far, "asked", lambda answer: answer)
     mark(tmp_path / "here", "token")
@@ -59,7 +59,7 @@ def depot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Depot:
 def test_what_a_far_worker_cannot_use_is_set_aside_where_the_command_runs(
     depot: Depot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from netstab.cluster.far import FarNotebook, FarStore
+    from netstab.sweep.ray.remote_store import FarNotebook, FarStore
 
     store = FarStore(tmp_path / "copies", Handle(depot))
     record = saved(store)
@@ -78,7 +78,7 @@ def test_what_a_far_worker_cannot_use_is_set_aside_where_the_command_runs(
 
 
 def test_workers_of_a_far_node_leave_each_others_copies_alone(depot: Depot, tmp_path: Path) -> None:
-    from netstab.cluster.far import FarStore
+    from netstab.sweep.ray.remote_store import FarStore
 
     one, other = (FarStore(tmp_path / "copies", Handle(depot)) for _ in range(2))
     interim = saved(one, interim=True)
@@ -99,7 +99,7 @@ def test_workers_of_a_far_node_leave_each_others_copies_alone(depot: Depot, tmp_
 def test_a_far_node_keeps_the_last_copies_and_those_that_may_be_read(
     depot: Depot, tmp_path: Path
 ) -> None:
-    from netstab.cluster.far import KEPT, READ_S, FarStore
+    from netstab.sweep.ray.remote_store import KEPT, READ_S, FarStore
 
     store = FarStore(tmp_path / "copies", Handle(depot))
     records, copies = [], tmp_path / "copies"
@@ -120,7 +120,7 @@ def test_a_far_node_keeps_the_last_copies_and_those_that_may_be_read(
 def test_copies_of_a_killed_command_go_when_the_next_one_comes_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from netstab.cluster import worker
+    from netstab.sweep.ray import worker
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     names = {"left": "0" * 32, "young": "1" * 32, "other": "fuzz-" + "2" * 27}
@@ -136,7 +136,7 @@ def test_copies_of_a_killed_command_go_when_the_next_one_comes_and_nothing_else(
 
 
 def test_what_a_worker_says_on_standard_error_is_told_line_by_line(tmp_path: Path) -> None:
-    from netstab.cluster.lines import Lines
+    from netstab.sweep.ray.lines import Lines
 
     told: list[str] = []
     with redirect_stderr(Lines(told.append)):
@@ -171,7 +171,7 @@ class Given:
 def test_a_job_that_fails_says_why_and_leaves_others_alone(
     error: Exception, said: str, depot: Depot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from netstab.cluster import worker
+    from netstab.sweep.ray import worker
 
     monkeypatch.setattr(worker, "_trainer", lambda *_: Given(error))
     monkeypatch.setattr(worker, "node_name", lambda: "here")
@@ -200,7 +200,7 @@ def test_a_job_that_fails_says_why_and_leaves_others_alone(
 def test_a_task_trains_on_the_gpu_that_ray_gave_it(
     share: float, given: list[str], visible: str | None, device: str
 ) -> None:
-    from netstab.cluster.worker import device_of
+    from netstab.sweep.ray.worker import device_of
 
     assert device_of(share, given, visible) == device
 
@@ -239,7 +239,7 @@ def test_workers_have_the_gpus_that_are_asked_for_or_the_command_says_why_not(
     outcome: float | str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from netstab.cluster import sweep
+    from netstab.sweep.ray import sweep
 
     monkeypatch.setattr(sweep, "alive", lambda: [{"Resources": {"CPU": 4.0, "GPU": there}}])
     params = small.params(runtime={"device": device})
@@ -255,6 +255,6 @@ def test_workers_have_the_gpus_that_are_asked_for_or_the_command_says_why_not(
     ("share", "workers"), [(0.0, 8), (0.1, 8), (0.3, 6), (0.6, 2), (1.0, 2), (2.0, 1), (4.0, 0)]
 )
 def test_a_node_has_room_for_as_many_workers_as_ray_puts_on_it(share: float, workers: int) -> None:
-    from netstab.cluster.sweep import _room
+    from netstab.sweep.ray.sweep import _room
 
     assert _room({"CPU": 16.0, "GPU": 2.0}, share, 2) == workers

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from netstab.params import Params
+from netstab.store.ledger import Ledger
+from netstab.store.states import Record
 from netstab.study.experiments import Run, runs, variants
 from netstab.training import state, trajectory
-from netstab.training.ledger import Ledger
-from netstab.training.store import Record
 from tests import small
 
 KINDS = ("baseline", "outpost", "expA-128", "expB-64", "expC-256", "expD-512", "own-thaw")

@@ -11,8 +11,8 @@ from netstab import paths
 from netstab.data.prepare import prepare
 from netstab.params import check
 from netstab.stages import train as stage
-from netstab.training.notebook import Notebook
-from netstab.training.store import Store
+from netstab.store.measurements import Notebook
+from netstab.store.states import Store
 from tests import small
 
 STUDY: dict[str, Any] = {

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from netstab.evidence.judgement import Verdict
-from netstab.evidence.statistics import (
+from netstab.evidence.claims.judgement import Verdict
+from netstab.evidence.claims.statistics import (
     Sample,
     Side,
     Within,

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from netstab.params import Params
+from netstab.store.states import Row
 from netstab.study.schedule import Frozen, Phase
 from netstab.training import state, trajectory
 from netstab.training.compiled import Compiled
 from netstab.training.engine import Engine
-from netstab.training.store import Row
 from tests import small
 from tests.tape import Tape
 from tests.test_engine import FREEZES, MODES, PATTERNS, fresh, phase

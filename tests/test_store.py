@@ -22,12 +22,13 @@ from netstab import paths
 from netstab.errors import StoreError
 from netstab.locks import is_locked, shared_with_children
 from netstab.params import Params
+from netstab.store.housekeeping import entries, garbage, remove, verify
+from netstab.store.ledger import Ledger
+from netstab.store.states import Record, Row, Store
 from netstab.study.experiments import Run, runs
 from netstab.study.plan import Work, kept_epochs
+from netstab.sweep import estimate
 from netstab.training import state, trajectory
-from netstab.training.housekeeping import entries, garbage, remove, verify
-from netstab.training.ledger import Ledger
-from netstab.training.store import Record, Row, Store
 from tests import small
 
 
@@ -359,7 +360,7 @@ import resource
 from pathlib import Path
 from netstab.errors import StoreError
 from netstab.locks import is_locked, shared_with_children
-from netstab.training.store import Record, Store
+from netstab.store.states import Record, Store
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     record = Record("{"b" * 64}", "baseline-0", 3, {{}}, [], [], False)
@@ -654,19 +655,19 @@ def test_time_is_estimated_from_what_the_store_has_of_this_setting(tmp_path: Pat
     ledger = small.ledger(study(), tmp_path)
     run = small.run(ledger.params, "baseline")
     work = [Work(run.variant, ledger.schedule(run).phases[0], 7)]
-    rough, measured = ledger.estimate.seconds(work, gpu=False, threads=1)
+    rough, measured = estimate.seconds(ledger, work, gpu=False, threads=1)
     assert (rough > 0, measured) == (True, False)
-    flop = ledger.estimate.flop(work)
+    flop = ledger.costs.flop(work)
     rows = [{"from": 0, "to": 3, "device_type": "cpu", "seconds": 30.0, "flop": flop}]
     put(ledger, "baseline", 3, provenance=rows)
-    assert ledger.estimate.seconds(work, gpu=False, threads=1) == (pytest.approx(30.0), True)
+    assert estimate.seconds(ledger, work, gpu=False, threads=1) == (pytest.approx(30.0), True)
     # Neither another device nor another network was measured.
-    assert ledger.estimate.seconds(work, gpu=True, threads=1)[1] is False
+    assert estimate.seconds(ledger, work, gpu=True, threads=1)[1] is False
     wider = small.ledger(study(model={"width": 4}), tmp_path)
-    assert wider.estimate.seconds(work, gpu=False, threads=1)[1] is False
+    assert estimate.seconds(wider, work, gpu=False, threads=1)[1] is False
     # Another seed of the same study is the same work.
     other_seed = small.ledger(study(seeds=[8]), tmp_path)
-    assert other_seed.estimate.seconds(work, gpu=False, threads=1) == (pytest.approx(30.0), True)
+    assert estimate.seconds(other_seed, work, gpu=False, threads=1) == (pytest.approx(30.0), True)
 
 
 def test_what_is_outstanding_follows_the_store(ledger: Ledger) -> None:

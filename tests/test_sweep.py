@@ -19,12 +19,14 @@ from rich.console import Console
 
 from netstab.errors import TrainingError
 from netstab.params import Params
+from netstab.store.ledger import Ledger
 from netstab.study.experiments import Run, Variant, find_variant
-from netstab.training import forecast, state, sweep, trajectory, worker
-from netstab.training.board import Board
-from netstab.training.jobs import Job, ahead, jobs
-from netstab.training.ledger import Ledger
-from netstab.training.worker import Said
+from netstab.sweep import forecast, worker
+from netstab.sweep import local as sweep
+from netstab.sweep.board import Board
+from netstab.sweep.jobs import Job, ahead, jobs
+from netstab.sweep.worker import Said
+from netstab.training import state, trajectory
 from tests import small
 
 
@@ -69,7 +71,7 @@ def test_the_longest_way_counts_what_hangs_on_a_job(tmp_path: Path) -> None:
     found = jobs(ledger)
     costs = ahead(ledger, found)
     for number, job in enumerate(found):
-        own = ledger.estimate.flop(list(job.work))
+        own = ledger.costs.flop(list(job.work))
         behind = [costs[n] for n, other in enumerate(found) if other.after == number]
         assert costs[number] == pytest.approx(own + max(behind, default=0.0))
     assert costs[0] == max(costs)
@@ -305,7 +307,7 @@ def watched(
     """A study's ledger, a board on it, what that says, and its clock, which stands still."""
     ledger = small.ledger(small.params(), tmp_path)
     said, now = io.StringIO(), [0.0]
-    monkeypatch.setattr("netstab.training.board.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("netstab.sweep.board.time.monotonic", lambda: now[0])
     return ledger, Board(ledger, Console(file=said, width=200)), said, now
 
 

@@ -9,10 +9,10 @@ from netstab.measure.evaluate import evaluate
 from netstab.measure.probe import probe
 from netstab.measure.views import laid_out, move_average, recompute_batch_norm, start_average
 from netstab.params import Params
+from netstab.store.ledger import Ledger
+from netstab.store.states import Record
 from netstab.study.experiments import Run
 from netstab.training import state, trajectory
-from netstab.training.ledger import Ledger
-from netstab.training.store import Record
 from tests import small
 
 COLUMNS = ("val_loss", "val_top1_pct", "val_top5_pct")

@@ -11,10 +11,10 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from netstab import params, paths
+from netstab.data.dataset import Dataset
 from netstab.data.manifest import read_manifest
-from netstab.training.dataset import Dataset
-from netstab.training.ledger import Ledger, versions
-from netstab.training.store import Store
+from netstab.store.ledger import Ledger, versions
+from netstab.store.states import Store
 from torture.spy import SPY
 
 ROOT = Path(__file__).parent.parent

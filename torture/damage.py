@@ -17,11 +17,11 @@ from netstab import params, paths
 from netstab.data.manifest import read_manifest
 from netstab.data.tensors import NAMES, load
 from netstab.errors import NetstabError
-from netstab.evidence.runs import Collection, collect
-from netstab.training import piecefile
-from netstab.training.imports import Imports
-from netstab.training.notebook import Notebook
-from netstab.training.store import Store
+from netstab.exchange import piecefile
+from netstab.results.runs import Collection, collect
+from netstab.store.imported import Imports
+from netstab.store.measurements import Notebook
+from netstab.store.states import Store
 from torture.checkout import Checkout
 
 SMALL = 1024

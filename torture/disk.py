@@ -11,8 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from netstab.store.housekeeping import verify
 from netstab.study.experiments import Run, Variant
-from netstab.training.housekeeping import verify
 from torture import faked, forked, outcome
 from torture.checkout import NETSTAB, Checkout
 from torture.mounts import files_in, limit_files, mounted, read_only

@@ -24,8 +24,8 @@ def _around(owner: Any, name: str, act: Callable[[Callable[[], Any]], Any]) -> N
 
 def full_at(count: int, root: Path, room: int) -> None:
     """Before the write to the store of this number, fill its file system but for some bytes."""
-    from netstab.training.notebook import Notebook
-    from netstab.training.store import Store
+    from netstab.store.measurements import Notebook
+    from netstab.store.states import Store
 
     seen = 0
 
@@ -49,7 +49,7 @@ def fill(root: Path, room: int) -> None:
 
 def removed_after(count: int, root: Path) -> None:
     """Remove the store behind a save of this number."""
-    from netstab.training.store import Store
+    from netstab.store.states import Store
 
     seen = 0
 
@@ -66,7 +66,7 @@ def removed_after(count: int, root: Path) -> None:
 
 def stopped_after(count: int) -> None:
     """End this process, as a kill does, behind a save of this number."""
-    from netstab.training.store import Store
+    from netstab.store.states import Store
 
     seen = 0
 
@@ -102,7 +102,7 @@ def host(number: int, delay_s: float) -> None:
     """Be another host: without locks, with a process number that another host has too."""
     import torch
 
-    from netstab.training import store
+    from netstab.store import states as store
     from netstab.training.engine import Engine
 
     @contextmanager
@@ -130,7 +130,8 @@ def forked_workers() -> None:
     forked workers too.
     """
     from netstab.commands import sweep as command
-    from netstab.training import sweep, worker
+    from netstab.sweep import local as sweep
+    from netstab.sweep import worker
 
     context = sweep.multiprocessing.get_context("fork")
 

@@ -81,12 +81,12 @@ def judged(samples: list[dict[str, float]]) -> Growth:
 
 def _live(samples: Path) -> None:
     from netstab import params, paths
+    from netstab.data.dataset import Dataset
     from netstab.data.manifest import read_manifest
+    from netstab.store.ledger import Ledger, versions
+    from netstab.store.states import Store
     from netstab.study.experiments import Run, variants
-    from netstab.training.dataset import Dataset
-    from netstab.training.job import Trainer
-    from netstab.training.ledger import Ledger, versions
-    from netstab.training.store import Store
+    from netstab.training.trainer import Trainer
 
     content = params.read(paths.PARAMS).model_copy(update={"seeds": tuple(range(1, SEEDS))})
     manifest = read_manifest()

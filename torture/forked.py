@@ -192,5 +192,5 @@ def preload() -> None:
     import torch
 
     torch.set_num_threads(1)
-    for name in ("netstab.training.job", "netstab.stages.train"):
+    for name in ("netstab.training.trainer", "netstab.stages.train"):
         importlib.import_module(name)

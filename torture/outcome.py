@@ -11,10 +11,10 @@ from typing import Any
 
 import psutil
 
-from netstab.training.housekeeping import garbage, verify
-from netstab.training.notebook import Notebook
-from netstab.training.store import Store
-from netstab.writing import ABANDONED_S
+from netstab.files import ABANDONED_S
+from netstab.store.housekeeping import garbage, verify
+from netstab.store.measurements import Notebook
+from netstab.store.states import Store
 from torture.checkout import DEADLINE_S, Checkout
 
 NOT_RESULTS = ("provenance.json", "report.html")

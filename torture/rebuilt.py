@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from netstab.training.notebook import Notebook
-from netstab.training.store import Record
+from netstab.store.measurements import Notebook
+from netstab.store.states import Record
 from torture import forked, outcome
 from torture.checkout import DVC, Checkout
 from torture.damage import damages

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from netstab.training.housekeeping import entries, verify
+from netstab.store.housekeeping import entries, verify
 from torture import flat, outcome
 from torture.checkout import DEADLINE_S, DVC, NETSTAB, Checkout
 

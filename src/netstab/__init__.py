@@ -1,18 +1,24 @@
 """netstab: what does learning-rate decay do in training?
 
-A map of the package, in the order in which data flows through it:
+A map of the package. Data flows down this list once, and imports go up it only.
 
-* `params`      params.yaml as validated, frozen models
-* `study/`      schedules of the interventions and the tree of pasts they share (pure)
+* `params/`     params.yaml as validated, frozen models; its only reader
+* `study/`      schedules of the interventions, the tree of pasts they share, keys, costs (pure)
 * `data/`       images: from archives to checked tensors, and to batches
-* `training/`   model, engine, states and their store: no epoch is trained twice
-* `cluster/`    the same on many machines, by Ray
-* `measure/`    what is evaluated on a state
-* `evidence/`   figures and charts from the runs' histories (no torch)
-* `stages/`     one entry a DVC stage
-* `commands/`   what is no stage: `netstab plan`, `sweep`, `collect`, `study` ... (`cli` names them)
-* `paths`, `errors`   where files lie, what is refused
-* `locks`, `writing`  who writes, and that files are there whole or not at all
+* `results/`    the files of a run: their columns, how they are written, read and checked
+* `store/`      states and measurements under keys; what the parameters want of them (`ledger`)
+* `measure/`    what is evaluated on a state: stability, sharpness, similarity
+* `training/`   all that moves numbers: model, optimizer, engine, state, trajectory
+* `exchange/`   finished runs as small files for another machine
+* `sweep/`      many runs at once: jobs, processes, progress, estimates; `sweep/ray/` for clusters
+* `evidence/`   from result files to judgement and pictures: `summary/`, `claims/`, `figures/`,
+                `page/`, and `report`, which puts them together
+* `stages/`     one thin entry a DVC stage
+* `commands/`   one file a command; `cli` names them and their options
+
+Below all of them: `paths` (where every file lies), `errors` (what is refused), `files` (written
+whole or not at all), `locks` (who writes), `machine` (cores and devices), `text` (words for
+people) and `plain_json` (JSON read within bounds).
 """
 
 __version__ = "0.1.0"

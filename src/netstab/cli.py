@@ -9,12 +9,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from netstab import params, paths
-from netstab.data.manifest import read_manifest
-from netstab.errors import DataError, NetstabError
-from netstab.training.dataset import OFFICIAL, Dataset
-from netstab.training.ledger import Ledger, versions
-from netstab.training.store import Store
+from netstab import paths
+from netstab.errors import NetstabError
+from netstab.store.ledger import Ledger, open_ledger
+from netstab.store.states import Store
 
 app = typer.Typer(
     help="What does learning-rate decay do in training? A first look: netstab study demo. The "
@@ -174,7 +172,7 @@ def store_ls() -> None:
 def store_verify() -> None:
     """Check all that is stored; what is damaged is set aside. Exit 1 if there was any."""
     with _refusals():
-        from netstab.training.housekeeping import verify
+        from netstab.store.housekeeping import verify
 
         sound, aside = verify(Store(paths.store_root()))
         _console().print(f"{sound} states and measurements are sound, {aside} were set aside")
@@ -192,7 +190,7 @@ def store_gc(
     """
     with _refusals():
         from netstab.commands import store as command
-        from netstab.training.housekeeping import garbage, remove, size_of
+        from netstab.store.housekeeping import garbage, remove, size_of
 
         ledger = _ledger()
         if ledger.dataset.identity is None:
@@ -246,14 +244,8 @@ def store_import(
 
 
 def _ledger() -> Ledger:
-    root = paths.project_root()
-    content = params.read(root / paths.PARAMS)
-    try:
-        dataset = Dataset.prepared(read_manifest(root))
-    except DataError:
-        # A plan can be drawn before the data is there; nothing in the store can match it.
-        dataset = OFFICIAL[content.data.dataset]
-    return Ledger(content, dataset, Store(paths.store_root()), *versions())
+    # A plan can be drawn before the data is there; nothing in the store can match it.
+    return open_ledger(paths.project_root(), planning=True)
 
 
 @contextmanager

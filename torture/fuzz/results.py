@@ -13,14 +13,14 @@ from rich.console import Console
 
 from netstab import paths
 from netstab.commands import claims
+from netstab.data.dataset import Dataset
 from netstab.data.manifest import Manifest, Origin, Split, read_manifest
-from netstab.evidence.aggregate import aggregate, curves
-from netstab.evidence.claims import claims_csv, claims_json
-from netstab.evidence.runs import collect
-from netstab.evidence.terminal import read_summaries, summary_table
-from netstab.training.dataset import Dataset
-from netstab.training.ledger import Ledger
-from netstab.training.store import Store
+from netstab.evidence.claims.judge import claims_csv, claims_json
+from netstab.evidence.summary.aggregate import aggregate, curves
+from netstab.evidence.summary.terminal import read_summaries, summary_table
+from netstab.results.runs import collect
+from netstab.store.ledger import Ledger
+from netstab.store.states import Store
 from tests import synthetic_runs
 from torture.fuzz.bounds import Target
 from torture.fuzz.nonsense import NUMBERS, TEXTS, as_json, broken, damaged
@@ -153,7 +153,7 @@ def _read_manifest(content: bytes, place: Path) -> bool:
     path.write_bytes(content)
     manifest = read_manifest(place)
     ledger = Ledger(STUDY, Dataset.prepared(manifest), Store(place / "store"), 1)
-    assert ledger.estimate.flop([]) == 0 and ledger.outstanding()
+    assert ledger.costs.flop([]) == 0 and ledger.outstanding()
     assert os.fspath(path)
     return True
 

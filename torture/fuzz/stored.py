@@ -20,11 +20,13 @@ from safetensors.torch import save
 
 from netstab.commands import pieces as piece_commands
 from netstab.commands import plan, store
+from netstab.exchange import exporting, piecefile
+from netstab.exchange.importing import import_files
+from netstab.results import write as runfiles
+from netstab.store.ledger import Ledger
+from netstab.store.states import Record
 from netstab.study.experiments import Run
-from netstab.training import exporting, piecefile, runfiles, state
-from netstab.training.importing import import_files
-from netstab.training.ledger import Ledger
-from netstab.training.store import Record
+from netstab.training import state
 from netstab.training.trajectory import Workshop, enter_state
 from tests import pieces, small
 from torture.fuzz.bounds import Target

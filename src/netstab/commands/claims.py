@@ -14,10 +14,10 @@ from rich.text import Text
 
 from netstab import paths
 from netstab.errors import NetstabError, visible
-from netstab.evidence.checks import PERCENT
-from netstab.evidence.claims import CLAIMS, PART_COLUMNS
-from netstab.evidence.judgement import Verdict
-from netstab.evidence.measured import one_line
+from netstab.evidence.claims.checks import PERCENT
+from netstab.evidence.claims.judge import CLAIMS, PART_COLUMNS
+from netstab.evidence.claims.judgement import Verdict
+from netstab.results.measured import one_line
 
 
 class _Effect(BaseModel):

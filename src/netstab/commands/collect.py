@@ -18,11 +18,9 @@ from netstab.commands.dvc import run_dvc
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError
 from netstab.locks import shared_with_children, turn
+from netstab.results import write as runfiles
+from netstab.store.ledger import Ledger, open_ledger
 from netstab.study.experiments import REFERENCES, Run, Variant, runs
-from netstab.training import runfiles
-from netstab.training.dataset import Dataset
-from netstab.training.ledger import Ledger, versions
-from netstab.training.store import Store
 
 CEILING = "ceiling"
 LOCK = Path("dvc.lock")
@@ -51,7 +49,7 @@ def run(console: Console) -> None:
     _refuse_other_code()
     before = _inputs()
     content, manifest = params.read(paths.PARAMS), read_manifest()
-    ledger = Ledger(content, Dataset.prepared(manifest), Store(paths.store_root()), *versions())
+    ledger = open_ledger(Path(), content=content)
     every = runs(content)
     lacking = [one for one in every if not _write(ledger, one, manifest)]
     groups: defaultdict[str, int] = defaultdict(int)

@@ -7,12 +7,12 @@ from typing import Any
 from rich.console import Console
 
 from netstab.errors import StoreError
+from netstab.exchange import exporting, piecefile
+from netstab.exchange.importing import import_files
+from netstab.exchange.piece import FinishedRun
+from netstab.store.ledger import Ledger
 from netstab.study.choice import choose
 from netstab.study.experiments import Run, runs
-from netstab.training import exporting, piecefile
-from netstab.training.importing import import_files
-from netstab.training.ledger import Ledger
-from netstab.training.piece import FinishedRun
 
 
 def export(

@@ -3,14 +3,15 @@
 from rich.console import Console
 from rich.tree import Tree as Drawing
 
-from netstab.cluster.start import refuse_share
+from netstab.machine import looks_like_gpu, usable_cores
+from netstab.store.ledger import Ledger
 from netstab.study.experiments import Run
-from netstab.study.makespan import Forecast, simulate
 from netstab.study.plan import Segment, Tree, Work
-from netstab.training import forecast
-from netstab.training.estimate import looks_like_gpu, spoken, usable_cores
-from netstab.training.jobs import ahead, jobs
-from netstab.training.ledger import Ledger
+from netstab.sweep import estimate, forecast
+from netstab.sweep.jobs import ahead, jobs
+from netstab.sweep.makespan import Forecast, simulate
+from netstab.sweep.ray.start import refuse_share
+from netstab.text import duration
 
 START_UP_S = 10.0
 """What a worker takes before its first epoch, to an order of magnitude: torch, images, engine."""
@@ -79,13 +80,13 @@ def _sums(ledger: Ledger, work: list[Work]) -> str:
     if left:
         gpu = looks_like_gpu() and ledger.params.runtime.device != "cpu"
         threads = ledger.params.runtime.threads or usable_cores()
-        seconds, measured = ledger.estimate.seconds(work, gpu=gpu, threads=threads)
+        seconds, measured = estimate.seconds(ledger, work, gpu=gpu, threads=threads)
         how = (
             "from what is measured in the store"
             if measured
             else f"a rough guess for {'a GPU' if gpu else f'{threads} CPU threads'}"
         )
-        lines.append(f"time to train     {spoken(seconds):>7}  ({how})")
+        lines.append(f"time to train     {duration(seconds):>7}  ({how})")
         lines.append(_measuring(ledger))
     return "\n".join(lines)
 
@@ -96,7 +97,7 @@ def _measuring(ledger: Ledger) -> str:
     every = [Run(variant, seed) for variant in ledger.tree.schedules]
     drifts = {key for run in every for key in ledger.stability_keys(run).values()}
     curvatures = {key for run in every for key in ledger.sharpness_keys(run).values()}
-    training = ledger.estimate.flop(
+    training = ledger.costs.flop(
         [
             Work(s.variants[0], phase, min(s.end, phase.end) - max(s.start, phase.start))
             for s in ledger.tree.segments()
@@ -104,7 +105,7 @@ def _measuring(ledger: Ledger) -> str:
             if phase.start < s.end and phase.end > s.start
         ]
     )
-    parts = ledger.estimate.measuring_flop(len(drifts), len(curvatures))
+    parts = ledger.costs.measuring_flop(len(drifts), len(curvatures))
     stability, sharpness = (part / training for part in parts)
     return (
         f"measuring on top  {stability + sharpness:>+7.0%}  "
@@ -156,9 +157,9 @@ def predict(
 
 def _outcome(found: Forecast, gpus: float) -> str:
     lines = [
-        f"makespan          {spoken(found.makespan):>9}",
+        f"makespan          {duration(found.makespan):>9}",
         f"utilisation       {found.utilisation:>9.0%}  ({found.used:,} workers have work)",
-        f"critical path     {spoken(found.path):>9}  (no number of workers is faster)",
+        f"critical path     {duration(found.path):>9}  (no number of workers is faster)",
         f"written           {_bytes(found.written):>9}  "
         f"({_bytes(found.written_per_second)}/s on average)",
     ]

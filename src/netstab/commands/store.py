@@ -7,14 +7,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from netstab import params, paths
-from netstab.cluster import depot, start
-from netstab.data.manifest import read_manifest
+from netstab import paths
 from netstab.errors import NetstabError
-from netstab.training.dataset import Dataset
-from netstab.training.housekeeping import entries
-from netstab.training.ledger import Ledger, versions
-from netstab.training.store import Store
+from netstab.store.housekeeping import entries
+from netstab.store.ledger import Ledger, open_ledger
+from netstab.store.states import Store
+from netstab.sweep.ray import start
+from netstab.sweep.ray import store_server as depot
 
 
 def collect_left_overs(store: Path) -> None:
@@ -33,7 +32,7 @@ def studies(root: Path, store: Store) -> tuple[dict[str, Ledger], list[str]]:
     unreadable = []
     for folder in paths.studies(root):
         try:
-            found[f"{folder.name}/"] = _ledger(folder, store)
+            found[f"{folder.name}/"] = open_ledger(folder, store)
         except NetstabError as error:
             unreadable.append(
                 f"{error}\nWhat the study in {folder.name}/ needs of the store cannot be told: "
@@ -42,13 +41,8 @@ def studies(root: Path, store: Store) -> tuple[dict[str, Ledger], list[str]]:
     for folder in paths.under_way(root):
         # By parameters that cannot be read nothing was trained.
         with suppress(NetstabError):
-            found[f"{folder.relative_to(root)}/"] = _ledger(folder, store)
+            found[f"{folder.relative_to(root)}/"] = open_ledger(folder, store)
     return found, unreadable
-
-
-def _ledger(folder: Path, store: Store) -> Ledger:
-    content = params.read(folder / paths.PARAMS)
-    return Ledger(content, Dataset.prepared(read_manifest(folder)), store, *versions())
 
 
 def table(ledger: Ledger, studies: Mapping[str, Ledger], console: Console) -> None:

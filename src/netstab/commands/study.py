@@ -18,8 +18,8 @@ from ruamel.yaml import YAML
 from netstab import params, paths
 from netstab.commands.dvc import run_dvc
 from netstab.errors import NetstabError
-from netstab.evidence.terminal import read_summaries, summary_table
-from netstab.training.estimate import spoken
+from netstab.evidence.summary.terminal import read_summaries, summary_table
+from netstab.text import duration
 
 SIZES = Path("sizes.yaml")
 
@@ -56,7 +56,7 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
     target = root / size
     _copy_results(root, name, target)
     console.print(summary_table(read_summaries(target / paths.VARIANTS.name)))
-    console.print(f"took {spoken(time.monotonic() - started)}")
+    console.print(f"took {duration(time.monotonic() - started)}")
     console.print(f"experiment: {name} (dvc exp show)")
     console.print(f"claims: netstab claims --results {size}")
     console.print(f"report: {target / paths.REPORT.name}", soft_wrap=True)

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -12,12 +13,10 @@ from netstab.commands.dvc import run_dvc
 from netstab.data.manifest import read_manifest
 from netstab.errors import NetstabError
 from netstab.locks import shared_with_children
+from netstab.store.ledger import open_ledger
 from netstab.study.choice import choose
-from netstab.training.board import Board
-from netstab.training.dataset import Dataset
-from netstab.training.ledger import Ledger, versions
-from netstab.training.store import Store
-from netstab.training.sweep import sweep
+from netstab.sweep.board import Board
+from netstab.sweep.local import sweep
 
 
 def run(
@@ -46,7 +45,7 @@ def run(
     if not by_ray and (address or gpus is not None):
         raise NetstabError("an address and --gpus-per-worker go with --ray: netstab sweep --ray")
     if by_ray:
-        from netstab.cluster import start
+        from netstab.sweep.ray import start
 
         start.refuse_share(gpus)
         start.prepare(address)
@@ -63,10 +62,10 @@ def run(
             "is at work here, wait for its end"
         )
     manifest = read_manifest()
-    ledger = Ledger(content, Dataset.prepared(manifest), Store(paths.store_root()), *versions())
+    ledger = open_ledger(Path(), content=content)
     try:
         if by_ray:
-            from netstab.cluster.sweep import sweep as by_cluster
+            from netstab.sweep.ray.sweep import sweep as by_cluster
 
             by_cluster(ledger, manifest, Board(ledger, console), chosen, address=address, gpus=gpus)
         else:

@@ -12,7 +12,7 @@ from netstab.data import downloads, pickles
 from netstab.data.archives import stream
 from netstab.data.cifar import LAYOUTS, Batches
 from netstab.errors import DataError
-from netstab.writing import part_of
+from netstab.files import part_of
 
 IMAGES = 1017
 """Of each batch in the `mini` size: 5,085 to train on and 1,017 to validate on."""

@@ -5,12 +5,13 @@ import json
 from altair.utils import schemapi
 
 from netstab import paths
-from netstab.evidence import drawings, page
-from netstab.evidence.aggregate import Results, aggregate, curves
-from netstab.evidence.claims import claims_csv, claims_json
+from netstab.evidence.claims.judge import claims_csv, claims_json
+from netstab.evidence.figures import drawings
 from netstab.evidence.files import read_folder, write_file, write_folder
-from netstab.evidence.runs import collect
+from netstab.evidence.page import render as page
+from netstab.evidence.summary.aggregate import Results, aggregate, curves
 from netstab.params import Params
+from netstab.results.runs import collect
 
 
 def make(params: Params) -> Results:

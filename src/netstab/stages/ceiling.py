@@ -1,6 +1,7 @@
 """DVC stage `ceiling`: two seeds' references compared with each other."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -9,10 +10,8 @@ from netstab import params, paths
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError
 from netstab.locks import turn
-from netstab.training import runfiles
-from netstab.training.dataset import Dataset
-from netstab.training.ledger import Ledger, versions
-from netstab.training.store import Store
+from netstab.results import write as runfiles
+from netstab.store.ledger import Ledger, open_ledger
 
 
 def main() -> None:
@@ -22,8 +21,7 @@ def main() -> None:
         found: dict[str, Any] = {"seeds": [], "comparisons": []}
         if content.ceiling_pair:
             manifest = read_manifest()
-            store = Store(paths.store_root())
-            ledger = Ledger(content, Dataset.prepared(manifest), store, *versions())
+            ledger = open_ledger(Path(), content=content)
             found = runfiles.ceiling(ledger) or _measured(ledger, manifest)
         with turn("ceiling"):
             runfiles.write_json(paths.CEILING, found)
@@ -37,7 +35,7 @@ def main() -> None:
 
 def _measured(ledger: Ledger, manifest: Manifest) -> dict[str, Any]:
     # Only now torch: what is measured already is collected without it.
-    from netstab.training.ceiling import compare_seeds
+    from netstab.sweep.ceiling import compare_seeds
 
     compare_seeds(ledger, manifest)
     found = runfiles.ceiling(ledger)

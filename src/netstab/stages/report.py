@@ -7,7 +7,7 @@ from rich.markup import escape
 from netstab import paths
 from netstab.errors import NetstabError
 from netstab.evidence import report
-from netstab.evidence.terminal import summary_table
+from netstab.evidence.summary.terminal import summary_table
 from netstab.locks import turn
 from netstab.params import read
 

@@ -11,11 +11,10 @@ from netstab import params, paths
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError, TrainingError
 from netstab.locks import turn
+from netstab.results import write as runfiles
+from netstab.store.ledger import Ledger, open_ledger
+from netstab.store.states import Record
 from netstab.study.experiments import Run, find_variant, runs
-from netstab.training import runfiles
-from netstab.training.dataset import Dataset
-from netstab.training.ledger import Ledger, versions
-from netstab.training.store import Record, Store
 
 
 def main(
@@ -27,8 +26,7 @@ def main(
         content = params.read(paths.PARAMS)
         manifest = read_manifest()
         run = Run(find_variant(content, variant), seed)
-        store = Store(paths.store_root())
-        ledger = Ledger(content, Dataset.prepared(manifest), store, *versions())
+        ledger = open_ledger(Path(), content=content)
         there = runfiles.complete(ledger, run)
         record = there or _train(ledger, run, manifest)
         with turn(run.name):
@@ -52,8 +50,8 @@ def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
         )
     # Only now torch: a run that is complete is collected without it.
     if ledger.params.runtime.sweep:
-        from netstab.training.board import Board
-        from netstab.training.sweep import sweep
+        from netstab.sweep.board import Board
+        from netstab.sweep.local import sweep
 
         fault = None
         try:
@@ -67,7 +65,7 @@ def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
             return record
         if fault:
             raise fault
-    from netstab.training.job import train
+    from netstab.sweep.job import train
 
     return train(ledger, run, manifest)
 
@@ -78,9 +76,8 @@ def _refuse_outdated(ledger: Ledger, run: Run) -> None:
     A stage whose `dvc` was killed lives on. By its end params.yaml may be that of another
     experiment, whose results it would replace by its own.
     """
-    content, dataset = params.read(paths.PARAMS), Dataset.prepared(read_manifest())
-    now = Ledger(content, dataset, ledger.store, *versions())
-    if run not in runs(content) or _asked(now, run) != _asked(ledger, run):
+    now = open_ledger(Path(), ledger.store)
+    if run not in runs(now.params) or _asked(now, run) != _asked(ledger, run):
         raise TrainingError(
             f"{run.name}: params.yaml or the images have changed while it was trained, so its "
             f"files in {paths.run_dir(run.name)} stay as they are. What was trained is in the "

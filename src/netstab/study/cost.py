@@ -1,6 +1,11 @@
 """What training costs: operations counted from the network's shape, never guessed."""
 
-from netstab.params import PARTS
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from netstab.params import PARTS, Params
+from netstab.study.plan import Work
 from netstab.study.schedule import Phase
 
 _STRIDES = (1, 2, 2, 2)
@@ -99,3 +104,38 @@ def rough_epoch_seconds(
     if gpu:
         return steps * ROUGH_STEP_S_GPU + images * flop / ROUGH_FLOP_GPU
     return steps * ROUGH_STEP_S_CPU + images * flop / (ROUGH_FLOP_PER_CORE * threads)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Operations of training and measuring under given parameters.
+
+    Args:
+        params: the parameters.
+        images: number of training images.
+        channels: of an image.
+        classes: number of classes.
+    """
+
+    params: Params
+    images: int
+    channels: int
+    classes: int
+
+    @cached_property
+    def forward(self) -> dict[str, float]:
+        """Operations of a forward pass of one image, by part."""
+        width, size = self.params.model.width, self.params.data.image_size
+        return forward_flop(width, size, self.channels, self.classes)
+
+    def flop(self, work: Iterable[Work]) -> float:
+        """Floating-point operations of some work."""
+        return sum(w.epochs * self.images * training_flop(w.phase, self.forward) for w in work)
+
+    def measuring_flop(self, stabilities: int, sharpnesses: int) -> tuple[float, float]:
+        """Operations of so many measurements of stability, and of sharpness."""
+        settings = self.params.measure
+        drift = stability_flop(settings.stability.images, self.forward)
+        samples = settings.sharpness.trace_samples
+        curvature = sharpness_flop(settings.sharpness.images, samples, self.forward)
+        return stabilities * drift, sharpnesses * curvature

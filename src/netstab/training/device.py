@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from netstab.errors import TrainingError, visible
+from netstab.machine import usable_cores
 from netstab.params import Runtime, Train
-from netstab.training.estimate import usable_cores
 
 
 def choose(runtime: Runtime) -> torch.device:

@@ -11,13 +11,13 @@ from netstab.data.batches import Images, draw_epoch, training_batches
 from netstab.errors import TrainingError
 from netstab.measure.evaluate import Evaluation, evaluate
 from netstab.params import PARTS, Train
+from netstab.store.states import Row
 from netstab.study.schedule import Frozen, Phase
 from netstab.training import cuda_graph
 from netstab.training.compiled import Compiled
 from netstab.training.model import ResNet18, apply_modes
 from netstab.training.optimizer import apply_rates, sgd
 from netstab.training.step import EagerStep, GraphedStep, Step
-from netstab.training.store import Row
 
 AfterStep = Callable[[], None]
 """Told after every optimizer step."""

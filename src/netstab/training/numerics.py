@@ -21,17 +21,17 @@ from torch import Tensor
 
 from netstab import paths
 from netstab.data.batches import Images
+from netstab.data.dataset import Dataset
 from netstab.params import Params
+from netstab.store.ledger import Ledger
+from netstab.store.states import Store
 from netstab.study.experiments import Run, Variant, schedule, variants
 from netstab.training import state
-from netstab.training.dataset import Dataset
 from netstab.training.device import Hardware, hardware
 from netstab.training.engine import Engine
 from netstab.training.golden import BATCH, CLASSES, SEED, STEPS, images, study
-from netstab.training.ledger import Ledger
 from netstab.training.model import ResNet18
 from netstab.training.observer import Observer
-from netstab.training.store import Store
 from netstab.training.trajectory import Workshop, train
 
 TOLERANCE = 1e-8

@@ -17,10 +17,10 @@ from netstab.measure import sharpness
 from netstab.measure.probe import probe
 from netstab.measure.stability import Path, Row, Signals, compare, signals
 from netstab.measure.views import copy_into
+from netstab.store.ledger import Ledger
 from netstab.study import measuring
 from netstab.study.experiments import Run
 from netstab.training.device import Hardware
-from netstab.training.ledger import Ledger
 
 SHARPNESS_SEED = 0
 """Of start and random vectors: one for all, so that runs differ in their weights alone."""

@@ -6,11 +6,11 @@ what is measured over an epoch needs that epoch trained anew, from the nearest s
 
 from collections.abc import Callable
 
+from netstab.store.ledger import Ledger
+from netstab.store.states import Record
 from netstab.study.experiments import Run
 from netstab.training import trajectory
-from netstab.training.ledger import Ledger
 from netstab.training.observer import Observer
-from netstab.training.store import Record
 from netstab.training.trajectory import Workshop
 
 

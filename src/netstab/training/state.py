@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from netstab.errors import StoreError
+from netstab.store.states import Record, Store
 from netstab.training.engine import Engine
 from netstab.training.model import same_layout_copy
-from netstab.training.store import Record, Store
 
 Tensors = dict[str, Tensor]
 """`model.NAME` (parameters and buffers) and `momentum.NAME` (of parts that have one), CPU."""

@@ -17,16 +17,16 @@ from torch import nn
 
 from netstab.data.batches import Images
 from netstab.errors import TrainingError
+from netstab.store.ledger import Ledger, Resume
+from netstab.store.states import Record, Row
 from netstab.study.experiments import Run
 from netstab.study.plan import Work
-from netstab.training import riders, state
+from netstab.training import state, views
 from netstab.training.device import Hardware
 from netstab.training.engine import Engine
-from netstab.training.ledger import Ledger, Resume
 from netstab.training.model import initialise
 from netstab.training.observer import Observer, Watch
-from netstab.training.riders import Rider
-from netstab.training.store import Record, Row
+from netstab.training.views import Rider
 
 EpochDone = Callable[[Run, Row, float], None]
 """Told of every epoch trained: the run, its row of the history, and the seconds it took."""
@@ -160,7 +160,7 @@ class _Segment:
         engine = workshop.built[0]
         if not enter_state(ledger, run, resume.record, workshop):
             return
-        aboard = riders.board(ledger, run, resume.record, engine)
+        aboard = views.board(ledger, run, resume.record, engine)
         saved = time.monotonic()
         for epoch in range(resume.epoch, resume.end):
             workshop.key = None
@@ -169,7 +169,7 @@ class _Segment:
             self._done["to"] = epoch + 1
             self._done["seconds"] += seconds
             work = Work(run.variant, ledger.schedule(run).at(epoch), 1)
-            self._done["flop"] += ledger.estimate.flop([work])
+            self._done["flop"] += ledger.costs.flop([work])
             self._epoch_done(run, row, seconds)
             waited = time.monotonic() - saved
             if epoch + 1 < resume.end and waited >= ledger.params.runtime.save_interval_s:

@@ -1,0 +1,1 @@
+"""Statements, the checks behind them, and the verdict on each."""

@@ -1,0 +1,234 @@
+"""What claims compare: each effect as one number a seed, from the runs' files.
+
+Windows are stated in `params.yaml` at time scale 1 and are at least one epoch long:
+
+* final X: mean over the last `report.final_epochs`;
+* rise of X from epoch e: final X less the mean over the `report.settle_epochs` from e on. Both
+  windows are fixed, so that noise alone gives zero on average (as "less the best" would not);
+* jump of X at epoch e: mean over the `report.jump_epochs` from e on, less that over as many before;
+* none of these windows may hold another change of the run: the effect would be of two;
+* jitter of X: standard deviation (one degree of freedom less) of the differences between
+  neighbouring epochs, over the square root of 2, from `report.settle_epochs` after the last
+  intervention of all compared runs to the end: the same window for each.
+
+Ratios (of jitters, eigenvalues, drifts) are compared as logarithms.
+"""
+
+from collections.abc import Callable
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from netstab.evidence.claims.judgement import Verdict
+from netstab.evidence.summary.drift import Direction, Floats, Shifts, log_drift, shifts
+from netstab.params import Params
+from netstab.results.runs import MEASURES, Collection
+from netstab.study.experiments import Run, Variant
+from netstab.study.measuring import NETWORK
+
+FEWEST_DIFFERENCES = 2
+"""The fewest that have a standard deviation."""
+
+PROTOCOL = ("images", "batch_norm", "dtype")
+"""What eigenvalues depend on, besides the state."""
+
+
+class Lacking(Exception):
+    """An effect that cannot be computed: why, and what verdict that makes."""
+
+    def __init__(self, verdict: Verdict, why: str) -> None:
+        super().__init__(why)
+        self.verdict = verdict
+
+
+class Study:
+    """The runs of all seeds, asked for effects; each answer is computed once.
+
+    Attributes:
+        params: the parameters.
+        collection: what the runs left behind.
+    """
+
+    def __init__(self, params: Params, collection: Collection) -> None:
+        self.params = params
+        self.collection = collection
+        self._known: dict[tuple[Any, ...], Any] = {}
+
+    def _once(self, key: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
+        if key not in self._known:
+            self._known[key] = compute()
+        return self._known[key]
+
+    def runs(self, variant: Variant) -> list[Run]:
+        """A variant's runs, in the order of the seeds."""
+        return [Run(variant, seed) for seed in self.params.seeds]
+
+    def curves(self, variant: Variant, measure: str) -> Floats:
+        """A measure over epochs, [seeds, E]."""
+        histories = self.collection.histories
+        found: Floats = self._once(
+            ("curves", variant),
+            lambda: np.stack([histories[run].to_numpy() for run in self.runs(variant)]),
+        )
+        return found[:, :, MEASURES.index(measure)]
+
+    def _undisturbed(self, variant: Variant, start: int, end: int, but: int = -1) -> None:
+        """Refuse a window [start, end) within which the variant changes, at another epoch than one.
+
+        A change at `start` itself is in force throughout the window.
+
+        Raises:
+            Lacking: it does.
+        """
+        changes = self.collection.schedules[variant].changes
+        within = [epoch for epoch in changes if start < epoch < end and epoch != but]
+        if within:
+            why = f"{variant.name} changes at epoch {within[0]}, within epochs {start} to {end - 1}"
+            raise Lacking(Verdict.TOO_FEW_EPOCHS, why)
+
+    def final(self, variant: Variant, measure: str) -> Floats:
+        """Final X, [seeds].
+
+        Raises:
+            Lacking: the variant changes within the last epochs.
+        """
+        window = self.params.train.window(self.params.report.final_epochs)
+        epochs = self.params.train.run_epochs
+        self._undisturbed(variant, epochs - window, epochs)
+        found: Floats = self._once(
+            ("final", variant, measure),
+            lambda: self.curves(variant, measure)[:, -window:].mean(axis=1),
+        )
+        return found
+
+    def rise(self, variant: Variant, measure: str, epoch: int) -> Floats:
+        """Final X less the mean over a window from an epoch (at scale) on, [seeds].
+
+        Raises:
+            Lacking: the windows would overlap, or the variant changes within one.
+        """
+        window = self.params.train.window(self.params.report.settle_epochs)
+        last = self.params.train.window(self.params.report.final_epochs)
+        if epoch + window > self.params.train.run_epochs - last:
+            raise Lacking(
+                Verdict.TOO_FEW_EPOCHS,
+                f"less than {window + last} epochs from epoch {epoch} to the end",
+            )
+        self._undisturbed(variant, epoch, epoch + window)
+        before = self.curves(variant, measure)[:, epoch : epoch + window].mean(axis=1)
+        return np.asarray(self.final(variant, measure) - before)
+
+    def jump(self, variant: Variant, measure: str, epoch: int) -> Floats:
+        """Mean over a window from an epoch (at scale) on less that before it, [seeds].
+
+        Raises:
+            Lacking: a window reaches past the first or the last epoch, or over another change.
+        """
+        window = self.params.train.window(self.params.report.jump_epochs)
+        curves = self.curves(variant, measure)
+        if epoch < window or epoch + window > curves.shape[1]:
+            raise Lacking(
+                Verdict.TOO_FEW_EPOCHS, f"less than {window} epochs before or after epoch {epoch}"
+            )
+        self._undisturbed(variant, epoch - window, epoch + window, but=epoch)
+        after = curves[:, epoch : epoch + window].mean(axis=1)
+        return np.asarray(after - curves[:, epoch - window : epoch].mean(axis=1))
+
+    def settled(self, *variants: Variant) -> int:
+        """Epoch from which on none of these runs is upset by an intervention any more."""
+        last = [self.collection.schedules[v].changes[-1:] for v in variants]
+        changes = [change for found in last for change in found]
+        settle = self.params.train.at_scale(self.params.report.settle_epochs)
+        return max(changes) + settle if changes else 0
+
+    def log_jitter(self, variant: Variant, measure: str, start: int) -> Floats:
+        """Logarithm of the jitter from an epoch to the end, [seeds]; no jitter is -infinity.
+
+        Raises:
+            Lacking: there are too few epochs.
+        """
+        epochs = self.params.train.run_epochs - start
+        fewest = max(self.params.claims.fewest_jitter_epochs, FEWEST_DIFFERENCES + 1)
+        if epochs < fewest:
+            raise Lacking(
+                Verdict.TOO_FEW_EPOCHS,
+                f"{max(0, epochs)} epochs for a jitter from epoch {start} on; {fewest} are needed",
+            )
+        found: Floats = self._once(
+            ("jitter", variant, measure, start),
+            lambda: _log(_jitter(self.curves(variant, measure)[:, start:])),
+        )
+        return found
+
+    def log_drift(
+        self,
+        variant: Variant,
+        direction: Direction,
+        where: tuple[str, ...],
+        start: int,
+        *,
+        per_path: bool = False,
+    ) -> Floats:
+        """Mean log drift over an epoch from an epoch on, [seeds]; see `drift.log_drift`.
+
+        Raises:
+            Lacking: it was not measured.
+        """
+        found = []
+        for run in self.runs(variant):
+            try:
+                told = self._shifts(run)
+                found.append(log_drift(told, direction, where, start, per_path=per_path))
+            except LookupError:
+                why = f"{run.name}: {direction} drift from epoch {start} on"
+                raise Lacking(Verdict.NOT_MEASURED, why) from None
+        return np.array(found)
+
+    def _shifts(self, run: Run) -> Shifts:
+        told: Shifts = self._once(
+            ("shifts", run), lambda: shifts(self.collection.stability[run], self.params)
+        )
+        return told
+
+    def same_protocol(self, *variants: Variant) -> None:
+        """Hold the protocols by which sharpness was measured against each other.
+
+        Raises:
+            Lacking: they differ.
+        """
+        told = (self.collection.sharpness.get(run) for v in variants for run in self.runs(v))
+        protocols = [found.protocol for found in told if found]
+        for name in PROTOCOL:
+            if any(other.get(name) != protocols[0].get(name) for other in protocols):
+                why = f"sharpness was measured with different {name}"
+                raise Lacking(Verdict.NOT_COMPARABLE, why)
+
+    def log_sharpness(self, variant: Variant, block: str = NETWORK) -> Floats:
+        """Logarithm of the Hessian's largest eigenvalue at the end of the run, [seeds].
+
+        Raises:
+            Lacking: it was not measured, did not converge, or is not positive.
+        """
+        found = []
+        for run in self.runs(variant):
+            told = self.collection.sharpness.get(run)
+            measured = told and told.at(self.params.train.run_epochs, block)
+            whose = f"{run.name}: eigenvalue of {block}"
+            if not measured:
+                raise Lacking(Verdict.NOT_MEASURED, whose)
+            if measured.eigenvalue is None:
+                raise Lacking(Verdict.NOT_MEASURED, f"{whose} did not converge, or is zero")
+            if measured.eigenvalue <= 0:
+                raise Lacking(Verdict.NOT_MEASURED, f"{whose} is not positive")
+            found.append(measured.eigenvalue)
+        return np.log(found)
+
+
+def _jitter(curves: Floats) -> Floats:
+    return np.asarray(np.diff(curves, axis=1).std(axis=1, ddof=1) / sqrt(2))
+
+
+def _log(values: Floats) -> Floats:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(values))

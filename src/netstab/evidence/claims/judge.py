@@ -1,0 +1,175 @@
+"""Every claim judged, and the judgements as files.
+
+Runs are paired by seed: effects are differences within a seed, and a claim that lacks a run of one
+seed has no verdict. The order of reasons not to test: missing run, not comparable, not measured,
+too few epochs, too few seeds.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from netstab.evidence.claims.checks import conclude, examine
+from netstab.evidence.claims.comparability import article_blocks
+from netstab.evidence.claims.compare import Claim
+from netstab.evidence.claims.effects import Study
+from netstab.evidence.claims.judgement import Judgement, Verdict
+from netstab.evidence.claims.mechanisms import MECHANISMS, recovered
+from netstab.evidence.claims.statements import STATEMENTS
+from netstab.evidence.claims.statistics import Ratio, holm
+from netstab.params import Params
+from netstab.results.runs import Collection
+from netstab.study.experiments import Run
+
+CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (*STATEMENTS, *MECHANISMS)}
+"""Every claim by its id, the article's first."""
+
+PART_COLUMNS = (
+    "claim",
+    "part",
+    "unit",
+    "wanted",
+    "n",
+    "effect",
+    "low",
+    "high",
+    "p",
+    "verdict",
+    "decides",
+    "note",
+)
+"""Columns of `metrics/claims.csv`."""
+
+
+_WITHOUT_EFFECT = (Verdict.NOT_COMPARABLE, Verdict.NOT_MEASURED, Verdict.TOO_FEW_EPOCHS)
+
+
+def judge(params: Params, collection: Collection) -> tuple[Judgement, ...]:
+    """Judge every claim, in the order of `CLAIMS`; p-values are Holm-adjusted over all of them."""
+    study = Study(params, collection)
+    judged = [_judge(claim, study) for claim in CLAIMS.values()]
+    tested = [i for i, (_, p) in enumerate(judged) if p is not None]
+    adjusted = dict(zip(tested, holm([judged[i][1] or 0.0 for i in tested]), strict=True))
+    return tuple(
+        replace(judgement, p_holm=adjusted.get(i)) for i, (judgement, _) in enumerate(judged)
+    )
+
+
+def _judge(claim: Claim, study: Study) -> tuple[Judgement, float | None]:
+    """The judgement, and its p-value before adjustment."""
+    params = study.params
+    if claim.names_blocks and (why := article_blocks(params)):
+        # First, since with other blocks there are no runs of these names.
+        return _untested(claim, Verdict.NOT_COMPARABLE, why), None
+    if why := _missing(claim, study):
+        return _untested(claim, Verdict.MISSING_RUN, why), None
+    if why := claim.obstacle(params) or _mixed(claim, study):
+        return _untested(claim, Verdict.NOT_COMPARABLE, why), None
+    checks = claim.checks(params)
+    parts = tuple(examine(check, study) for check in checks)
+    found = conclude(checks, parts, params)
+    lacking = (p.note for p in parts if p.verdict is found.verdict and not p.values)
+    told = (*lacking, claim.remark(params, parts), found.why)
+    notes = [note for note in dict.fromkeys(told) if note]
+    judgement = Judgement(
+        claim.id,
+        claim.statement,
+        found.verdict,
+        0 if found.verdict in _WITHOUT_EFFECT else len(params.seeds),
+        parts,
+        found.deciding,
+        None,
+        "; ".join(notes),
+    )
+    return judgement, found.p
+
+
+def _untested(claim: Claim, verdict: Verdict, why: str) -> Judgement:
+    return Judgement(claim.id, claim.statement, verdict, 0, (), None, None, why)
+
+
+def _missing(claim: Claim, study: Study) -> str:
+    """Which of a claim's runs there are not."""
+    asked, collection = study.collection.schedules, study.collection
+    variants = claim.variants(study.params)
+    unasked = [variant.name for variant in variants if variant not in asked]
+    runs = (run for variant in variants if variant in asked for run in study.runs(variant))
+    lost = [run.name for run in runs if run not in collection.histories]
+    told = [*lost, *(f"{name} (params.yaml does not ask for it)" for name in unasked)]
+    return ", ".join(told)
+
+
+def _mixed(claim: Claim, study: Study) -> str:
+    """What else than an intervention tells a claim's runs apart: data, numerics, protocol."""
+    collection = study.collection
+    runs: list[Run] = [r for v in claim.variants(study.params) for r in study.runs(v)]
+    told = [collection.provenance[run] for run in runs if run in collection.provenance]
+    if len({p.data.content_sha256 for p in told}) > 1:
+        return "its runs were trained on different data"
+    if len({p.numerics_version for p in told}) > 1:
+        return "its runs were trained by different versions of the numerics"
+    return ""
+
+
+def claims_json(params: Params, judgements: Sequence[Judgement]) -> str:
+    """`metrics/claims.json`: one flat entry a claim, for `dvc metrics` and `netstab claims`.
+
+    Numbers and a few words: `dvc metrics diff` makes its columns as wide as the longest value.
+    """
+    content = {judgement.id: _entry(params, judgement) for judgement in judgements}
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _entry(params: Params, judgement: Judgement) -> dict[str, Any]:
+    figures: dict[str, Any] = dict.fromkeys(("effect", "low", "high", "unit"))
+    if judgement.deciding is not None:
+        part = judgement.parts[judgement.deciding]
+        ends = {"low": _rounded(part.low), "high": _rounded(part.high)}
+        figures = {"effect": _rounded(part.effect), **ends, "unit": part.unit}
+    entry: dict[str, Any] = {
+        "verdict": judgement.verdict.value,
+        "n": judgement.n,
+        **figures,
+        "p_holm": _rounded(judgement.p_holm),
+    }
+    if judgement.id.startswith("R-"):
+        share = _deciding_share(params, judgement)
+        entry |= {
+            "share": _rounded(share.value),
+            "share_low": _rounded(share.low),
+            "share_high": _rounded(share.high),
+        }
+    return entry
+
+
+def _deciding_share(params: Params, judgement: Judgement) -> Ratio:
+    """The share of the deciding part; where the precondition decides, that of the first one."""
+    shares = recovered(params, judgement.parts)
+    if not shares or judgement.deciding is None:
+        return Ratio(None, None, None)
+    return shares[max(0, judgement.deciding - 1)]
+
+
+def claims_csv(params: Params, judgements: Sequence[Judgement]) -> str:
+    """`metrics/claims.csv`: a row a part; before them, a row without one for a claim's own note."""
+    rows: list[tuple[Any, ...]] = []
+    for judgement in judgements:
+        name, verdict = judgement.id, judgement.verdict.value
+        if judgement.note:
+            blank = (None,) * 4
+            rows.append((name, "", "", "", judgement.n, *blank, verdict, False, judgement.note))
+        for index, part in enumerate(judgement.parts):
+            what = (part.name, part.unit, part.wanted)
+            n = 0 if part.verdict in _WITHOUT_EFFECT else len(params.seeds)
+            numbers = (part.effect, part.low, part.high, part.p)
+            decides = index == judgement.deciding
+            rows.append((name, *what, n, *numbers, part.verdict.value, decides, part.note))
+    table = pd.DataFrame(rows, columns=list(PART_COLUMNS))
+    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")

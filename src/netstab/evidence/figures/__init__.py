@@ -1,0 +1,1 @@
+"""The figures, a file a kind: each builds complete Vega-Lite specs."""

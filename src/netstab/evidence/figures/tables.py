@@ -1,0 +1,167 @@
+"""The numbers behind the figures, a variant a table: columns of one length, as JSON has them.
+
+Each is the mean over seeds, with the smallest and the largest. None where there is no number.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from netstab.evidence.summary.aggregate import Results
+from netstab.evidence.summary.drift import Direction, places
+from netstab.params import Params
+from netstab.results.measured import Curvature
+from netstab.results.runs import MEASURES
+from netstab.study.experiments import Variant
+from netstab.study.measuring import NETWORK
+
+Table = dict[str, list[Any]]
+
+FEATURES = "last features"
+CHANGES = ("change", "cka", "path")
+"""How far a signal shifts: relative change; 1 - CKA; relative change per unit of weight path."""
+KINDS = ("plain", "adaptive")
+"""Of sharpness."""
+TRAITS = ("eigenvalue", "trace")
+"""Of the Hessian."""
+
+
+def of_results(results: Results) -> dict[str, Table]:
+    """Every table by its name: `expB-64/val_loss`, `.../stability`, `/functional`, `/sharpness`.
+
+    The tables of a history have a row an epoch from 0 on, and so no column for it.
+    """
+    found: dict[str, Table] = {}
+    for variant, bands in results.bands.items():
+        for measure in MEASURES:
+            band = bands[measure]
+            ends = {"mean": band.mean, "low": band.low, "high": band.high}
+            found[f"{variant.name}/{measure}"] = {k: _numbers(v) for k, v in ends.items()}
+        for name, table in (
+            ("stability", _signals(results, variant)),
+            ("functional", _functional(results, variant)),
+            ("sharpness", _sharpness(results, variant)),
+        ):
+            if not table.empty:
+                found[f"{variant.name}/{name}"] = _columns(table)
+    return found
+
+
+def forward_place(block: str) -> str:
+    """What forward signals are called by the block whose input they are, or `NETWORK`."""
+    return FEATURES if block == NETWORK else f"into {block}"
+
+
+def backward_place(block: str) -> str:
+    """What backward signals are called by the block whose output they belong to."""
+    return f"out of {block}"
+
+
+def all_places(params: Params) -> tuple[str, ...]:
+    """Where signals are compared: forward ones, then backward ones."""
+    forward, backward = places(params, "forward"), places(params, "backward")
+    return (*map(forward_place, forward), *map(backward_place, backward))
+
+
+def _signals(results: Results, variant: Variant) -> pd.DataFrame:
+    """Rows (distance, place, epoch) with mean, low and high of each of `CHANGES`."""
+    sides: tuple[tuple[Direction, Callable[[str], str]], ...] = (
+        ("forward", forward_place),
+        ("backward", backward_place),
+    )
+    tables = []
+    for table in _measured(results, variant):
+        path = table[table["block"] == NETWORK].set_index(["epoch", "distance"])["path"]
+        for side, place in sides:
+            rows = table[table["block"].isin(places(results.params, side))]
+            change = rows[f"{side}_change"]
+            walked = path.reindex(pd.MultiIndex.from_frame(rows[["epoch", "distance"]])).to_numpy()
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "distance": rows["distance"],
+                        "place": rows["block"].map(place),
+                        "epoch": rows["epoch"],
+                        "change": change,
+                        "cka": 1 - rows[f"{side}_cka"],
+                        "path": change / np.where(walked > 0, walked, np.nan),
+                    }
+                )
+            )
+    return _over_seeds(tables, ["distance", "place", "epoch"])
+
+
+def _functional(results: Results, variant: Variant) -> pd.DataFrame:
+    """Rows (distance, epoch) with the share of predictions that change."""
+    tables = [
+        table.loc[table["block"] == NETWORK, ["distance", "epoch", "changed_pct"]]
+        for table in _measured(results, variant)
+    ]
+    return _over_seeds(tables, ["distance", "epoch"])
+
+
+def _measured(results: Results, variant: Variant) -> list[pd.DataFrame]:
+    found = results.collection.stability
+    tables = [table for run, table in found.items() if run.variant == variant]
+    return [table[table["distance"] != "floor"] for table in tables if not table.empty]
+
+
+def _sharpness(results: Results, variant: Variant) -> pd.DataFrame:
+    """Rows (kind, trait, block, epoch); `converged` where every seed's eigenvalue did.
+
+    Where one did not, mean, low and high are those of lower bounds.
+    """
+    found = results.collection.sharpness
+    rows = [
+        row
+        for run, told in found.items()
+        if run.variant == variant
+        for measurement in told.measurements
+        for row in _traits(measurement)
+    ]
+    keys = ["kind", "trait", "block", "epoch"]
+    if not rows:
+        return pd.DataFrame(columns=keys)
+    table = pd.DataFrame(rows)
+    groups = table.groupby(keys, sort=False)
+    summed = groups["value"].agg(mean="mean", low="min", high="max")
+    summed["converged"] = groups["converged"].all()
+    return pd.DataFrame(summed.reset_index())
+
+
+def _traits(found: Curvature) -> Iterable[dict[str, Any]]:
+    for kind in KINDS:
+        prefix = "" if kind == "plain" else "adaptive_"
+        where = {"kind": kind, "block": found.block, "epoch": found.epoch}
+        top = getattr(found, f"{prefix}eigenvalue")
+        bound = getattr(found, f"{prefix}lower_bound")
+        trace = getattr(found, f"{prefix}trace")
+        converged = top is not None
+        value = top if converged else bound
+        if value is not None:
+            yield {**where, "trait": "eigenvalue", "value": value, "converged": converged}
+        if trace is not None:
+            yield {**where, "trait": "trace", "value": trace, "converged": True}
+
+
+def _over_seeds(tables: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
+    if not tables:
+        return pd.DataFrame(columns=keys)
+    groups = pd.concat(tables).groupby(keys, sort=False)
+    parts = {"mean": groups.mean(), "low": groups.min(), "high": groups.max()}
+    summed = pd.concat([t.add_suffix(f"_{name}") for name, t in parts.items()], axis=1)
+    return summed.reset_index()
+
+
+def _columns(table: pd.DataFrame) -> Table:
+    return {
+        str(name): _numbers(column) if column.dtype.kind == "f" else column.tolist()
+        for name, column in table.items()
+    }
+
+
+def _numbers(values: Iterable[float]) -> list[float | None]:
+    """Rounded to what can be seen."""
+    return [float(f"{value:.5g}") if np.isfinite(value) else None for value in values]

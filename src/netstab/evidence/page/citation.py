@@ -1,0 +1,61 @@
+"""How to cite a study and the article that it reruns, as text and as BibTeX."""
+
+import re
+
+import netstab
+from netstab.evidence.page.texts import DataNote, counted
+from netstab.evidence.summary.aggregate import Results
+
+ARTICLE = (
+    "Proposing a new effect of learning rate decay \N{EN DASH} Network Stability. Medium, 2020."
+)
+
+
+def plain(results: Results, data: DataNote) -> str:
+    """The study in a line: project, version, size, data, hardware, date."""
+    return f"netstab {netstab.__version__}: {_TITLE} {_told(results, data)}."
+
+
+def bibtex(results: Results, data: DataNote) -> str:
+    """BibTeX entries of the study and of the article."""
+    times = [s.finished_at for p in results.collection.provenance.values() for s in p.segments]
+    last = max(times, default=None)
+    fields = {
+        "title": f"{{netstab: {_TITLE}}}",
+        "version": netstab.__version__,
+        **({"year": f"{last:%Y}", "month": f"{last:%m}"} if last else {}),
+        "note": _escaped(_told(results, data)),
+    }
+    article = {
+        "title": "{Proposing a new effect of learning rate decay -- Network Stability}",
+        "howpublished": "Medium",
+        "year": "2020",
+    }
+    return "\n\n".join(
+        (_entry("software", "netstab", fields), _entry("misc", "stability", article))
+    )
+
+
+_TITLE = "What does learning-rate decay do?"
+
+
+def _told(results: Results, data: DataNote) -> str:
+    params, provenance = results.params, results.collection.provenance.values()
+    stretches = sorted((s for p in provenance for s in p.segments), key=lambda s: s.finished_at)
+    devices = ", ".join(dict.fromkeys(s.device for s in stretches)) or "unknown hardware"
+    date = f", {stretches[-1].finished_at:%Y-%m-%d}" if stretches else ""
+    return (
+        f"ResNet-18 of width {params.model.width}, {counted(params.train.run_epochs, 'epoch')}, "
+        f"{counted(len(params.seeds), 'seed')}; data: {data.name}; {devices}{date}"
+    )
+
+
+def _entry(kind: str, key: str, fields: dict[str, str]) -> str:
+    width = max(map(len, fields))
+    lines = [f"  {name.ljust(width)} = {{{value}}}," for name, value in fields.items()]
+    return "\n".join((f"@{kind}{{{key},", *lines, "}"))
+
+
+def _escaped(text: str) -> str:
+    """What BibTeX would take for markup, taken as text."""
+    return re.sub(r"([&%$#_{}])", r"\\\1", text)

@@ -1,0 +1,165 @@
+"""The table of claims as plain data for the page: words, numbers, and a small picture of each."""
+
+import re
+from collections import Counter
+from math import exp
+from typing import Any
+
+from markupsafe import Markup
+
+from netstab.evidence.claims.judgement import Judgement, Part, Verdict
+
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+
+MEANINGS = {
+    Verdict.SUPPORTED: "every part's interval lies wholly on the claimed side",
+    Verdict.CONTRADICTED: "a part's interval, widened for the number of parts (Bonferroni), lies "
+    "wholly on the other side",
+    Verdict.INCONCLUSIVE: "neither, or what the statement presupposes is not supported",
+    Verdict.TOO_FEW_SEEDS: "a verdict takes three seeds or more",
+    Verdict.TOO_FEW_EPOCHS: "a window that it speaks of is too short, or holds another change",
+    Verdict.NOT_COMPARABLE: "the runs differ by more than the intervention",
+    Verdict.MISSING_RUN: "a run that the claim needs is missing",
+    Verdict.NOT_MEASURED: "a measurement that the claim needs is missing, or is no number to "
+    "compare",
+}
+"""What a verdict means."""
+
+
+GROUPS = {"S": "Mechanisms: drift and sharpness", "R": "Rival explanations"}
+"""First letter of an id -> what such claims are about; the others are the article's."""
+
+
+def groups(judgements: tuple[Judgement, ...]) -> dict[str, list[dict[str, Any]]]:
+    """A row a claim, under the heading of its group."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for judgement in judgements:
+        heading = GROUPS.get(judgement.id[0], "The article's statements")
+        found.setdefault(heading, []).append(_row(judgement))
+    return found
+
+
+def counts(judgements: tuple[Judgement, ...]) -> list[dict[str, Any]]:
+    """How many claims came to each verdict, and what it means; none that no claim came to."""
+    found = Counter(judgement.verdict for judgement in judgements)
+    return [
+        {"verdict": str(v), "key": _key(v), "count": found[v], "meaning": MEANINGS[v]}
+        for v in Verdict
+        if found[v]
+    ]
+
+
+def _row(judgement: Judgement) -> dict[str, Any]:
+    deciding = None if judgement.deciding is None else judgement.parts[judgement.deciding]
+    return {
+        "id": judgement.id,
+        "statement": judgement.statement,
+        "verdict": str(judgement.verdict),
+        "key": _key(judgement.verdict),
+        "n": judgement.n,
+        "p": p_value(judgement.p_holm),
+        "note": judgement.note,
+        "deciding": None if deciding is None else _part(deciding),
+        "parts": [_part(part) for part in judgement.parts],
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {
+        "name": part.name,
+        "wanted": wanted(part),
+        "effect": number(part.effect, part.unit),
+        "unit": part.unit,
+        "ratio": "" if part.unit != "log ratio" else ratio(part.effect),
+        "interval": interval(part),
+        "p": p_value(part.p),
+        "verdict": str(part.verdict),
+        "key": _key(part.verdict),
+        "note": part.note,
+        "picture": picture(part),
+    }
+
+
+def wanted(part: Part) -> str:
+    """The claimed side, as it is printed."""
+    return part.wanted.replace("-", MINUS).replace(">=", "\N{GREATER-THAN OR EQUAL TO}")
+
+
+def _key(verdict: Verdict) -> str:
+    return str(verdict).replace(" ", "-")
+
+
+def number(value: float | None, unit: str) -> str:
+    """An effect, with as many digits as are worth telling, and a true minus."""
+    if value is None:
+        return DASH
+    digits = 1 if unit == "share" else 4 if unit == "nats" else 2
+    text = f"{value:.0%}" if unit == "share" else f"{value:.{digits}f}"
+    return text.replace("-", MINUS)
+
+
+def ratio(log_ratio: float | None) -> str:
+    """A logarithm as the ratio that it is of."""
+    return "" if log_ratio is None else f"\N{MULTIPLICATION SIGN} {exp(log_ratio):.3g}"
+
+
+def interval(part: Part) -> str:
+    """`[low, high]`; a dash where there is none, and nothing said where an end is not bounded."""
+    if part.low is None and part.high is None:
+        return DASH
+    ends = ("unbounded" if end is None else number(end, part.unit) for end in (part.low, part.high))
+    return f"[{', '.join(ends)}]"
+
+
+def p_value(p: float | None) -> str:
+    """`0.021`, `< 0.001`, or a dash."""
+    if p is None:
+        return DASH
+    return "< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.0995 else f"{p:.2f}"
+
+
+_WANTED = re.compile(r"(?P<side>>=|>|<|within ±) *(?P<threshold>-?[\d.]+(?:e[+-]?\d+)?)")
+_WIDTH, _HEIGHT, _PAD = 132.0, 22.0, 5.0
+
+
+def picture(part: Part) -> Markup:
+    """The claimed side as a tinted field, seeds as ticks, interval as a line, mean as a dot.
+
+    Empty where there is no effect; each picture has a scale of its own.
+    """
+    claimed = _WANTED.fullmatch(part.wanted)
+    if part.effect is None or claimed is None:
+        return Markup("")
+    threshold, side = float(claimed["threshold"]), claimed["side"]
+    lines = [-threshold, threshold] if side == "within ±" else [threshold]
+    ends = [end for end in (part.low, part.high) if end is not None]
+    shown = [*lines, part.effect, *ends, *part.values.values()]
+    low, high = min(shown), max(shown)
+    margin = 0.08 * (high - low) or 1.0
+    low, high = low - margin, high + margin
+
+    def x(value: float) -> float:
+        return round(_PAD + (value - low) / (high - low) * (_WIDTH - 2 * _PAD), 1)
+
+    edge = _WIDTH - 0.5
+    field = {
+        "within ±": (x(lines[0]), x(lines[-1])),
+        ">": (x(threshold), edge),
+        ">=": (x(threshold), edge),
+        "<": (0.5, x(threshold)),
+    }[side]
+    middle = _HEIGHT / 2
+    marks = [
+        f'<rect class="side" x="{field[0]}" y="2" width="{max(0.0, field[1] - field[0]):.1f}" '
+        f'height="{_HEIGHT - 4}"/>',
+        *(f'<path class="edge-line" d="M{x(at)} 1V{_HEIGHT - 1}"/>' for at in lines),
+        *(
+            f'<path class="seed" d="M{x(value)} {middle - 5}v10"/>'
+            for value in part.values.values()
+        ),
+        f'<circle class="mean" cx="{x(part.effect)}" cy="{middle}" r="3.6"/>',
+    ]
+    if len(ends) == 2:
+        marks.insert(-1, f'<path class="range" d="M{x(ends[0])} {middle}H{x(ends[1])}"/>')
+    size = f'viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" width="{_WIDTH:.0f}" height="{_HEIGHT:.0f}"'
+    return Markup(f'<svg class="effect" {size} aria-hidden="true">{"".join(marks)}</svg>')

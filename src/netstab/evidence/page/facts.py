@@ -1,0 +1,156 @@
+"""The page's tables and facts as plain data, from parameters, summaries and provenance."""
+
+import json
+from collections import Counter
+from typing import Any
+
+from netstab.evidence.page.texts import FIGURES, DataNote, counted, measure_title, shown
+from netstab.evidence.summary.aggregate import Results, final_window
+from netstab.params import Params
+from netstab.results.runs import Collection, Provenance, Stretch
+from netstab.study.experiments import REFERENCES, Run, view
+
+
+def facts(results: Results, data: DataNote) -> list[dict[str, str]]:
+    """Data, network, training, seeds and hardware: name, value and a detail of each."""
+    params, collection = results.params, results.collection
+    train, seeds = params.train, params.seeds
+    stretches = {s for p in collection.provenance.values() for s in p.segments}
+    devices = list(dict.fromkeys(s.device for s in sorted(stretches, key=_by_time)))
+    versions = ", ".join(sorted({s.torch for s in stretches})) or "unknown"
+    scale = "" if train.time_scale == 1 else f", time scale {train.time_scale:g}"
+    rows = [
+        ("Data", data.name, data.details),
+        ("Network", f"ResNet-18, width {params.model.width}", _blocks(params)),
+        (
+            "Training",
+            f"{counted(train.run_epochs, 'epoch')} of batches of {train.batch_size}",
+            f"SGD, rate {train.learning_rate:g}, momentum {train.momentum:g}, "
+            f"weight decay {train.weight_decay:g}, {train.precision}{scale}",
+        ),
+        ("Seeds", str(len(seeds)), f"{', '.join(map(str, seeds))}; runs are paired by seed"),
+        (
+            "Runs",
+            f"{len(collection.histories)} of {len(collection.expected)}",
+            counted(len(results.summaries), "variant"),
+        ),
+        (
+            "Hardware",
+            ", ".join(devices) or "unknown",
+            f"{duration(sum(s.seconds for s in stretches))} of training, torch {versions}",
+        ),
+    ]
+    return [{"name": name, "value": value, "detail": detail} for name, value, detail in rows]
+
+
+def _blocks(params: Params) -> str:
+    return "; ".join(f"block {name}: {' + '.join(p)}" for name, p in params.blocks.items())
+
+
+def _by_time(stretch: Stretch) -> str:
+    return stretch.finished_at.isoformat()
+
+
+def results_table(results: Results) -> dict[str, Any]:
+    """Final figures and jitter of every measure, with spread over seeds, in groups of rows."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for variant in results.collection.schedules:
+        summary = results.summaries[variant.name]
+        cells = [
+            shown(summary, f"{kind}_{measure}", 4 if measure.endswith("loss") else 2)
+            for measure in FIGURES
+            for kind in ("final", "jitter")
+        ]
+        group = "" if variant.experiment in REFERENCES else variant.experiment
+        row = {"name": variant.name, "seeds": summary["n_seeds"], "cells": cells}
+        groups.setdefault(group, []).append(row)
+    return {
+        "caption": f"final: mean of the last {counted(final_window(results.params), 'epoch')}. "
+        "jitter: what changes from epoch to epoch at the end, as a standard deviation (of the "
+        "differences between neighbouring epochs, over the square root of 2). Each is the mean "
+        "over seeds ± the standard deviation over seeds.",
+        "headings": [measure_title(measure) for measure in FIGURES],
+        "groups": list(groups.values()),
+    }
+
+
+def sharing(results: Results) -> str:
+    """How many epochs the runs hold, and how many were trained for them; views train nothing."""
+    params, provenance = results.params, results.collection.provenance
+    told = [p for run, p in provenance.items() if view(params, run.variant) is None]
+    held = sum(p.epochs for p in told)
+    trained = {(s.trained_for, e) for p in told for s in p.segments for e in range(s.start, s.end)}
+    if not held:
+        return "No provenance is known."
+    return (
+        f"{counted(len(told), 'run')} with {counted(held, 'epoch')} in all, of "
+        f"which {len(trained):,} were trained ({len(trained) / held:.0%}): runs of a seed share "
+        "what comes before they part."
+    )
+
+
+def run_rows(collection: Collection) -> list[dict[str, Any]]:
+    """A row a run, in the order of the study; seconds are those of the run's whole past."""
+    users = Counter(
+        (s.trained_for, epoch)
+        for told in collection.provenance.values()
+        for s in told.segments
+        for epoch in range(s.start, s.end)
+    )
+    return [
+        _run_row(run, collection.provenance[run], users)
+        for run in collection.expected
+        if run in collection.provenance
+    ]
+
+
+def _run_row(run: Run, told: Provenance, users: Counter[tuple[str, int]]) -> dict[str, Any]:
+    segments = []
+    for stretch in told.segments:
+        # Whoever has the last epoch of a stretch has all of it.
+        shared = users[stretch.trained_for, stretch.end - 1]
+        text = f"{stretch.start} to {stretch.end}"
+        if stretch.trained_for != run.name:
+            text += f" of {stretch.trained_for}"
+        segments.append(f"{text} (in {shared} runs)" if shared > 1 else text)
+    return {
+        "name": run.name,
+        "seed": run.seed,
+        "epochs": told.epochs,
+        "segments": " · ".join(segments),
+        "seconds": f"{sum(s.seconds for s in told.segments):,.0f}",
+        "device": ", ".join(dict.fromkeys(s.device for s in told.segments)),
+        "torch": ", ".join(dict.fromkeys(s.torch for s in told.segments)),
+        "key": told.key[:12],
+    }
+
+
+def protocol(collection: Collection) -> list[str]:
+    """How sharpness was measured, as its files say; a line for each protocol that was used."""
+    told = (s.protocol for s in collection.sharpness.values() if s.measurements)
+    lines = (", ".join(f"{k.replace('_', ' ')} {v}" for k, v in found.items()) for found in told)
+    return list(dict.fromkeys(lines))
+
+
+def last_finished(collection: Collection) -> str:
+    """When the last stretch of any run was finished; empty where nothing is known."""
+    times = [s.finished_at for p in collection.provenance.values() for s in p.segments]
+    return f"{max(times):%Y-%m-%d %H:%M} UTC" if times else ""
+
+
+def settings(params: Params) -> list[tuple[str, str]]:
+    """Everything in `params.yaml` that results depend on: key and value, as JSON."""
+    content = params.model_dump(mode="json", exclude={"runtime"})
+    flat = {
+        f"{section}.{key}" if isinstance(value, dict) else section: inner
+        for section, value in content.items()
+        for key, inner in (value.items() if isinstance(value, dict) else [("", value)])
+    }
+    return [(name, json.dumps(value, ensure_ascii=False)) for name, value in flat.items()]
+
+
+def duration(seconds: float) -> str:
+    """`37 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,140 @@
+"""The report: one HTML page that holds all it needs and loads nothing."""
+
+import hashlib
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import netstab
+from netstab.evidence.figures import drawings, events, figures_measures, palette, vega
+from netstab.evidence.figures.charts_measures import CHANGE_TITLES, DISTANCE_TITLES, KIND_TITLES
+from netstab.evidence.figures.drawings import Drawn
+from netstab.evidence.figures.figures import Figure, usable
+from netstab.evidence.page import citation, claims_table, facts, findings, texts
+from netstab.evidence.summary.aggregate import Panel, Results
+from netstab.results.runs import stage_name
+from netstab.study.measuring import NETWORK
+
+TITLE = "What does learning-rate decay do?"
+
+
+def render(results: Results, drawn: Drawn | None = None) -> str:
+    """The page as HTML; every text that comes from data or parameters is escaped.
+
+    Args:
+        results: of the study.
+        drawn: its figures, where they have been made already.
+    """
+    params, collection = results.params, results.collection
+    data = texts.data_note(params, collection)
+    drawn = drawn or drawings.draw(results)
+    scripts = {"vega": vega.bundle(), "js": _asset("page.js")}
+    environment = Environment(
+        loader=PackageLoader("netstab.evidence.page", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(
+        title=TITLE,
+        version=netstab.__version__,
+        data=data,
+        sizes=texts.size_differences(params),
+        faults=collection.faults,
+        expected=len(collection.expected),
+        absent=[v.name for v in collection.schedules if v not in results.bands],
+        disagreements=collection.disagreements(),
+        findings=findings.sentences(results),
+        sample=findings.sample(results, data),
+        verdicts=claims_table.counts(results.judgements),
+        claims=claims_table.groups(results.judgements),
+        confidence=params.claims.confidence,
+        facts=facts.facts(results, data),
+        table=facts.results_table(results),
+        summary={name: _figure(name, figure) for name, figure in drawn.summary.items()},
+        left_out=drawn.left_out,
+        panels=[_panel(results, drawn, panel) for panel in drawn.curves],
+        distances=DISTANCE_TITLES,
+        changes=CHANGE_TITLES,
+        kinds=KIND_TITLES,
+        sharp_scopes=[
+            (NETWORK, "whole network"),
+            *((block, f"block {block}") for block in figures_measures.blocks_over_epochs(results)),
+        ],
+        protocol=facts.protocol(collection),
+        sharing=facts.sharing(results),
+        runs=facts.run_rows(collection),
+        finished=facts.last_finished(collection),
+        settings=facts.settings(params),
+        citation=citation.plain(results, data),
+        bibtex=citation.bibtex(results, data),
+        article=citation.ARTICLE,
+        example=stage_name(max(collection.expected, key=lambda run: run.variant.block is not None)),
+        css=_asset("page.css"),
+        allowed=" ".join(map(_allowed, scripts.values())),
+        js=scripts["js"],
+        vega=Markup(scripts["vega"]),
+        study=_json_for_html(_study(drawn)),
+    )
+
+
+def _study(drawn: Drawn) -> dict[str, Any]:
+    return {
+        "config": palette.CONFIG,
+        "tables": drawn.tables,
+        "figures": {name: figure.as_json() for name, figure in drawn.everything().items()},
+    }
+
+
+def _allowed(script: str) -> str:
+    """How a content security policy names a script by its hash; whatever else came in, it stops."""
+    return f"'sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _asset(name: str) -> Markup:
+    return Markup((files(__package__) / "templates" / name).read_text(encoding="utf-8"))
+
+
+def _panel(results: Results, drawn: Drawn, panel: Panel) -> dict[str, Any]:
+    """What the page says and shows of an experiment."""
+    params, schedules = results.params, results.collection.schedules
+    changes = list(events.of_panel(params, schedules, panel))
+    # A few epochs before the first change, so that its jump is in view.
+    margin = max(1, params.train.at_scale(5))
+    unmeasured = figures_measures.not_measured
+    return {
+        "name": panel.experiment,
+        "title": texts.EXPERIMENT_TITLES[panel.experiment],
+        "short": texts.EXPERIMENT_TITLES[panel.experiment].split(":")[0],
+        "idea": texts.EXPERIMENT_IDEAS[panel.experiment],
+        "interventions": events.sentences(params, schedules, panel),
+        "absent": [line.label for line in panel.lines if line not in usable(results, panel)],
+        "start": max(0, changes[0] - margin) if changes else 0,
+        "curves": _figures(drawn.curves[panel]),
+        "stability": _figures(drawn.stability[panel]),
+        "unsteady": unmeasured(results, drawn.tables, panel, "stability"),
+        "sharpness": _figures(drawn.sharpness[panel]),
+        "unsharp": unmeasured(results, drawn.tables, panel, "sharpness"),
+    }
+
+
+def _figures(drawn: Mapping[str, Figure]) -> list[dict[str, Any]]:
+    return [_figure(name, figure) for name, figure in drawn.items()]
+
+
+def _figure(name: str, figure: Figure) -> dict[str, Any]:
+    return {"id": name, "description": figure.spec["description"], "files": figure.files}
+
+
+def _json_for_html(content: object) -> Markup:
+    """JSON that no HTML parser mistakes for markup."""
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)

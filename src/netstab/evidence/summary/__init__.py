@@ -1,0 +1,1 @@
+"""Flat figures of a variant: final values, jitter, spread over seeds, drift."""

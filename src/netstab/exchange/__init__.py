@@ -1,0 +1,1 @@
+"""Finished runs as small files for another machine."""

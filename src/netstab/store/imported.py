@@ -1,0 +1,86 @@
+"""Runs that were trained elsewhere: records without tensors, in a folder of their own.
+
+A run that was imported is collected like one that was trained here, but no state of it is in the
+store: nothing can go on from it or be measured on it. So nothing that looks for states finds it;
+who wants to know whether a run is finished asks here as well. No torch here.
+"""
+
+from functools import cached_property
+
+from pydantic import ValidationError
+
+from netstab.exchange.piece import FinishedRun
+from netstab.store.measurements import Notebook
+from netstab.store.states import Record, Store
+
+
+class Imports:
+    """Imported runs under the keys of their last states."""
+
+    def __init__(self, store: Store) -> None:
+        self._notes = Notebook(store, "imported", "imported run", "import it again")
+        self.root = self._notes.root
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._notes
+
+    def listing(self) -> set[str]:
+        """Keys of every imported run."""
+        return set(self._notes.listing())
+
+    def run(self, key: str) -> FinishedRun | None:
+        """An imported run, or None where there is none; a damaged one is set aside.
+
+        Raises:
+            StoreError: the store cannot be read, or a damaged file cannot be moved.
+        """
+        entry = self._notes.read(key)
+        if entry is None:
+            return None
+        try:
+            return FinishedRun.model_validate(entry)
+        except ValidationError:
+            self._notes.set_aside(key)
+            return None
+
+    def record(self, key: str) -> Record | None:
+        """The record of an imported run's end, whose tensors are elsewhere; see `run`."""
+        run = self.run(key)
+        if run is None:
+            return None
+        return Record(
+            key=run.key,
+            run=run.run,
+            epoch=run.epoch,
+            inputs=run.inputs,
+            history=[dict(row) for row in run.history],
+            provenance=[stretch.model_dump(by_alias=True) for stretch in run.provenance],
+            interim=False,
+            sha256=run.tensors_sha256,
+        )
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """Key -> hash of the tensors, of every state on the way of an imported run."""
+        found = (self.run(key) for key in sorted(self.listing()))
+        return {k: sha256 for run in found if run for k, sha256 in run.hashes.items()}
+
+    def contradicts(self, record: Record) -> bool:
+        """Whether a state has other bits here than where imported runs went through it."""
+        return self.hashes.get(record.key, record.sha256) != record.sha256
+
+    def write(self, run: FinishedRun) -> None:
+        """Keep an imported run.
+
+        Raises:
+            StoreError: the disk is full, or the store cannot be written.
+        """
+        self._notes.write(run.key, run.inputs, run.model_dump(mode="json", by_alias=True))
+
+    def remove(self, key: str) -> None:
+        """Remove an imported run, if it is there.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        self._notes.remove(key)

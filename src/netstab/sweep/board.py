@@ -1,0 +1,133 @@
+"""What a person sees of a sweep: the whole tree and each process in a terminal, lines elsewhere."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from netstab.store.ledger import Ledger
+from netstab.study.plan import Work
+from netstab.sweep import forecast
+from netstab.sweep.jobs import Job
+from netstab.sweep.progress import PLAIN_INTERVAL_S, bars
+from netstab.sweep.worker import Said
+from netstab.text import duration
+
+LOOK_INTERVAL_S = 5.0
+"""Between looks at which measurements are there: with many seeds thousands of files."""
+
+
+class Board:
+    """Tells of epochs as they are done, and how long the rest will take."""
+
+    def __init__(self, ledger: Ledger, console: Console) -> None:
+        self._ledger = ledger
+        self._console = console
+        self._jobs: list[Job] = []
+        self._bars: dict[int, TaskID] = {}
+        self._bar: Progress | None = None
+        self._whole = TaskID(0)
+        self._epochs = self._done = 0
+        self._flop = self._flop_done = 0.0
+        self._unmeasured: dict[str, float] = {}
+        self._started = self._said = self._looked = 0.0
+        self._ended: set[int] = set()
+        self._heard: set[tuple[int, int]] = set()
+
+    def nothing(self) -> None:
+        """There is nothing to do."""
+        self._console.print("nothing to train: the store has every run that is asked for, measured")
+
+    def say(self, words: str) -> None:
+        """A line."""
+        self._console.print(words)
+
+    def start(self, todo: list[Job], crew: str, *, gpu: bool) -> None:
+        """The sweep begins: these are its jobs, and this is who does them."""
+        self._jobs = todo
+        self._epochs = sum(job.epochs for job in todo)
+        self._flop = sum(self._ledger.costs.flop(list(job.work)) for job in todo)
+        lacking = forecast.unmeasured(self._ledger, todo)
+        self._unmeasured = {
+            key: forecast.flop_of(self._ledger, kind) for of in lacking for key, kind in of.items()
+        }
+        self._flop += sum(self._unmeasured.values())
+        self._started = time.monotonic()
+        where = "on the GPU" if gpu else "on the CPU"
+        self.say(f"{self._epochs:,} epochs in {len(todo)} stretches {where}, {crew}")
+
+    def __enter__(self) -> Self:
+        self._bar = bars(self._console)
+        if self._bar:
+            self._whole = self._bar.add_task("study", total=self._epochs, said="")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+        self._tell(last=True)
+
+    def begin(self, number: int) -> None:
+        """A job begins."""
+        if self._bar:
+            job = self._jobs[number]
+            start = job.end - job.epochs
+            self._bars[number] = self._bar.add_task(
+                f"  {job.run.name}", total=job.end, completed=start, said=""
+            )
+
+    def hear(self, said: Said) -> None:
+        """What a worker tells."""
+        if said.epoch is not None:
+            job = self._jobs[said.job]
+            phase = self._ledger.schedule(job.run).at(said.epoch)
+            # On a cluster, what a lost node had not saved is trained once more.
+            again = (said.job, said.epoch) in self._heard
+            if job.end - job.epochs <= said.epoch < job.end and not again:
+                self._heard.add((said.job, said.epoch))
+                self._done += 1
+                self._flop_done += self._ledger.costs.flop([Work(job.run.variant, phase, 1)])
+        if self._bar and (bar := self._bars.get(said.job)) is not None:
+            reached = None if said.epoch is None else said.epoch + 1
+            self._bar.update(bar, said=said.figures, completed=reached)
+            self._bar.update(self._whole, completed=self._done, said=self._left())
+        self._tell(said)
+
+    def end(self, number: int) -> None:
+        """A job is over, one way or the other."""
+        self._ended.add(number)
+        if self._bar and number in self._bars:
+            self._bar.remove_task(self._bars.pop(number))
+
+    def _left(self) -> str:
+        """How long the rest takes at the pace so far, measuring included."""
+        now = time.monotonic()
+        if now - self._looked >= LOOK_INTERVAL_S:
+            self._looked = now
+            taken = [key for key in self._unmeasured if key in self._ledger.notebook]
+            self._flop_done += sum(self._unmeasured.pop(key) for key in taken)
+        if not self._flop_done:
+            return ""
+        waited = now - self._started
+        rest = max(0.0, self._flop - self._flop_done) / self._flop_done * waited
+        return f"about {duration(rest)} left"
+
+    def _tell(self, said: Said | None = None, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if last:
+            took = duration(now - self._started)
+            self._console.print(f"{self._done:,} of {self._epochs:,} epochs done in {took}")
+        elif self._bar is None and said and now - self._said >= PLAIN_INTERVAL_S:
+            self._said = now
+            what = said.run if said.epoch is None else f"{said.run} epoch {said.epoch + 1}"
+            self._console.print(
+                f"study: {self._done:,} of {self._epochs:,} epochs, {len(self._ended)} of "
+                f"{len(self._jobs)} stretches, {self._left()} ({what}: {said.figures})"
+            )

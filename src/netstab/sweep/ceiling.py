@@ -1,0 +1,96 @@
+"""How far apart signals can be: the same variant, trained from two seeds.
+
+No single run can say what a similarity of 0.9 means. Two seeds have nothing in common but data and
+task; how alike their signals are at the end is what drift can be held against. Only what does not
+depend on which channel is which is compared: CKA, and predictions. What is found is a measurement
+like others: it is kept in the store's notebook, for the weights of two seeds need not come to the
+machine that makes the report.
+"""
+
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+
+from netstab.data.manifest import Manifest
+from netstab.data.tensors import load
+from netstab.errors import StoreError
+from netstab.measure.probe import probe
+from netstab.measure.stability import Row, Signals, compare, signals
+from netstab.store.ledger import Ledger
+from netstab.study import measuring
+from netstab.study.experiments import Run
+from netstab.sweep import job
+from netstab.training import state, trainer
+from netstab.training.device import hardware
+from netstab.training.model import ResNet18, same_layout_copy
+
+COLUMNS = ("block", "forward_cka", "backward_cka", "changed_pct", "kl_nats")
+
+
+def compare_seeds(
+    ledger: Ledger, manifest: Manifest, read: trainer.Read = load, host: str | None = None
+) -> None:
+    """Compare the ends of both references between the two seeds of `ceiling.seeds`.
+
+    A run that the store lacks is trained first. What is found goes to the notebook: for each
+    reference a row a block, and one for the network.
+
+    Args:
+        ledger: what is wanted, and what the store has.
+        manifest: of the images.
+        read: brings the images.
+        host: what provenance calls this machine; its own name without it.
+
+    Raises:
+        StoreError: a run was imported without its weights.
+        NetstabError: as for a run.
+    """
+    for name, key in ledger.ceiling_keys().items():
+        if key in ledger.notebook:
+            continue
+        started = time.monotonic()
+        first, second = (_end(ledger, manifest, run, read) for run in ledger.compared(name))
+        end = ledger.schedule(ledger.compared(name)[0]).epochs
+        rows = [
+            {"variant": name, "epoch": end, **_shown(row)}
+            for row in compare(first, second, "seeds", None)
+        ]
+        device, threads = trainer.device_of(ledger.params)
+        provenance = {
+            "measured_for": name,
+            "finished_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "seconds": time.monotonic() - started,
+            **asdict(hardware(device, threads, host)),
+        }
+        entry = {"rows": rows, "provenance": provenance}
+        ledger.notebook.write(key, ledger.ceiling_inputs(name), entry)
+
+
+def _end(ledger: Ledger, manifest: Manifest, run: Run, read: trainer.Read) -> Signals:
+    key = ledger.key(run, ledger.schedule(run).epochs)
+    tensors = None
+    while tensors is None:  # a damaged state is set aside, and trained again
+        record = ledger.store.record(key)
+        if record is None and key in ledger.imports:
+            raise StoreError(
+                f"{run.name}: was imported without its weights, and the ceiling compares those of "
+                "two seeds. Train the references of both seeds in one piece (netstab sweep --only "
+                "reference), which measures the ceiling as well, then export and import that; or "
+                "leave it out: seeds: [] under ceiling in params.yaml"
+            )
+        if record is None or record.interim:
+            record = job.train(ledger, run, manifest, read)
+        model = ResNet18(ledger.params.model.width, manifest.image_shape[2], len(manifest.classes))
+        tensors = state.read_checked(ledger.store, record, partial(state.fits, model))
+    device, _ = trainer.device_of(ledger.params)
+    training, _ = trainer.load_images(ledger, manifest, device, read)
+    same_layout_copy(
+        model, {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
+    )
+    x, y = probe(training, ledger.params.measure.stability.images, "stability")
+    return signals(model.to(device), measuring.boundaries(ledger.params), x, y)
+
+
+def _shown(row: Row) -> Row:
+    return {column: row[column] for column in COLUMNS}

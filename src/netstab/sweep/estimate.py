@@ -1,0 +1,56 @@
+"""How many seconds work takes: from what the store has measured, otherwise a rough guess."""
+
+import os
+from collections.abc import Sequence
+
+from netstab.store.ledger import Ledger
+from netstab.store.states import Record
+from netstab.study import cost
+from netstab.study.plan import Work
+
+NEWEST = 3
+"""Number of newest states that say how fast this setting was trained so far."""
+
+
+def seconds(ledger: Ledger, work: Sequence[Work], *, gpu: bool, threads: int) -> tuple[float, bool]:
+    """Estimated time of some work, and whether it rests on a measurement.
+
+    Measured: operations and seconds of what the store has of this very setting on such a device.
+    Otherwise an order of magnitude; see `cost`.
+    """
+    flop = ledger.costs.flop(work)
+    measured = _seconds_per_flop(ledger, "cuda" if gpu else "cpu")
+    if measured is not None:
+        return flop * measured, True
+    epochs = sum(w.epochs for w in work)
+    images = ledger.dataset.training_images
+    an_image = flop / max(1, epochs * images)
+    batch = ledger.params.train.batch_size
+    one = cost.rough_epoch_seconds(an_image, images, batch, gpu=gpu, threads=threads)
+    return epochs * one, False
+
+
+def same_setting(ledger: Ledger, record: Record) -> bool:
+    """Whether a state is of this very setting, of any seed and schedule."""
+    mine = ledger.identity(0).items()
+    return all(record.inputs.get(k) == v for k, v in mine if k != "seed")
+
+
+def _seconds_per_flop(ledger: Ledger, device_type: str) -> float | None:
+    """From the newest states of this setting; None where there is none."""
+    try:
+        newest = sorted(
+            (e for e in os.scandir(ledger.store.states) if e.name.endswith(".json")),
+            key=lambda e: e.stat().st_mtime,
+        )[-NEWEST:]
+    except FileNotFoundError:
+        return None
+    spent = flop = 0.0
+    for entry in newest:
+        record = ledger.store.record(entry.name.removesuffix(".json"))
+        if record is None or not same_setting(ledger, record):
+            continue
+        for row in record.provenance:
+            if row.get("device_type") == device_type:
+                spent, flop = spent + row["seconds"], flop + row.get("flop", 0.0)
+    return spent / flop if flop else None

@@ -1,0 +1,192 @@
+"""What is left of a study as tasks with their seconds, from what the store has measured. No torch.
+
+An epoch of a kind (by its operations) takes what epochs of that kind took so far, of any seed; one
+of a kind that was never trained takes what its operations ask for at the pace of the others.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from netstab.exchange.piece import measurement_fault
+from netstab.store.ledger import Ledger
+from netstab.study import cost
+from netstab.study.experiments import Run, view
+from netstab.study.measuring import NETWORK
+from netstab.study.plan import kept_epochs
+from netstab.sweep import estimate
+from netstab.sweep.jobs import Job
+from netstab.sweep.makespan import Task
+
+NEWEST = 300
+"""States and measurements that are looked at."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """How long things took.
+
+    Attributes:
+        epochs: operations of an epoch -> seconds of each stretch of such epochs, an epoch.
+        flop: operations trained.
+        seconds: that they took.
+        measured: kind of a measurement -> seconds of each.
+        states: bytes of the states.
+    """
+
+    epochs: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    flop: float = 0.0
+    seconds: float = 0.0
+    measured: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    states: list[int] = field(default_factory=list)
+
+
+def pace(ledger: Ledger, *, gpu: bool, threads: int) -> Pace:
+    """What the store tells of this setting on such a device, in so many threads."""
+    found, told = Pace(), set()
+    for key in _newest(ledger.store.states):
+        record = ledger.store.record(key)
+        if record is None or not estimate.same_setting(ledger, record):
+            continue
+        found.states.append(record.size)
+        for row in record.provenance:
+            stretch = (row.get("trained_for"), row["from"], row["to"], row.get("finished_at"))
+            epochs = row["to"] - row["from"]
+            if stretch in told or not _such(row, gpu, threads) or not row.get("flop") or epochs < 1:
+                continue
+            told.add(stretch)
+            found.epochs[_kind(row["flop"] / epochs)].append(row["seconds"] / epochs)
+            found.flop, found.seconds = found.flop + row["flop"], found.seconds + row["seconds"]
+    for key in _newest(ledger.notebook.root):
+        page = ledger.notebook.page(key)
+        if page is None or measurement_fault(page[0].get("measure"), page[1]):
+            continue
+        inputs, entry = page
+        if _such(entry["provenance"], gpu, threads):
+            found.measured[_scope(inputs)].append(entry["provenance"]["seconds"])
+    return found
+
+
+def tasks(
+    ledger: Ledger, todo: Sequence[Job], known: Pace, *, gpu: bool, threads: int
+) -> list[Task]:
+    """The jobs of a sweep as tasks.
+
+    Args:
+        ledger: of the study.
+        todo: its jobs.
+        known: what was measured; where that is nothing, it is an order of magnitude.
+        gpu: whether they are trained on one.
+        threads: of a CPU, for each.
+    """
+    size = fmean(known.states) if known.states else _state_bytes(ledger)
+    found = []
+    for job, lacking in zip(todo, unmeasured(ledger, todo), strict=True):
+        start = job.end - job.epochs
+        seconds = _training(ledger, job, known, gpu=gpu, threads=threads)
+        seconds += sum(_measuring(ledger, kind, known) for kind in lacking.values())
+        kept = kept_epochs(ledger.params, ledger.tree, job.run.variant)
+        states = sum(start < epoch <= job.end for epoch in kept) if job.work else 0
+        found.append(Task(seconds, job.after, size * states))
+    return found
+
+
+def unmeasured(ledger: Ledger, todo: Sequence[Job]) -> list[dict[str, str]]:
+    """Of each job, key -> kind of the measurements that it takes; each is with the first one."""
+    seen: set[str] = set()
+    found = []
+    for job in todo:
+        start = job.end - job.epochs if job.work else 0
+        wanted = _measurements(ledger, job.run, start, job.end)
+        lacking = {k: kind for kind, k in wanted if k not in seen and k not in ledger.notebook}
+        seen |= lacking.keys()
+        found.append(lacking)
+    return found
+
+
+def flop_of(ledger: Ledger, kind: str) -> float:
+    """Operations of a measurement of a kind, roughly."""
+    drift, curvature = ledger.costs.measuring_flop(1, 1)
+    return drift if kind == "stability" else curvature
+
+
+def _newest(folder: Any) -> list[str]:
+    try:
+        entries = [e for e in os.scandir(folder) if e.name.endswith(".json") and e.name[0] != "."]
+    except FileNotFoundError:
+        return []
+    entries.sort(key=_written)
+    return [entry.name.removesuffix(".json") for entry in entries[-NEWEST:]]
+
+
+def _written(entry: "os.DirEntry[str]") -> float:
+    try:
+        return entry.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0  # removed just now, by whoever trained past it
+
+
+def _such(row: dict[str, Any], gpu: bool, threads: int) -> bool:
+    on = row.get("device_type") == ("cuda" if gpu else "cpu")
+    return on and (gpu or row.get("threads") == threads)
+
+
+def _kind(flop: float) -> int:
+    return round(flop / 1e3)
+
+
+def _scope(inputs: dict[str, Any]) -> str:
+    measure, scope = inputs["measure"], inputs.get("scope", NETWORK)
+    return str(measure) if scope == NETWORK else f"{measure} of a block"
+
+
+def _training(ledger: Ledger, job: Job, known: Pace, *, gpu: bool, threads: int) -> float:
+    """Seconds of a job's epochs, and of the views that ride along."""
+    if not job.work:
+        return 0.0
+    work = list(job.work)
+    flop = ledger.costs.flop(work)
+    if known.flop:
+        alike = known.epochs.get(_kind(flop / job.epochs))
+        each = fmean(alike) if alike else flop / job.epochs * known.seconds / known.flop
+    else:
+        each = estimate.seconds(ledger, work, gpu=gpu, threads=threads)[0] / job.epochs
+    return job.epochs * each + _views(ledger, job, known)
+
+
+def _views(ledger: Ledger, job: Job, known: Pace) -> float:
+    """Seconds that views add to their host's epochs: images that go forward, by operations."""
+    forward = sum(ledger.costs.forward.values())
+    images = 0.0
+    for rider in ledger.riders(job.run):
+        how = view(ledger.params, rider.variant)
+        assert how is not None
+        first = max(job.end - job.epochs, ledger.tree.views[rider.variant])
+        each = min(how.batch_norm_images, ledger.dataset.training_images)
+        images += each * max(0, job.end - first)
+    return images * forward * (known.seconds / known.flop if known.flop else 0.0)
+
+
+def _measurements(ledger: Ledger, run: Run, start: int, end: int) -> list[tuple[str, str]]:
+    """Kind and key of what is measured while a run goes from one epoch to another."""
+    drifts = [("stability", k) for e, k in ledger.stability_keys(run).items() if start <= e < end]
+    curvatures = [
+        ("sharpness" if scope == NETWORK else "sharpness of a block", key)
+        for (epoch, scope), key in ledger.sharpness_keys(run).items()
+        if start < epoch <= end or epoch == start == 0
+    ]
+    return drifts + curvatures
+
+
+def _measuring(ledger: Ledger, kind: str, known: Pace) -> float:
+    if kind in known.measured:
+        return fmean(known.measured[kind])
+    return flop_of(ledger, kind) * known.seconds / known.flop if known.flop else 0.0
+
+
+def _state_bytes(ledger: Ledger) -> float:
+    data = ledger.dataset
+    return cost.state_bytes(ledger.params.model.width, data.channels, data.classes)

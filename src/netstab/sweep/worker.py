@@ -1,0 +1,230 @@
+"""A process of a sweep: it trains the jobs that it is given, and dies with its parent."""
+
+import gc
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from threading import BrokenBarrierError
+from typing import TYPE_CHECKING, Any
+
+from netstab.data.dataset import Dataset
+from netstab.data.manifest import Manifest
+from netstab.errors import TrainingError
+from netstab.params import Params
+from netstab.store.ledger import Ledger, versions
+from netstab.store.states import Row, Store
+from netstab.study.experiments import Run, Variant
+from netstab.sweep.jobs import Job
+
+if TYPE_CHECKING:
+    from netstab.training.trainer import Trainer
+
+STEPS = {"cpu": 8, "cuda": 100}
+"""Of training at a time, while workers are timed: well over what an epoch costs beside them."""
+PATIENCE_S = 300.0
+"""For how long a worker waits for the others to be ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a worker tells of its job: an epoch is done, or (in words) what it measures.
+
+    Attributes:
+        job: number of the job.
+        run: name of the run.
+        epoch: that was trained; None for words.
+        figures: of the epoch, or the words.
+    """
+
+    job: int
+    run: str
+    epoch: int | None
+    figures: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What parent and workers have in common.
+
+    Attributes:
+        params: the parameters.
+        manifest: of the images.
+        store: the store of states.
+        said: to the parent.
+        parent: ends when the parent closes its end, or is gone: the workers go as well.
+        together: number of workers -> the barrier at which so many start to be timed.
+    """
+
+    params: Params
+    manifest: Manifest
+    store: Store
+    said: "Queue[Said]"
+    parent: "Connection[Any, Any]"
+    together: dict[int, Barrier]
+
+
+class _Worker:
+    """The trainer of this process; another number of threads makes another one."""
+
+    def __init__(self, shared: Shared) -> None:
+        # Only here torch, which the parent does without; and before the first job comes.
+        from netstab.training.trainer import Trainer
+
+        self.shared = shared
+        self._make = Trainer
+        self._trainer: Trainer | None = None
+        self._threads = 0
+
+    def trainer(self, threads: int) -> "Trainer":
+        """A trainer that computes in so many threads; its states are its own."""
+        if threads != self._threads:
+            params = self.shared.params
+            runtime = params.runtime.model_copy(update={"threads": threads})
+            dataset = Dataset.prepared(self.shared.manifest)
+            params = params.model_copy(update={"runtime": runtime})
+            ledger = Ledger(params, dataset, self.shared.store, *versions())
+            self._trainer = self._make(ledger, self.shared.manifest)
+            self._threads = threads
+        assert self._trainer is not None
+        return self._trainer
+
+    def forget(self) -> None:
+        """Give back the memory of engine and images: not every worker tried is needed."""
+        import torch
+
+        self._trainer, self._threads = None, 0
+        gc.collect()  # trainer and engine are parts of cycles
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            torch.cuda.empty_cache()
+
+
+_here: list[_Worker] = []
+
+
+def join(shared: Shared) -> None:
+    """Make this process a worker."""
+    # Ctrl-C reaches every process of a terminal; the parent decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with, args=(shared.parent,), daemon=True).start()
+    _here.append(_Worker(shared))
+
+
+def _die_with(parent: "Connection[Any, Any]") -> None:
+    """End this process when the parent ends the connection, or itself, however that comes.
+
+    At once and in mid-step: states are written whole or not at all, and locks fall with their
+    holder.
+    """
+    parent.poll(None)
+    os._exit(1)
+
+
+def refuse(todo: list[Run], threads: int) -> str:
+    """Refuse runs as stages of their own would; see `job.refuse`.
+
+    Returns:
+        The type of the device: `cpu` or `cuda`.
+    """
+    from netstab.sweep.job import refuse as refuse_run
+
+    trainer = _here[0].trainer(threads)
+    for run in todo:
+        refuse_run(trainer.ledger, run, trainer.manifest, trainer.device, threads)
+    return trainer.device.type
+
+
+def pace(crew: int, threads: int, seconds: float) -> float:
+    """Images a second in the baseline's first phase, while `crew` workers do the same.
+
+    Raises:
+        RuntimeError: there is too little memory for it, as a rule.
+        BrokenBarrierError: another of them failed, or was not ready in time.
+    """
+    (here,) = _here
+    together = here.shared.together[crew]
+    try:
+        return _timed(here, together, threads, seconds)
+    # Both errors are raised anew, below: the frames of these hold the engine, and a pool keeps an
+    # error for as long as its process has nothing else to do.
+    except BrokenBarrierError:
+        fault: RuntimeError = BrokenBarrierError()
+    except (RuntimeError, MemoryError) as error:
+        together.abort()  # the others wait in vain
+        fault = RuntimeError(str(error) or "memory ran out")
+    except Exception:
+        together.abort()
+        raise
+    finally:
+        here.forget()
+    raise fault
+
+
+def _timed(here: _Worker, together: Barrier, threads: int, seconds: float) -> float:
+    train = _warmed_up(here, threads)
+    together.wait(PATIENCE_S)
+    started, images = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        images += train()
+    return images / (time.perf_counter() - started)
+
+
+def _warmed_up(here: _Worker, threads: int) -> Callable[[], int]:
+    """What trains some steps of the trunk, and says how many images that were."""
+    from netstab.training import trajectory
+
+    trainer = here.trainer(threads)
+    engine, training, validation, _ = trainer.workshop.built
+    run = trainer.ledger.host(Run(Variant("baseline"), 0))
+    phase = trainer.ledger.schedule(run).phases[0]
+    steps = STEPS[trainer.device.type]
+    few = training.first(steps * phase.batch_size), validation.first(1)
+
+    def train() -> int:
+        try:
+            engine.epoch(phase, *few, 0, 0)
+        except TrainingError:
+            # It learnt the same few images too long. A start each time would be timed as well: it
+            # draws every weight on the CPU, and ends what was recorded of steps on a GPU.
+            trajectory.start(engine, 0)
+            engine.epoch(phase, *few, 0, 0)
+        return len(few[0]) // phase.batch_size * phase.batch_size
+
+    trajectory.start(engine, 0)
+    train()
+    if trainer.device.type == "cuda":
+        # Measuring takes more memory than training does. Torch keeps what it took, as it will in
+        # the sweep: a card that is too small for so many workers says so now, not an hour later.
+        trainer.rehearse_measures()
+    return train
+
+
+def compare_seeds(threads: int) -> None:
+    """Measure the ceiling; see `ceiling.compare_seeds`."""
+    from netstab.sweep import ceiling
+
+    trainer = _here[0].trainer(threads)
+    ceiling.compare_seeds(trainer.ledger, trainer.manifest)
+
+
+def do(number: int, job: Job, threads: int) -> None:
+    """Train a job, and tell of it.
+
+    Raises:
+        NetstabError: as `trainer.Trainer.train`.
+    """
+    (here,) = _here
+
+    def epoch_done(run: Run, row: Row, seconds: float) -> None:
+        figures = f"val top-1 {row['val_top1_pct']:.1f} %, {seconds:.2g} s an epoch"
+        here.shared.said.put(Said(number, run.name, int(row["epoch"]), figures))
+
+    def measuring(words: str) -> None:
+        here.shared.said.put(Said(number, job.run.name, None, words))
+
+    here.trainer(threads).train(job.run, epoch_done, measuring, job.end)
