@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from netstab.cli import app
 from netstab.commands import study
-from netstab.data import head
+from netstab.data import subset
 from netstab.data.dataset import Dataset
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.params import read
@@ -510,20 +510,20 @@ def test_a_mini_study_without_a_source_takes_the_head_of_cifar10(
 ) -> None:
     shutil.copy(small.ROOT / "sizes.yaml", project.root)
     asked: list[list[str]] = []
-    monkeypatch.setattr(head, "official", lambda: project.root / "head.tar.gz")
+    monkeypatch.setattr(subset, "official", lambda: project.root / "subset.tar.gz")
     monkeypatch.setattr(study, "run_dvc", lambda _root, command, _env: asked.append(command) or 1)
-    (project.root / "head.tar.gz").touch()
+    (project.root / "subset.tar.gz").touch()
     root, own = project.root, small.content()["data"]
 
     def sources(*words: str, **data: Any) -> list[str]:
         project.set(data={**own, "dataset": "cifar10", "source": None, **data})
         project.netstab("study", *words, code=1)
         command = asked.pop()
-        named = any(word == f"data.name='{head.NAME}'" for word in command)
-        assert named == any("head.tar.gz" in word for word in command)
+        named = any(word == f"data.name='{subset.NAME}'" for word in command)
+        assert named == any("subset.tar.gz" in word for word in command)
         return [word for word in command if word.startswith("data.source")]
 
-    assert sources("mini") == [f"data.source='{root}/head.tar.gz'"]
+    assert sources("mini") == [f"data.source='{root}/subset.tar.gz'"]
     assert sources("article") == []
     assert sources("mini", "--source", "dvc.yaml") == [f"data.source='{root}/dvc.yaml'"]
     # Whoever names images gets these.

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from netstab import params, paths
-from netstab.data import head
+from netstab.data import subset
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.data.prepare import prepare
 from netstab.data.tensors import NAMES, load, moments
@@ -409,7 +409,7 @@ def real(name: str) -> Path:
     return folder / name
 
 
-def test_head_of_cifar10_has_the_official_pixels(checkout: Path) -> None:
+def test_subset_of_cifar10_has_the_official_pixels(checkout: Path) -> None:
     sha256 = "0f00e00f818f01a5f7f8c0abc2f1a89a268f229f25937af5d791a98ca891b7df"
     source = str(real("cifar10-head.tar.gz"))
     manifest = prepared(source=source, sha256=sha256, image_size=32)
@@ -421,10 +421,10 @@ def test_head_of_cifar10_has_the_official_pixels(checkout: Path) -> None:
     assert tensors.train_images[0, 0, :2].tolist() == [[59, 62, 63], [43, 46, 45]]
 
 
-def test_cutting_a_head_of_cifar10_keeps_its_pixels(checkout: Path) -> None:
+def test_writing_a_subset_of_cifar10_keeps_its_pixels(checkout: Path) -> None:
     source = real("cifar10-head.tar.gz")
     again = checkout / "again.tar.gz"
-    head.cut(source, again, head.IMAGES)
+    subset.write(source, again, subset.IMAGES)
     first, second = (prepared(source=str(s), image_size=32) for s in (source, again))
     assert first.content_sha256 == second.content_sha256
 

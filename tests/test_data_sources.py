@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netstab.data import archives, downloads, head, pickles, sources
+from netstab.data import archives, downloads, pickles, sources, subset
 from netstab.errors import DataError
 from tests import data_helpers as helpers
 from tests.data_helpers import data, encoded, image_files, laid_out, packed, pixels
@@ -665,13 +665,13 @@ def kept(checkout: Path) -> list[str]:
     return sorted(path.name for path in (checkout / ".netstab/downloads").iterdir())
 
 
-def test_the_head_of_the_official_archive_is_cut_once_and_has_its_first_images(
+def test_the_subset_of_the_official_archive_is_written_once_and_has_its_first_images(
     official: Server, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(head, "IMAGES", 10)
-    file = head.official()
+    monkeypatch.setattr(subset, "IMAGES", 10)
+    file = subset.official()
     asked, before = official.fetched, file.stat().st_mtime_ns
-    assert head.official() == file
+    assert subset.official() == file
     assert (official.fetched, file.stat().st_mtime_ns) == (asked, before)
     assert kept(checkout) == ["cifar-10-python.tar.gz", "cifar10-head.tar.gz"]
     whole = sources.read(data(image_size=32)).tensors
@@ -684,18 +684,18 @@ def test_the_head_of_the_official_archive_is_cut_once_and_has_its_first_images(
     assert np.array_equal(read.tensors.test_labels, whole.test_labels[:10])
 
 
-def test_the_same_images_are_cut_to_the_same_bytes(checkout: Path) -> None:
+def test_the_same_subset_has_the_same_bytes(checkout: Path) -> None:
     made = []
     for number, protocol in enumerate((2, 4)):
         source = packed(helpers.cifar10_files(protocol), checkout / f"whole{number}.tar.gz")
         target = checkout / "new" / f"{number}.tar.gz"
-        head.cut(source, target, 10)
+        subset.write(source, target, 10)
         made.append(target.read_bytes())
     assert made[0] == made[1]
 
 
-def test_what_cannot_be_cut_is_said_and_leaves_nothing(checkout: Path) -> None:
-    target = checkout / "new" / "head.tar.gz"
+def test_a_subset_that_cannot_be_written_is_refused_and_leaves_nothing(checkout: Path) -> None:
+    target = checkout / "new" / "subset.tar.gz"
     small = packed(helpers.cifar10_files(), checkout / "small.tar.gz")
     folder = packed(image_files(), checkout / "folder.zip")
     for source, told in (
@@ -703,10 +703,10 @@ def test_what_cannot_be_cut_is_said_and_leaves_nothing(checkout: Path) -> None:
         (folder, "has no data_batch_1 ...; name CIFAR-10 in its official layout"),
     ):
         with pytest.raises(DataError, match=told):
-            head.cut(source, target, 13)
+            subset.write(source, target, 13)
     target.parent.touch()
-    with pytest.raises(DataError, match=r"head.tar.gz: cannot be written \("):
-        head.cut(small, target, 10)
+    with pytest.raises(DataError, match=r"subset.tar.gz: cannot be written \("):
+        subset.write(small, target, 10)
 
 
 def test_official_archive_is_fetched_once(official: Server, checkout: Path) -> None:

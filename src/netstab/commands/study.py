@@ -38,10 +38,10 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
     # One process after another would import torch once a run.
     sized = _overrides(root / SIZES, size)
     if source is None and size == "mini" and _names_no_images(root, extra):
-        from netstab.data import head
+        from netstab.data import subset
 
-        source = str(head.official())
-        sized.append(f"data.name='{head.NAME}'")
+        source = str(subset.official())
+        sized.append(f"data.name='{subset.NAME}'")
     overrides = ["runtime.sweep=true", *sized, *_source(size, source), *extra]
     started = time.monotonic()
     name = f"{size}-{datetime.now(UTC):%Y%m%d-%H%M%S}"

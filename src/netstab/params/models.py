@@ -31,7 +31,7 @@ class Data(Section):
     """`data`: which images."""
 
     dataset: Literal["cifar10", "cifar100", "digits"]
-    """The official data set; with `source`, the one that the source is a copy or a cut of."""
+    """The official data set; with `source`, the one that the source is a copy or a subset of."""
     source: str | None = None
     """Path or URL that replaces the official archive; relative paths belong to the checkout."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = None

@@ -1,4 +1,4 @@
-"""A small cut of CIFAR-10, in the official layout: the first images of each official batch."""
+"""A small subset of CIFAR-10, in the official layout: the first images of each official batch."""
 
 import gzip
 import io
@@ -24,18 +24,18 @@ DATASET, IMAGE_SIZE = "cifar10", 32
 
 
 def official() -> Path:
-    """The cut of the official archive, which is fetched if need be; made once, then kept.
+    """The subset of the official archive, which is fetched if need be; made once, then kept.
 
     Raises:
-        DataError: the archive cannot be fetched, or the cut cannot be written.
+        DataError: the archive cannot be fetched, or the subset cannot be written.
     """
     kept = paths.downloads() / "cifar10-head.tar.gz"
     if not kept.is_file():
-        cut(downloads.official(DATASET), kept, IMAGES)
+        write(downloads.official(DATASET), kept, IMAGES)
     return kept
 
 
-def cut(source: Path, target: Path, images: int) -> None:
+def write(source: Path, target: Path, images: int) -> None:
     """Write the first `images` of each batch of CIFAR-10, and their labels, into a tar.gz.
 
     The same source gives the same bytes, with the same zlib and numpy: no times, no users.
