@@ -136,6 +136,28 @@ def study(
 
 
 @app.command()
+def size(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[SIZE]", help="demo, mini or article. Default: say which it is."),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="With a size: archive, folder or URL with images; not for demo."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Write a supported size into params.yaml, or say which one it has and what differs."""
+    with _refusals():
+        from netstab.commands import size as command
+
+        if name is None:
+            command.show(_console(), as_json=json)
+        else:
+            command.write(name, source, _console())
+
+
+@app.command()
 def claims(
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="[ID]...", help="Show every part of these.")

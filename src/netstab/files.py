@@ -23,6 +23,20 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}")
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a file whole: written beside its place, then moved there.
+
+    Raises:
+        OSError: it cannot be written; what was there stays.
+    """
+    temporary = part_of(path)
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def sync_folder(folder: Path) -> None:
     """Bring the names in a folder to the disk, so that they survive a loss of power.
 

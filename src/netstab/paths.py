@@ -6,6 +6,7 @@ from pathlib import Path
 from netstab.errors import NetstabError
 
 PARAMS = Path("params.yaml")
+SIZES = Path("sizes.yaml")
 MANIFEST = Path("data/manifest.json")
 PREPARED = Path("data/prepared")
 METRICS = Path("metrics")

@@ -8,20 +8,20 @@ import subprocess
 import tarfile
 import tempfile
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from ruamel.yaml import YAML
 
 from netstab import params, paths
 from netstab.commands.dvc import run_dvc
 from netstab.errors import NetstabError
 from netstab.evidence.summary.terminal import read_summaries, summary_table
+from netstab.params import sizes
+from netstab.params.sizes import Values
 from netstab.text import duration
-
-SIZES = Path("sizes.yaml")
 
 
 def run(size: str, source: str | None, extra: list[str], console: Console) -> None:
@@ -35,13 +35,15 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
         NetstabError: there is no such size, or a stage failed.
     """
     root = paths.project_root()
-    # One process after another would import torch once a run.
-    sized = _overrides(root / SIZES, size)
-    if source is None and size == "mini" and _names_no_images(root, extra):
+    content = params.read(root / paths.PARAMS).model_dump(mode="json")
+    values = _values(sizes.read_sizes(root / paths.SIZES), size, content)
+    sized = [f"{d.key}={_plain(d.of_size)}" for d in sizes.differences(content, values)]
+    if source is None and size == "mini" and _is_official({**content["data"], **values}, extra):
         from netstab.data import subset
 
         source = str(subset.official())
         sized.append(f"data.name='{subset.NAME}'")
+    # One process after another would import torch once a run.
     overrides = ["runtime.sweep=true", *sized, *_source(size, source), *extra]
     started = time.monotonic()
     name = f"{size}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
@@ -62,11 +64,16 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
     console.print(f"report: {target / paths.REPORT.name}", soft_wrap=True)
 
 
-def _overrides(path: Path, size: str) -> list[str]:
-    sizes: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load(path.read_text())
-    if size not in sizes:
-        raise NetstabError(f"{size}: is not a size; {path.name} has {', '.join(sizes)}")
-    return [f"{key}={_plain(value)}" for key, value in sizes[size].items()]
+def _values(known: Mapping[str, Values], size: str, content: Mapping[str, Any]) -> Values:
+    """The values that the study takes in place of those in `params.yaml`.
+
+    Beside the size's own keys, a `params.yaml` of the article's size keeps what the user changed
+    in it. Where `netstab size` has written another size there, every key of the size counts.
+    """
+    whole = sizes.whole(known, size)
+    if sizes.nearest(content, known) not in (sizes.ARTICLE, size):
+        return whole
+    return known[size] if size != sizes.ARTICLE else {}
 
 
 def _plain(value: object) -> str:
@@ -76,14 +83,19 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-def _names_no_images(root: Path, extra: list[str]) -> bool:
-    """Whether the study would be of all official CIFAR-10."""
+def _is_official(data: Mapping[str, Any], extra: list[str]) -> bool:
+    """Whether the study would be of all official CIFAR-10.
+
+    Args:
+        data: the section of `params.yaml`, and the size's values by dotted key.
+        extra: the user's overrides.
+    """
     if any(
         word.lstrip("+~").startswith(("data=", "data.source", "data.dataset")) for word in extra
     ):
         return False
-    data = params.read(root / paths.PARAMS).data
-    return data.source is None and data.dataset == "cifar10"
+    source, dataset = (data.get(f"data.{key}", data[key]) for key in ("source", "dataset"))
+    return source is None and dataset == "cifar10"
 
 
 def _source(size: str, source: str | None) -> list[str]:

@@ -1,0 +1,87 @@
+"""`netstab size`: which supported size `params.yaml` has, or another one written into it."""
+
+import difflib
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from netstab import params, paths
+from netstab.data import subset
+from netstab.errors import NetstabError
+from netstab.files import replace_file
+from netstab.params import sizes
+from netstab.params.sizes import Value
+
+MINI = "mini"
+IMAGES = ("data.source", "data.name")
+"""What names the images; a user's own are no difference from a size."""
+
+
+def show(console: Console, *, as_json: bool) -> None:
+    """Say which size `params.yaml` has, or is nearest to, and in which keys it differs.
+
+    Raises:
+        NetstabError: `params.yaml` or `sizes.yaml` cannot be used.
+    """
+    root = paths.project_root()
+    known = sizes.read_sizes(root / paths.SIZES)
+    content = params.read(root / paths.PARAMS).model_dump(mode="json")
+    size = sizes.nearest(content, known)
+    found = [d for d in sizes.differences(content, sizes.whole(known, size)) if d.key not in IMAGES]
+    if as_json:
+        rows = {d.key: {"value": d.value, "of_size": d.of_size} for d in found}
+        print(json.dumps({"size": size, "differences": rows}, indent=2))
+        return
+    console.print(f"{size}{', but for' if found else ''}", markup=False)
+    for d in found:
+        said = f"  {d.key}: {json.dumps(d.value)} instead of {json.dumps(d.of_size)}"
+        console.print(said, markup=False, soft_wrap=True)
+
+
+def write(size: str, source: str | None, console: Console) -> None:
+    """Write a size's values into `params.yaml`, and show the lines that changed.
+
+    Comments, order and everything that is not the size's stay. `mini` takes the first images of
+    each CIFAR-10 batch, which it makes where they are not there.
+
+    Args:
+        size: demo, mini or article.
+        source: images of the user's own, relative to the checkout or absolute; None for the size's.
+        console: where the changed lines go.
+
+    Raises:
+        NetstabError: there is no such size, `params.yaml` cannot be used or written, or the images
+            cannot be made.
+    """
+    root = paths.project_root()
+    path = root / paths.PARAMS
+    params.read(path)
+    values = sizes.whole(sizes.read_sizes(root / paths.SIZES), size) | _images(root, size, source)
+    before = path.read_text(encoding="utf-8")
+    after = sizes.write_values(before, values)
+    if after == before:
+        console.print(f"{paths.PARAMS} has this size already")
+        return
+    try:
+        replace_file(path, after.encode())
+    except OSError as error:
+        raise NetstabError(
+            f"{path}: cannot be written ({error.strerror}); free some room or mend the rights"
+        ) from error
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    for line in lines:
+        if not line.startswith(("---", "+++", "@@")):
+            console.print(line, markup=False, soft_wrap=True)
+
+
+def _images(root: Path, size: str, source: str | None) -> dict[str, Value]:
+    if source is not None:
+        if size == "demo":
+            raise NetstabError("demo takes no images: it uses scikit-learn's digits; try mini")
+        return {"data.source": source, "data.name": None}
+    if size != MINI:
+        return {}
+    kept = subset.official()
+    named = kept.relative_to(root) if kept.is_relative_to(root) else kept
+    return {"data.source": str(named), "data.name": subset.NAME}

@@ -1,0 +1,166 @@
+"""`netstab size`: a supported size, written into params.yaml and taken back."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from netstab.cli import app
+from netstab.data import subset
+from netstab.errors import NetstabError
+from netstab.params import read, sizes
+from tests import small
+
+SHIPPED = (small.ROOT / "params.yaml").read_text(encoding="utf-8")
+KNOWN = sizes.read_sizes(small.ROOT / "sizes.yaml")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    for name in ("dvc.yaml", "params.yaml", "sizes.yaml"):
+        shutil.copy(small.ROOT / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def kept() -> Path:
+        return tmp_path / ".netstab" / "downloads" / "cifar10-head.tar.gz"
+
+    monkeypatch.setattr(subset, "official", kept)
+    return tmp_path
+
+
+def netstab(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def written(root: Path) -> str:
+    return (root / "params.yaml").read_text(encoding="utf-8")
+
+
+def test_the_shipped_parameters_are_the_article_s() -> None:
+    content = read(small.ROOT / "params.yaml").model_dump(mode="json")
+    assert sizes.differences(content, KNOWN["article"]) == []
+    assert sizes.nearest(content, KNOWN) == "article"
+
+
+def test_the_article_names_every_key_that_a_size_changes() -> None:
+    assert set(KNOWN["article"]) >= {key for size in KNOWN.values() for key in size}
+
+
+@pytest.mark.parametrize("size", ["demo", "mini"])
+def test_a_size_changes_its_own_lines_alone_twice_is_once_and_article_restores_to_the_byte(
+    size: str, checkout: Path
+) -> None:
+    said = netstab("size", size).stdout.splitlines()
+    after = written(checkout)
+    assert f"+  width: {KNOWN[size]['model.width']}" in said and "-  width: 64" in said
+    before, now = SHIPPED.splitlines(), after.splitlines()
+    assert [line[1:] for line in said if line[0] == "-"] == [x for x in before if x not in now]
+    assert [x for x in before if x.lstrip().startswith("#")] == [
+        x for x in now if x.lstrip().startswith("#")
+    ]
+    content = read(checkout / "params.yaml").model_dump(mode="json")
+    assert sizes.differences(content, KNOWN[size]) == []
+    assert netstab("size", size).stdout == "params.yaml has this size already\n"
+    assert written(checkout) == after
+    netstab("size", "article")
+    assert written(checkout) == SHIPPED
+
+
+def test_every_size_can_follow_every_other(checkout: Path) -> None:
+    alone = {}
+    for size in KNOWN:
+        netstab("size", size)
+        alone[size] = written(checkout)
+        netstab("size", "article")
+    for first in KNOWN:
+        for second in KNOWN:
+            netstab("size", first)
+            netstab("size", second)
+            assert written(checkout) == alone[second], (first, second)
+
+
+def test_what_the_user_changed_beside_the_size_stays(checkout: Path) -> None:
+    changed = SHIPPED.replace("expB:\n  freeze_epoch: 60", "expB:\n  freeze_epoch: 90").replace(
+        "  width: 64\n", "  width: 64  # channels of the stem\n"
+    )
+    (checkout / "params.yaml").write_text(changed, encoding="utf-8")
+    netstab("size", "demo")
+    assert "expB:\n  freeze_epoch: 90" in written(checkout)
+    assert "  width: 8  # channels of the stem\n" in written(checkout)
+    netstab("size", "article")
+    assert written(checkout) == changed
+
+
+def test_a_rival_that_is_removed_stays_removed(checkout: Path) -> None:
+    start, end = (
+        SHIPPED.index("  # the baseline, its weights"),
+        SHIPPED.index("  # the baseline, its batch"),
+    )
+    (checkout / "params.yaml").write_text(SHIPPED[:start] + SHIPPED[end:], encoding="utf-8")
+    netstab("size", "demo")
+    assert read(checkout / "params.yaml").expE.ema is None
+    assert netstab("size").stdout == "demo\n"
+
+
+def test_the_size_that_params_yaml_has_is_named_with_what_differs(checkout: Path) -> None:
+    assert netstab("size").stdout == "article\n"
+    netstab("size", "mini")
+    text = written(checkout).replace("seeds:\n- 0\n", "seeds:\n- 0\n- 1\n", 1)
+    (checkout / "params.yaml").write_text(text, encoding="utf-8")
+    assert netstab("size").stdout == "mini, but for\n  seeds: [0, 1] instead of [0]\n"
+    assert json.loads(netstab("size", "--json").stdout) == {
+        "size": "mini",
+        "differences": {"seeds": {"value": [0, 1], "of_size": [0]}},
+    }
+
+
+def test_mini_names_its_images_within_the_checkout_and_takes_others(checkout: Path) -> None:
+    netstab("size", "mini")
+    data = read(checkout / "params.yaml").data
+    assert (data.source, data.name) == (".netstab/downloads/cifar10-head.tar.gz", subset.NAME)
+    netstab("size", "mini", "--source", "pets.zip")
+    data = read(checkout / "params.yaml").data
+    assert (data.source, data.name) == ("pets.zip", None)
+    assert "demo takes no images" in netstab("size", "demo", "--source", "x.zip", code=1).stderr
+
+
+def test_a_size_that_is_not_there_or_a_file_that_cannot_be_used_is_refused_and_nothing_written(
+    checkout: Path,
+) -> None:
+    said = netstab("size", "huge", code=1).stderr
+    assert said == "huge: is not a size; sizes.yaml has demo, mini, article\n"
+    (checkout / "params.yaml").write_text("seeds: [", encoding="utf-8")
+    assert "is not valid YAML" in netstab("size", "demo", code=1).stderr
+    assert written(checkout) == "seeds: ["
+    (checkout / "sizes.yaml").write_text("- 1\n", encoding="utf-8")
+    with pytest.raises(NetstabError, match=r"holds no sizes; restore it: git checkout -- sizes"):
+        sizes.read_sizes(checkout / "sizes.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "expected"),
+    [
+        ("a:\n- 1\n- 2\nb: 1\n", {"a": []}, "a: []\nb: 1\n"),
+        ("a: []\nb: 1\n", {"a": [1, 2]}, "a:\n- 1\n- 2\nb: 1\n"),
+        (
+            "a:\n  b:\n  - 1\n  # of c\n  c: 2\n",
+            {"a.b": [3]},
+            "a:\n  b:\n  - 3\n  # of c\n  c: 2\n",
+        ),
+        ("a: [1, 2]  # two\n", {"a": [1]}, "a:  # two\n- 1\n"),
+        ("a:\n  b:   # nothing\n  c: 1\n", {"a.b": 2}, "a:\n  b: 2   # nothing\n  c: 1\n"),
+        ("a: true\n", {"a": False, "b": 1}, "a: false\n"),
+        ("a: 1.0\n", {"a": 1}, "a: 1.0\n"),
+        ("a: last", {"a": "else"}, "a: else\n"),
+    ],
+)
+def test_values_are_written_where_they_stand(
+    text: str, values: sizes.Values, expected: str
+) -> None:
+    assert sizes.write_values(text, values) == expected
