@@ -54,6 +54,7 @@ EXEMPT_OF = {
     },
     "netstab.stages.train": {
         "netstab.stages.train": "a thin entry",
+        "netstab.machine": "says how many cores there are, and how threads wait",
         "netstab.data.tensors": "what it loads is checked against the manifest's hashes",
         "netstab.sweep.makespan": "says how long a sweep takes",
         "netstab.sweep.board": "says how far a sweep is",
@@ -69,6 +70,7 @@ EXEMPT_OF = {
     },
     "netstab.stages.ceiling": {
         "netstab.stages.ceiling": "a thin entry",
+        "netstab.machine": "says how many cores there are, and how threads wait",
         "netstab.data.tensors": "what it loads is checked against the manifest's hashes",
         "netstab.sweep.ceiling": "brings tested pieces together",
         "netstab.training.trainer": "likewise",

@@ -1,5 +1,8 @@
 """What a trainer's stage writes, and when it rather writes nothing."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,8 @@ from dvc.utils.serialize import dumps_yaml
 
 from netstab import paths
 from netstab.data.prepare import prepare
+from netstab.errors import NetstabError
+from netstab.machine import WAIT_POLICY
 from netstab.params import check
 from netstab.stages import train as stage
 from netstab.store.measurements import Notebook
@@ -54,6 +59,41 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "dvc.yaml").touch()
     prepare(check(small.content(**STUDY)))
     return tmp_path
+
+
+@pytest.mark.parametrize(("users", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_of_a_trainer_sleep_while_they_wait_unless_the_user_says_otherwise(
+    users: str | None, policy: str, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(WAIT_POLICY, raising=False)
+    if users:
+        monkeypatch.setenv(WAIT_POLICY, users)
+    seen: list[str | None] = []
+
+    def train(*_: object) -> None:
+        seen.append(os.environ.get(WAIT_POLICY))
+        raise NetstabError("seen enough")
+
+    monkeypatch.setattr(stage, "_train", train)
+    with pytest.raises(typer.Exit):
+        stage.main("baseline", 0)
+    assert seen == [policy]
+
+
+def test_a_trainer_loads_torch_only_once_it_waits_passively() -> None:
+    # OpenMP reads its settings when torch is loaded.
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, netstab.stages.train, netstab.stages.ceiling\n"
+            "import netstab.commands.sweep; print('torch' in sys.modules)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == "False\n"
 
 
 def test_a_trainer_writes_nothing_that_nobody_asks_for_any_more(

@@ -10,12 +10,14 @@ from netstab import params, paths
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError
 from netstab.locks import turn
+from netstab.machine import wait_passively
 from netstab.results import write as runfiles
 from netstab.store.ledger import Ledger, open_ledger
 
 
 def main() -> None:
     """Write metrics/ceiling.json; trains what it needs and the store lacks."""
+    wait_passively()
     try:
         content = params.read(paths.PARAMS)
         found: dict[str, Any] = {"seeds": [], "comparisons": []}

@@ -11,6 +11,7 @@ from netstab import params, paths
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError, TrainingError
 from netstab.locks import turn
+from netstab.machine import wait_passively
 from netstab.results import write as runfiles
 from netstab.store.ledger import Ledger, open_ledger
 from netstab.store.states import Record
@@ -22,6 +23,7 @@ def main(
     seed: Annotated[int, typer.Argument(help="One of params.yaml's seeds.")],
 ) -> None:
     """Train a run to its end, from what the store has, and write its files under metrics/runs."""
+    wait_passively()
     try:
         content = params.read(paths.PARAMS)
         manifest = read_manifest()

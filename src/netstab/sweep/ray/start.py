@@ -18,6 +18,7 @@ import netstab
 from netstab.errors import NetstabError
 from netstab.files import ABANDONED_S
 from netstab.locks import is_locked, locked
+from netstab.machine import WAIT_POLICY, wait_passively
 from netstab.sweep.ray.lines import first_line
 from netstab.sweep.ray.store_server import old_folders
 
@@ -181,8 +182,10 @@ def collect_folders(root: Path) -> None:
 def _joined(address: str, package: Path) -> Iterator[None]:
     import ray
 
+    wait_passively()
     try:
-        with_it = {"py_modules": [str(package)], "env_vars": {NOSET: ALWAYS[NOSET]}}
+        set_there = {NOSET: ALWAYS[NOSET], WAIT_POLICY: os.environ[WAIT_POLICY]}
+        with_it = {"py_modules": [str(package)], "env_vars": set_there}
         ray.init(address=address, runtime_env=with_it, **SILENT)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise _no_connection(address, error) from error
