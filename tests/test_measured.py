@@ -12,13 +12,14 @@ import pytest
 from netstab import paths
 from netstab.evidence.claims.judge import judge
 from netstab.evidence.claims.judgement import Verdict
+from netstab.evidence.figures.tables import of_results
 from netstab.evidence.summary.aggregate import aggregate
 from netstab.evidence.summary.drift import log_drift, places, shifts
-from netstab.params import Params
+from netstab.params import Params, check
 from netstab.results.measured import STABILITY, read_ceiling
 from netstab.results.runs import collect
 from netstab.study.experiments import Run, Variant
-from tests import synthetic_measures
+from tests import small, synthetic_measures
 from tests import synthetic_runs as synthetic
 
 PARAMS = synthetic.small(train={"time_scale": 0.3})
@@ -48,6 +49,26 @@ def test_measurements_are_read_as_written(root: Path) -> None:
     assert told.at(59) is None
     assert [m.epoch for m in told.of()] == sorted({m.epoch for m in told.measurements})
     assert told.protocol["batch_norm"] == "eval"
+
+
+@pytest.mark.parametrize("name", ["NA", "None", "null", "nan", "NULL", "NaN", "true", "inf", "1e3"])
+def test_a_block_may_be_called_what_a_reader_of_csv_takes_for_missing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = {name: ["stem", "layer1"], "rest": ["layer2", "layer3", "layer4", "head"]}
+    own = {name: {name: {"60": 0.01}}} if name[0].isalpha() else {}
+    content = small.content(seeds=[0], experiments=["expB"], own=own, train={"time_scale": 0.3})
+    params = check({**content, "blocks": blocks})
+    synthetic.write(tmp_path, params)
+    found = collect(params)
+    assert not found.faults
+    run = Run(Variant("expB", name), 0)
+    assert set(found.stability[run]["block"]) == {name, "rest", "network"}
+    tables = of_results(aggregate(params, found))
+    assert f"into {name}" not in tables[f"expB-{name}/stability"]["place"]  # the image
+    assert f"out of {name}" in tables[f"expB-{name}/stability"]["place"]
+    assert not own or f"own-{name}/stability" in tables
 
 
 def test_ceiling_is_a_table_of_both_references(root: Path) -> None:

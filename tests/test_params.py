@@ -139,6 +139,7 @@ def test_an_override_changes_one_line_and_no_comment(
         (("blocks", "64"), ["stem", "layer0", "layer1"], "blocks.64.1: should be 'stem', 'layer1"),
         (("blocks", "1024"), [], "blocks.1024: has no part; give it one or remove it"),
         (("blocks", 64), ["stem"], "blocks.64: put the key in quotes: '64'"),
+        (("blocks", "network"), [], "blocks.network: is what the whole network is called; name"),
         (("blocks", "a@b"), [], "blocks.a@b: name blocks with letters, digits and _ only"),
         (("expB", "freeze_epoch"), 200, "expB.freeze_epoch: 200 is past the end (train.epochs is "),
         (("expB", "freeze_epoch"), -1, "expB.freeze_epoch: should be greater than or equal to 0"),

@@ -101,7 +101,7 @@ def _read_claims(path: Path) -> dict[str, Figures]:
 
 def _read_parts(path: Path) -> list[Figures]:
     try:
-        table = pd.read_csv(path, keep_default_na=True).astype({"note": object})
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""]).astype({"note": object})
         cells = table[list(PART_COLUMNS)].to_dict("records")
         rows = [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in cells]
         return [_Part.model_validate(row).model_dump() for row in rows]

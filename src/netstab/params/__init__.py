@@ -11,12 +11,13 @@ from netstab.params.interventions import (
     View,
 )
 from netstab.params.measuring import Claims, Measure, Sharpness, Stability
-from netstab.params.models import PARTS, Data, Model, Params, Runtime, Train
+from netstab.params.models import NETWORK, PARTS, Data, Model, Params, Runtime, Train
 from netstab.params.reading import check, read
 
 __all__ = [
     "BLOCK_EXPERIMENTS",
     "FROZEN",
+    "NETWORK",
     "PARTS",
     "Batch",
     "BnRecal",

@@ -26,6 +26,9 @@ from netstab.params.measuring import Ceiling, Claims, Measure, Report
 PARTS = ("stem", "layer1", "layer2", "layer3", "layer4", "head")
 """The network's parts from input to output; every parameter belongs to exactly one."""
 
+NETWORK = "network"
+"""The whole network beside its blocks, which are not called so."""
+
 
 class Data(Section):
     """`data`: which images."""

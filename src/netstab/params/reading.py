@@ -15,7 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLWarning
 
 from netstab.errors import ParameterError
 from netstab.params.interventions import BLOCK_EXPERIMENTS, ExpE, Own
-from netstab.params.models import PARTS, Params, Timing
+from netstab.params.models import NETWORK, PARTS, Params, Timing
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 BLOCK_NAME = re.compile(r"[A-Za-z0-9_]{1,60}")
@@ -182,6 +182,8 @@ def _partition_faults(blocks: dict[str, tuple[str, ...]]) -> Iterator[str]:
     for block, parts in blocks.items():
         if not BLOCK_NAME.fullmatch(block):
             yield f"blocks.{block}: name blocks with letters, digits and _ only, 60 at most"
+        if block == NETWORK:
+            yield f"blocks.{block}: is what the whole network is called; name the block otherwise"
         if not parts:
             yield f"blocks.{block}: has no part; give it one or remove it"
         for part in parts:

@@ -87,16 +87,22 @@ class Sharpness(BaseModel):
         return tuple(sorted(found, key=lambda m: m.epoch))
 
 
-def read_table(
-    path: Path, columns: list[str], kinds: dict[str, type] | None = None
-) -> pd.DataFrame:
+def read_table(path: Path, columns: list[str], names: tuple[str, ...] = ()) -> pd.DataFrame:
     """A CSV file as a table that has at least these columns.
+
+    Args:
+        path: the file.
+        columns: that it must have.
+        names: those of them that hold text, which may be any: `NA` and `null` name blocks too.
 
     Raises:
         UnusableFileError: missing, not to be read, or without one of the columns.
     """
+    missing = {column: [""] if column in names else ["", "nan"] for column in columns}
     try:
-        table = pd.read_csv(path, dtype=kinds)
+        table = pd.read_csv(
+            path, dtype=dict.fromkeys(names, str), keep_default_na=False, na_values=missing
+        )
     except FileNotFoundError:
         raise UnusableFileError(f"{path} is missing") from None
     except (OSError, ValueError) as error:
@@ -119,7 +125,7 @@ def read_stability(path: Path, blocks: tuple[str, ...], epochs: int) -> pd.DataF
         UnusableFileError: missing or damaged.
     """
     columns = ["epoch", "distance", "block", *STABILITY]
-    table = read_table(path, columns, {"distance": str, "block": str})
+    table = read_table(path, columns, ("distance", "block"))
     if table.empty:  # a view measures nothing of its own
         kinds = {"epoch": "int64", **dict.fromkeys(STABILITY, "float64")}
         return table[columns].astype(kinds)

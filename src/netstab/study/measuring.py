@@ -9,11 +9,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from netstab.params import NETWORK as NETWORK
 from netstab.params import PARTS, Params
 from netstab.study.schedule import Schedule
-
-NETWORK = "network"
-"""Name of the whole network beside those of the blocks."""
 
 
 def stability_epochs(params: Params, schedule: Schedule) -> list[int]:
