@@ -21,4 +21,4 @@ whole or not at all), `locks` (who writes), `machine` (cores and devices), `text
 people) and `plain_json` (JSON read within bounds).
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

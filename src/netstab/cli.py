@@ -1,4 +1,8 @@
-"""The command line: `netstab plan`, `sweep`, `collect`, `study` ...; the stages are not here."""
+"""The command line: `netstab plan`, `sweep`, `collect`, `study` ...; the stages are not here.
+
+Results go to stdout. Messages go to stderr: refusals, warnings, questions, progress and what to do
+next. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 stopped by Ctrl-C.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -8,8 +12,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.prompt import Confirm
 
-from netstab import paths
+from netstab import __version__, paths
 from netstab.errors import NetstabError
 from netstab.store.ledger import Ledger, open_ledger
 from netstab.store.states import Store
@@ -17,14 +22,32 @@ from netstab.store.states import Store
 app = typer.Typer(
     help="What does learning-rate decay do in training? A first look: netstab study demo. The "
     "study of params.yaml: dvc repro, or netstab sweep and collect, then dvc repro.",
+    epilog="Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 stopped by Ctrl-C.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 store_app = typer.Typer(
     help="Trained states, kept so that no epoch is trained twice: list, check, free, exchange."
 )
 app.add_typer(store_app, name="store", no_args_is_help=True)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"netstab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options of `netstab` itself."""
 
 
 Gpus = Annotated[
@@ -91,7 +114,7 @@ def sweep(
         command.run(
             only or [],
             seed or [],
-            _console(),
+            _messages(),
             by_ray=ray,
             address=address,
             gpus=gpus_per_worker,
@@ -236,7 +259,7 @@ def store_gc(
         if dry_run or not found:
             return
         if not yes:
-            typer.confirm("Remove them?", abort=True)
+            _confirm("Remove them?")
         remove(found)
         _console().print("removed")
 
@@ -277,7 +300,20 @@ def _refusals() -> Iterator[None]:
     except NetstabError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from what is stored", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def _confirm(question: str) -> None:
+    # typer.confirm turns Ctrl-C into a refusal.
+    if not Confirm.ask(question, console=_messages(), default=False):
+        raise typer.Exit(1)
 
 
 def _console() -> Console:
     return Console(highlight=False)
+
+
+def _messages() -> Console:
+    return Console(highlight=False, stderr=True)

@@ -7,6 +7,7 @@ written from the store, under the very parameters that DVC records with them.
 """
 
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,7 +74,7 @@ def run(console: Console) -> None:
         more = f" and {len(lacks) - SHOWN} more" if len(lacks) > SHOWN else ""
         names = ", ".join(lacks[:SHOWN])
         console.print(f"left to dvc repro: {', '.join(left)}; the store lacks {names}{more}")
-    console.print(f"dvc repro {'does the rest' if left else 'makes the report'}")
+    print(f"dvc repro {'does the rest' if left else 'makes the report'}", file=sys.stderr)
 
 
 def _refuse_other_code() -> None:

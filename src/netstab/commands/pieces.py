@@ -1,12 +1,13 @@
 """`netstab store export` and `import`: finished runs from one machine to another."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from netstab.errors import StoreError
+from netstab.errors import StoreError, visible
 from netstab.exchange import exporting, piecefile
 from netstab.exchange.importing import import_files
 from netstab.exchange.piece import FinishedRun
@@ -35,7 +36,7 @@ def export(
     said = f"{path}: {len(finished)} runs, {len(piece.measurements):,} measurements, "
     _say(console, f"{said}{path.stat().st_size / 1e6:,.1f} MB")
     if left:
-        _say(console, f"not finished, and so left out: {left}")
+        print(f"not finished, and so left out: {left}", file=sys.stderr)
 
 
 def take_over(ledger: Ledger, paths: Sequence[Path], console: Console) -> None:
@@ -54,7 +55,7 @@ def take_over(ledger: Ledger, paths: Sequence[Path], console: Console) -> None:
     asked = [wanted[run.key] for run in outcome.runs if run.key in wanted]
     _say(console, f"params.yaml asks for {len(asked)} of them; dvc repro collects these")
     for line in [*_unmeasured(ledger, asked), *_others(ledger, outcome.runs, wanted)]:
-        _say(console, f"warning: {line}")
+        print(f"warning: {visible(line)}", file=sys.stderr)
 
 
 def _unmeasured(ledger: Ledger, asked: list[Run]) -> Iterator[str]:

@@ -1,11 +1,9 @@
 """`netstab sweep`: the study, or some runs, in one go into the store; `dvc repro` collects it."""
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
 from rich.console import Console
 
 from netstab import params, paths
@@ -65,16 +63,12 @@ def run(
         )
     manifest = read_manifest()
     ledger = open_ledger(Path(), content=content)
-    try:
-        if by_ray:
-            from netstab.sweep.ray.sweep import sweep as by_cluster
+    if by_ray:
+        from netstab.sweep.ray.sweep import sweep as by_cluster
 
-            by_cluster(ledger, manifest, Board(ledger, console), chosen, address=address, gpus=gpus)
-        else:
-            sweep(ledger, manifest, Board(ledger, console), chosen)
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last saved states", file=sys.stderr)
-        raise typer.Exit(130) from None
+        by_cluster(ledger, manifest, Board(ledger, console), chosen, address=address, gpus=gpus)
+    else:
+        sweep(ledger, manifest, Board(ledger, console), chosen)
     console.print(
         "netstab collect records the runs, in one go; dvc repro does the rest, and the report"
     )

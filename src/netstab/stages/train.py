@@ -57,7 +57,8 @@ def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
 
         fault = None
         try:
-            sweep(ledger, manifest, Board(ledger, Console(highlight=False, soft_wrap=True)))
+            console = Console(highlight=False, soft_wrap=True, stderr=True)
+            sweep(ledger, manifest, Board(ledger, console))
         except TrainingError as error:
             fault = error
         if (record := runfiles.complete(ledger, run)) is not None:

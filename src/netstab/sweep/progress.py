@@ -42,7 +42,7 @@ class Reporter:
         self._ledger = ledger
         self._run = run
         self._gpu, self._threads = gpu, threads
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = Console(highlight=False, soft_wrap=True, stderr=True)
         self._epochs = ledger.schedule(run).epochs
         self._said = 0.0
         self._bar: Progress | None = None

@@ -1,0 +1,219 @@
+"""What every command keeps to: exit codes, streams, version, `python -m netstab`, completion."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import netstab
+from netstab import paths
+from netstab.cli import app
+from netstab.errors import NetstabError
+from tests import small
+
+ARGUMENTS = {
+    ("study",): ("demo",),
+    ("store", "export"): ("pieces",),
+    ("store", "import"): ("pieces",),
+}
+"""What a command needs beside its name."""
+
+
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command by the words that call it."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+EVERY = list(commands(typer.main.get_command(app)))
+
+
+def call(*words: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, words)
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is no checkout."""
+    for name in ("DVC_ROOT", "NETSTAB_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_every_command_is_found() -> None:
+    assert {("plan",), ("sweep",), ("collect",), ("study",), ("claims",)} <= set(EVERY)
+    assert {path[1] for path in EVERY if path[0] == "store"} >= {"ls", "verify", "gc"}
+    assert ARGUMENTS.keys() <= set(EVERY)
+
+
+# Exit codes
+
+
+def test_exit_codes_are_written_down() -> None:
+    _, said, _ = call("--help")
+    assert "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 stopped by Ctrl-C." in said
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_help_is_a_result_and_exits_with_0(path: tuple[str, ...]) -> None:
+    code, result, messages = call(*path, "--help")
+    assert (code, messages) == (0, "")
+    assert f"netstab {' '.join(path)}" in " ".join(result.split()) or "Usage:" in result
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_what_is_refused_exits_with_1_and_says_why_on_stderr(path: tuple[str, ...]) -> None:
+    code, result, messages = call(*path, *ARGUMENTS.get(path, ()))
+    assert (code, result) == (1, "")
+    assert "Change into a checkout of netstab and try again." in messages
+
+
+@pytest.mark.parametrize("path", [(), ("store",), *EVERY], ids=" ".join)
+def test_wrong_usage_exits_with_2_and_says_so_on_stderr(path: tuple[str, ...]) -> None:
+    code, result, messages = call(*path, *ARGUMENTS.get(path, ()), "--nonsense")
+    assert (code, result) == (2, "")
+    assert "--nonsense" in messages
+
+
+@pytest.mark.parametrize("path", [(), ("store",), *ARGUMENTS], ids=" ".join)
+def test_a_command_without_what_it_needs_is_wrong_usage(path: tuple[str, ...]) -> None:
+    code, result, messages = call(*path)
+    assert code == 2
+    # Of a group of commands its help is shown, which is a result.
+    assert "Usage: " in (messages if path in ARGUMENTS else result)
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_ctrl_c_exits_with_130_and_says_so_on_stderr(
+    path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(start: Path | None = None) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(paths, "project_root", interrupted)
+    code, result, messages = call(*path, *ARGUMENTS.get(path, ()))
+    assert (code, result) == (130, "")
+    assert messages == "stopped; the same command goes on from what is stored\n"
+
+
+def test_ctrl_c_lets_dvc_end_by_itself(tmp_path: Path) -> None:
+    # Stands in for dvc: says on stdout that it is there, and takes longer to end than a process
+    # that subprocess.run kills at an interrupt is given.
+    (tmp_path / "dvc.py").write_text(
+        "import signal, sys, time\n"
+        "def stop(*_):\n"
+        "    time.sleep(1)\n"
+        "    print('saved', flush=True)\n"
+        "    sys.exit(255)\n"
+        "signal.signal(signal.SIGINT, stop)\n"
+        "print('at work', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    code = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from pathlib import Path\n"
+        "from netstab import cli\n"
+        "from netstab.commands.dvc import run_dvc\n"
+        "@cli.app.command()\n"
+        "def wait():\n"
+        "    with cli._refusals():\n"
+        "        print(run_dvc(Path(), []))\n"
+        "cli.app(['wait'])\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(small.ROOT / "src")])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "at work\n"
+    os.killpg(process.pid, signal.SIGINT)
+    result, messages = process.communicate(timeout=60)
+    assert result == ""
+    assert messages == "saved\nstopped; the same command goes on from what is stored\n"
+    assert process.returncode == 130
+
+
+def test_a_question_is_no_result_and_ctrl_c_at_it_exits_with_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from netstab import cli
+
+    def interrupted(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.input", interrupted)
+    with pytest.raises(typer.Exit) as ended, cli._refusals():
+        cli._confirm("Remove them?")
+    assert ended.value.exit_code == 130
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("Remove them?")
+
+
+def test_what_dvc_says_is_no_result(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from netstab.commands.dvc import run_dvc
+
+    assert run_dvc(tmp_path, ["--version"]) == 0
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err.strip()[0].isdigit()
+
+
+# Version and completion
+
+
+def test_the_version_is_printed() -> None:
+    assert call("--version") == (0, f"netstab {netstab.__version__}\n", "")
+
+
+def started(*words: str, **environment: str) -> str:
+    """What `python -m netstab` prints."""
+    return subprocess.run(
+        [sys.executable, "-m", "netstab", *words],
+        env={**os.environ, "PYTHONPATH": str(small.ROOT / "src"), **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_python_m_netstab_is_the_same_command_line() -> None:
+    assert started("--version") == f"netstab {netstab.__version__}\n"
+    assert "Usage: netstab [OPTIONS] COMMAND" in started("--help")
+
+
+def test_a_shell_completes_commands_and_their_options() -> None:
+    def completed(line: str) -> list[str]:
+        words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
+        return started(_NETSTAB_COMPLETE="complete_bash", **words).split()
+
+    assert completed("netstab s") == ["sweep", "study", "store"]
+    assert completed("netstab store ") == [path[1] for path in EVERY if path[0] == "store"]
+    assert "--gpus-per-worker" in completed("netstab plan --")
+    assert "_NETSTAB_COMPLETE" in started("--show-completion", SHELL="/bin/bash")
+
+
+def test_a_refusal_hides_no_fault_of_ours() -> None:
+    from netstab import cli
+
+    with pytest.raises(ZeroDivisionError), cli._refusals():
+        raise ZeroDivisionError
+    with pytest.raises(typer.Exit) as ended, cli._refusals():
+        raise NetstabError("no")
+    assert ended.value.exit_code == 1
