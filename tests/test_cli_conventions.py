@@ -203,7 +203,8 @@ def test_a_shell_completes_commands_and_their_options() -> None:
         words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
         return started(_NETSTAB_COMPLETE="complete_bash", **words).split()
 
-    assert completed("netstab s") == ["sweep", "study", "store"]
+    names = dict.fromkeys(path[0] for path in EVERY)
+    assert completed("netstab s") == [name for name in names if name.startswith("s")]
     assert completed("netstab store ") == [path[1] for path in EVERY if path[0] == "store"]
     assert "--gpus-per-worker" in completed("netstab plan --")
     assert "_NETSTAB_COMPLETE" in started("--show-completion", SHELL="/bin/bash")
