@@ -265,6 +265,10 @@ def test_the_shipped_study_has_84_stages(shipped: dict[str, PipelineStage]) -> N
         ({"own": {}}, 81),
         ({"experiments": ["expB"]}, 84 - 48),
         ({"experiments": [], "own": {}, "expE": {}, "seeds": [0]}, 5),
+        # Names and seeds that could be read as other values, or spelt otherwise.
+        ({"blocks": {"64": ["stem"], "null": ["layer1"]}}, 84 + 5 * 3),
+        ({"blocks": {"64": ["stem"], "1e3": ["layer1"]}, "seeds": [0, 10**18]}, 27 * 2 + 3 + 5 * 2),
+        ({"own": {name: {} for name in ("NA", "true", "None", "inf")}}, 84 + 3 * 3),
     ],
 )
 def test_a_smaller_study_has_fewer_stages(

@@ -122,6 +122,13 @@ def test_an_override_changes_one_line_and_no_comment(
         (("seeds",), [], "seeds: name no seed; add one"),
         (("seeds",), 0, "seeds: should be a list (found 0)"),
         (("seeds",), [1, 1], "seeds: name a seed twice; remove one"),
+        (("seeds",), [0.0], "seeds.0: names stages and files; write it without a point: 0 (found"),
+        (("seeds",), [1e18], "seeds.0: names stages and files; write it without a point: 1000"),
+        (("seeds",), [0, -0.0], "seeds.1: names stages and files; write it without a point: 0"),
+        (("seeds",), [0.5], "seeds.0: is not a whole number (found 0.5)"),
+        (("seeds",), ["0"], "seeds.0: is not a whole number; write it without quotes (found '0'"),
+        (("seeds",), [True], "seeds.0: is not a whole number (found True)"),
+        (("ceiling", "seeds"), [0.0, 1], "ceiling.seeds.0: names stages and files; write it wi"),
         (("seeds",), [-1], "seeds.0: should be greater than or equal to 0 (found -1)"),
         (
             ("experiments",),

@@ -13,6 +13,14 @@ def _whole(value: object) -> object:
     return value
 
 
+def _seed(value: object) -> object:
+    # DVC names a stage and its files after the text of a seed, for which 0.0 is not 0.
+    found = _whole(value)
+    if isinstance(found, float):
+        raise ValueError(f"names stages and files; write it without a point: {int(found)}")
+    return found
+
+
 def _number(value: object) -> object:
     if not is_finite(value):
         raise ValueError(f"is not a finite number{unquote_hint(value)}")
@@ -40,7 +48,7 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 MOST = 100_000
 Epoch = Annotated[Whole, Field(ge=0, le=MOST)]
 Positive = Annotated[Whole, Field(ge=1, le=MOST)]
-Seed = Annotated[Whole, Field(ge=0, lt=2**63)]
+Seed = Annotated[int, BeforeValidator(_seed), Field(ge=0, lt=2**63)]
 Number = Annotated[float, BeforeValidator(_number)]
 Rate = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(gt=0, lt=1)]
