@@ -511,6 +511,7 @@ def test_a_mini_study_without_a_source_takes_the_head_of_cifar10(
     shutil.copy(small.ROOT / "sizes.yaml", project.root)
     asked: list[list[str]] = []
     monkeypatch.setattr(subset, "official", lambda: project.root / "subset.tar.gz")
+    monkeypatch.setattr(study.preflight, "check", lambda root: None)  # no repository is needed
     monkeypatch.setattr(study, "run_dvc", lambda _root, command, _env: asked.append(command) or 1)
     (project.root / "subset.tar.gz").touch()
     root, own = project.root, small.content()["data"]

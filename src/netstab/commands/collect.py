@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from netstab import params, paths
+from netstab.commands import preflight
 from netstab.commands.dvc import run_dvc
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError
@@ -47,6 +48,7 @@ def run(console: Console) -> None:
             cannot record them: the files are there then, and `dvc repro` records them.
     """
     os.chdir(paths.project_root())
+    preflight.check(Path())
     _refuse_other_code()
     before = _inputs()
     content, manifest = params.read(paths.PARAMS), read_manifest()

@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from netstab import params, paths
+from netstab.commands import preflight
 from netstab.commands.dvc import run_dvc
 from netstab.errors import NetstabError
 from netstab.evidence.summary.terminal import read_summaries, summary_table
@@ -37,6 +38,7 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
     root = paths.project_root()
     content = params.read(root / paths.PARAMS).model_dump(mode="json")
     values = _values(sizes.read_sizes(root / paths.SIZES), size, content)
+    preflight.check(root)
     sized = [f"{d.key}={_plain(d.of_size)}" for d in sizes.differences(content, values)]
     if source is None and size == "mini" and _is_official({**content["data"], **values}, extra):
         from netstab.data import subset

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from netstab import params, paths
+from netstab.commands import preflight
 from netstab.commands.dvc import run_dvc
 from netstab.data.manifest import read_manifest
 from netstab.errors import NetstabError
@@ -52,6 +53,7 @@ def run(
     root = paths.project_root()
     content = params.read(root / paths.PARAMS)
     chosen = choose(content, only, seeds)
+    preflight.check(root)
     os.chdir(root)
     # A dvc that a killed sweep had started may still be at work, and would turn this one away.
     with shared_with_children(root / ".netstab" / "turns" / "dvc.lock") as number:

@@ -1,0 +1,105 @@
+"""What DVC needs of a machine and a checkout, looked at before it starts.
+
+DVC answers each of these with an error of its own that names no remedy, or only after hours.
+"""
+
+import getpass
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+from netstab.errors import NetstabError
+
+
+def check(root: Path) -> None:
+    """Refuse a checkout in which DVC cannot work.
+
+    Args:
+        root: the checkout's folder.
+
+    Raises:
+        NetstabError: with the one command that mends it.
+    """
+    _check_path(root)
+    _check_user()
+    _check_git(root)
+    if not (root / ".dvc" / "config").is_file():
+        raise NetstabError(
+            f"{root}: has no .dvc/config, which DVC needs; restore it: git checkout -- .dvc"
+        )
+
+
+def _check_path(root: Path) -> None:
+    try:
+        str(root).encode()
+    except UnicodeEncodeError:
+        # A byte that the locale cannot say comes as a lone surrogate.
+        raise NetstabError(
+            f"{os.fsencode(root)!r}: this path is not ASCII, and the locale knows nothing else. "
+            "Choose one that does: export LC_ALL=C.UTF-8"
+        ) from None
+
+
+def _check_user() -> None:
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        raise NetstabError(
+            f"user {os.getuid()} has no name on this machine, and DVC asks for one. "
+            "Give it one: export USER=netstab"
+        ) from None
+
+
+def _check_git(root: Path) -> None:
+    if shutil.which("git") is None:
+        raise NetstabError("git is not on the PATH, and DVC needs it; install it")
+    told = _git(root, "rev-parse", "--git-dir")
+    if "dubious ownership" in told.stderr:
+        raise NetstabError(
+            f"{root}: belongs to another user, so git does not trust it. "
+            f"If you do: git config --global --add safe.directory {shlex.quote(str(root))}"
+        )
+    if told.returncode or not _is_own(root):
+        raise NetstabError(
+            f"{root}: is no git repository (what a ZIP unpacks to is none), and DVC needs one. "
+            "Clone netstab instead, or make one here: "
+            "git init -q && git add . && git commit -q -m netstab"
+        )
+    if _git(root, "rev-parse", "--verify", "--quiet", "HEAD").returncode:
+        raise NetstabError(
+            f"{root}: its git repository has no commit, and DVC needs one: "
+            "git add . && git commit -q -m netstab"
+        )
+    if _git(root, "ls-files", "--unmerged").stdout:
+        raise NetstabError(
+            f"{root}: has files with merge conflicts; resolve them, or go back: git merge --abort"
+        )
+    lock = Path(root, _git(root, "rev-parse", "--git-path", "index.lock").stdout.strip())
+    if lock.exists():
+        raise NetstabError(
+            f"{lock}: is there, so another git is at work or was killed. "
+            f"If none is: rm {shlex.quote(str(lock))}"
+        )
+
+
+def _is_own(root: Path) -> bool:
+    """Whether the repository is the checkout's own.
+
+    To git, a ZIP that is unpacked somewhere in a repository belongs to that one.
+    """
+    at_top = not _git(root, "rev-parse", "--show-prefix").stdout.strip()
+    return at_top or not _git(root, "ls-files", "--error-unmatch", "dvc.yaml").returncode
+
+
+def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    # What git says is matched: in English.
+    return subprocess.run(
+        ["git", *arguments],
+        cwd=root,
+        env={**os.environ, "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
