@@ -9,7 +9,12 @@
 # make clean   removes the environment and demo/, mini/, article/ with their pages; the store stays
 # make audit   known weaknesses of the pinned packages; needs the network
 
-PYTHON ?= python3
+# The first of these that is new enough; `make PYTHON=/path/to/python` names another one.
+FITS := import sys; sys.exit(not (3, 11, 4) <= sys.version_info < (3, 14))
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
+endif
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 ENVIRONMENT := $(VENV)/.complete
@@ -46,6 +51,8 @@ audit: $(ENVIRONMENT)
 	$(BIN)/python -m torture.audit
 
 $(ENVIRONMENT): pyproject.toml constraints.txt
+	@$(or $(PYTHON),false) -c '$(FITS)' || { echo "netstab needs Python 3.11.4 to 3.13, and \
+	$(or $(PYTHON),python3) is another one. Install one of these and name it: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
