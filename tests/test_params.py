@@ -2,19 +2,23 @@
 
 import copy
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 from pydantic import ValidationError
 
+from netstab.data.batches import to_device
 from netstab.errors import ParameterError
+from netstab.measure.views import recompute_batch_norm
 from netstab.params import Params, check, read
 from netstab.params.models import Section
+from netstab.study.experiments import Variant, schedule
 from netstab.study.plan import tree
 from tests import small
 
@@ -195,6 +199,73 @@ def test_a_change_that_a_time_scale_pushes_past_the_end_is_refused() -> None:
     assert faults(content) == [
         "expB.freeze_epoch: 199 is past the end (train.epochs is 200); lower it"
     ]
+
+
+ONE_PIXEL = {"data": {"image_size": 8}, "train": {"batch_size": 1, "crop_padding": 1}}
+
+
+def test_settings_that_leave_batch_norm_one_value_a_channel_are_named() -> None:
+    rivals = {name: dict(section) for name, section in small.SHIPPED["expE"].items()}
+    rivals["bnrecal"]["batch_norm_images"] = 1
+    assert faults(small.content(**ONE_PIXEL, expE=rivals)) == [
+        "train.batch_size: 1 is too few: layer4 sees one pixel of an image of size 8, and batch "
+        "norm needs two values a channel; raise it to 2, or data.image_size",
+        "expE.bnrecal.batch_norm_images: 1 is too few: layer4 sees one pixel of an image of size 8,"
+        " and batch norm needs two values a channel; raise it to 2, or data.image_size",
+    ]
+
+
+@pytest.mark.parametrize("image_size", [8, 9, 16, 17])
+@pytest.mark.parametrize("batch_size", [1, 2])
+@pytest.mark.parametrize("largest_batch", [1, 3])
+@pytest.mark.parametrize("batch_norm_images", [1, 2, 3])
+def test_what_is_accepted_is_what_batch_norm_can_take(
+    image_size: int, batch_size: int, largest_batch: int, batch_norm_images: int
+) -> None:
+    rivals = {name: dict(section) for name, section in small.SHIPPED["expE"].items()}
+    rivals["batch"]["largest_batch"] = largest_batch
+    rivals["bnrecal"]["batch_norm_images"] = batch_norm_images
+    train = {"batch_size": batch_size, "precision": "fp32", "crop_padding": 0}
+    content = small.content(
+        data={"image_size": image_size}, train=train, model={"width": 1}, expE=rivals
+    )
+    try:
+        params = check(content)
+    except ParameterError as refused:
+        keys = {fault.split(":")[0] for fault in refused.faults}
+        params = check(small.content(train=train, model={"width": 1}, expE=rivals))
+    else:
+        keys = set()
+    engine = small.engine(params)
+    pixels = torch.randint(0, 256, (3, image_size, image_size, 3), dtype=torch.uint8)
+    images = to_device(
+        pixels,
+        torch.arange(3),
+        mean=[0.5] * 3,
+        std=[0.2] * 3,
+        padding=0,
+        device=small.CPU,
+        dtype=torch.float32,
+    )
+
+    def accepted(work: Callable[[], Any]) -> bool:
+        try:
+            work()
+        except ValueError as error:
+            assert "Expected more than 1 value per channel" in str(error)
+            return False
+        return True
+
+    for variant in (Variant("baseline"), Variant("expE", "batch")):
+        phase = schedule(params, variant).phases[-1]
+        trained = accepted(lambda: engine.epoch(phase, images, images, 0, 0))  # noqa: B023
+        assert trained == ("train.batch_size" not in keys)
+    recomputed = accepted(
+        lambda: recompute_batch_norm(
+            engine.model, images, batch_norm_images, batch_size, engine.autocast
+        )
+    )
+    assert recomputed == ("expE.bnrecal.batch_norm_images" not in keys and trained)
 
 
 def test_all_faults_are_listed_at_once() -> None:

@@ -44,6 +44,11 @@ class Data(Section):
     image_size: Annotated[Whole, Field(ge=8, le=256)]
     """Height and width of an image in pixels."""
 
+    @property
+    def last_pixels(self) -> int:
+        """Pixels of an image that layer4 sees: three layers have stride 2, and round up."""
+        return (-(-self.image_size // 8)) ** 2
+
 
 class Model(Section):
     """`model`: the CIFAR ResNet-18."""

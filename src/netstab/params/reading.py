@@ -171,6 +171,8 @@ def _cross_checks(sections: dict[str, Any], timing: Timing | None) -> Iterator[s
     data = sections.get("data")
     if data and data.sha256 and not data.source:
         yield "data.sha256: needs data.source; the official archive's hash is built in"
+    if data and data.last_pixels == 1:
+        yield from _batch_norm_faults(data.image_size, sections)
     if timing:
         yield from _time_faults(timing, sections)
     if "own" in sections:
@@ -193,6 +195,22 @@ def _partition_faults(blocks: dict[str, tuple[str, ...]]) -> Iterator[str]:
     for part in PARTS:
         if part not in claimed:
             yield f"blocks: leave out {part}; put it into one block"
+
+
+def _batch_norm_faults(image_size: int, sections: dict[str, Any]) -> Iterator[str]:
+    """What leaves a channel of layer4 a single value, where an image is a single pixel there."""
+    views = sections.get("expE", ExpE()).views
+    counts = {
+        f"expE.{name}.batch_norm_images": view.batch_norm_images for name, view in views.items()
+    }
+    if train := sections.get("train"):
+        counts = {"train.batch_size": train.batch_size} | counts
+    for key, count in counts.items():
+        if count == 1:
+            yield (
+                f"{key}: 1 is too few: layer4 sees one pixel of an image of size {image_size}, and "
+                "batch norm needs two values a channel; raise it to 2, or data.image_size"
+            )
 
 
 def _time_faults(train: Timing, sections: dict[str, Any]) -> Iterator[str]:
