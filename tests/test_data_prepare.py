@@ -355,6 +355,24 @@ def test_stage_prepares_and_sums_up(checkout: Path) -> None:
     assert len(load(read_manifest()).train_labels) == 9
 
 
+def test_what_is_taken_for_the_test_images_is_said_by_the_stage_and_in_the_manifest(
+    checkout: Path,
+) -> None:
+    files = {name.replace("test/", "val/"): c for name, c in image_files().items()}
+    packed(files, checkout / "animals.zip")
+    stage_params(source="animals.zip", image_size=8)
+    result = CliRunner().invoke(stage.app)
+    assert "val/ is taken for the test images" in result.stdout.splitlines()
+    manifest = read_manifest()
+    assert manifest.notes == ("val/ is taken for the test images",)
+    assert Manifest.model_validate_json(manifest.to_json()) == manifest
+
+
+def test_a_manifest_has_no_notes_where_there_is_nothing_to_say(checkout: Path) -> None:
+    assert from_files(image_files()).notes == ()
+    assert "notes" not in json.loads(paths.MANIFEST.read_text())
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

@@ -149,6 +149,26 @@ def test_images_of_all_formats_become_rgb(
         assert np.array_equal(read.tensors.train_images[0], np.asarray(image.convert("RGB")))
 
 
+@pytest.mark.parametrize("split", ["val", "valid", "validation"])
+@pytest.mark.parametrize("kind", ["zip", "folder"])
+def test_a_validation_split_in_place_of_a_test_split_is_taken_and_said(
+    split: str, kind: str, checkout: Path
+) -> None:
+    files = {n.replace("test/", f"{split}/"): c for n, c in image_files().items()}
+    place = checkout / f"images.{kind}"
+    place = (laid_out if kind == "folder" else packed)(files, place)
+    read = sources.read(data(source=str(place)))
+    assert read.tensors.test_labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert np.array_equal(read.tensors.test_images[0], pixels(9))
+    assert read.notes == (f"{split}/ is taken for the test images",)
+
+
+def test_classes_may_be_called_as_splits_are(checkout: Path) -> None:
+    names = ("test", "train", "val")
+    read = sources.read(data(source=str(laid_out(image_files(names), checkout / "images"))))
+    assert (read.classes, read.notes) == (names, ())
+
+
 def test_what_operating_systems_leave_behind_is_passed_over(checkout: Path) -> None:
     litter = ("train/cat/.DS_Store", "train/cat/._0000.png", "train/dog/Thumbs.db", "README.md")
     litter += ("__MACOSX/train/cat/._0.png", ".git/config")
@@ -400,6 +420,10 @@ def without(files: helpers.Files, start: str) -> helpers.Files:
     return {name: content for name, content in files.items() if not name.startswith(start)}
 
 
+def renamed(files: helpers.Files, start: str, other: str) -> helpers.Files:
+    return {name.replace(start, other): content for name, content in files.items()}
+
+
 TRUNCATED = encoded(pixels(0))[:-30]
 DAMAGED: dict[str, tuple[Callable[[helpers.Files], helpers.Files], tuple[str, ...]]] = {
     "other size": (
@@ -440,6 +464,22 @@ DAMAGED: dict[str, tuple[Callable[[helpers.Files], helpers.Files], tuple[str, ..
         ("train/dog/ is missing",),
     ),
     "no test": (lambda files: without(files, "test"), ("test/cat/ is missing",)),
+    "class missing in val": (
+        lambda files: renamed(without(files, "test/owl"), "test/", "val/"),
+        ("val/owl/ is missing; train/ and val/ must have the same classes",),
+    ),
+    "no class in val": (
+        lambda files: files | {"val/0000.png": encoded(pixels(0))},
+        ("val/0000.png", "no label"),
+    ),
+    "val and test": (
+        lambda files: files | renamed(without(files, "train"), "test/", "val/"),
+        ("has both test/ and val/ beside train/: keep the one to test on",),
+    ),
+    "valid and validation": (
+        lambda files: renamed(files, "test/", "valid/") | renamed(files, "test/", "validation/"),
+        ("has both valid/ and validation/",),
+    ),
     "two data sets": (
         lambda files: files | {"b/" + name: content for name, content in files.items()},
         ("several data sets", "., b"),

@@ -1,4 +1,4 @@
-"""Image folders: `train/<class>/<image>` and `test/<class>/<image>`."""
+"""Image folders: `train/<class>/<image>` and `test/<class>/<image>` (or `val/<class>/<image>`)."""
 
 import re
 import struct
@@ -15,9 +15,14 @@ from netstab.data.archives import Entry
 from netstab.data.tensors import Tensors
 from netstab.errors import DataError
 
+TRAIN = "train"
+TESTS = ("test", "val", "valid", "validation")
+"""Names of the folder of test images; a source has one of them."""
+
 # Lazy, so that a class may be called `train` or `test`.
 PLACE = re.compile(
-    r"(?:(?P<top>[^/]+)/)??(?P<split>train|test)(?:/(?P<group>[^/]+)(?:/(?P<file>.+))?)?"
+    rf"(?:(?P<top>[^/]+)/)??(?P<split>{'|'.join((TRAIN, *TESTS))})"
+    r"(?:/(?P<group>[^/]+)(?:/(?P<file>.+))?)?"
 )
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".webp")
 FORMATS = ("JPEG", "PNG", "BMP", "PPM", "WEBP")
@@ -54,7 +59,7 @@ class ImageFolder:
         self.source = source
         self.size = size
         self.tops: set[str] = set()
-        self.splits: dict[str, dict[str, Images]] = {"train": {}, "test": {}}
+        self.splits: dict[str, dict[str, Images]] = {}
         self.pixel_bytes = 0
 
     def limit(self, name: str) -> int:
@@ -83,7 +88,7 @@ class ImageFolder:
         place = PLACE.fullmatch(entry.name)
         if place is None or place["group"] is None:
             return False
-        classes = self.splits[place["split"]]
+        classes = self.splits.setdefault(place["split"], {})
         if entry.content is None:
             if place["file"] is None:
                 classes.setdefault(place["group"], {})
@@ -118,21 +123,42 @@ class ImageFolder:
                 f"{self.source}: holds several data sets ({', '.join(sorted(self.tops))}). "
                 "Keep one of them."
             )
-        train, test = self.splits["train"], self.splits["test"]
-        for split, classes, other in (("train", train, test), ("test", test, train)):
+        name = self._test_split()
+        train, test = (self.splits.get(split, {}) for split in (TRAIN, name))
+        for split, classes, other in ((TRAIN, train, test), (name, test, train)):
             for group in sorted(other.keys() - classes.keys()):
                 raise DataError(
-                    f"{self.source}: {split}/{group}/ is missing; train/ and test/ must have the "
+                    f"{self.source}: {split}/{group}/ is missing; train/ and {name}/ must have the "
                     "same classes. Add it with its images, or remove the other."
                 )
             for group in sorted(classes):
                 if not classes[group]:
                     raise DataError(
                         f"{self.source}: {split}/{group}/ holds no image. "
-                        "Add some, or remove the class from both train/ and test/."
+                        f"Add some, or remove the class from both train/ and {name}/."
                     )
         names = tuple(sorted(train))
         return names, Tensors(*_in_order(train), *_in_order(test))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How images were read where there is more than one way."""
+        name = self._test_split()
+        return () if name == TESTS[0] else (f"{name}/ is taken for the test images",)
+
+    def _test_split(self) -> str:
+        """The folder of test images.
+
+        Raises:
+            DataError: there is more than one that could be meant.
+        """
+        found = [split for split in TESTS if self.splits.get(split)]
+        if len(found) > 1:
+            raise DataError(
+                f"{self.source}: has both {found[0]}/ and {found[1]}/ beside train/: keep the one "
+                "to test on, and move the other out of the source."
+            )
+        return found[0] if found else TESTS[0]
 
     def _pixels(self, name: str, content: bytes) -> NDArray[np.uint8]:
         where = f"{self.source}: {name}"

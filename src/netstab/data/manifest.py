@@ -65,6 +65,8 @@ class Manifest(_Record):
     """Standard deviation (of the population) likewise."""
     content_sha256: Sha256
     """Identity of the data: hash of all four tensors, wherever they came from."""
+    notes: tuple[str, ...] = ()
+    """How images were read where there is more than one way; left out where there is none."""
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -79,7 +81,8 @@ class Manifest(_Record):
 
     def to_json(self) -> str:
         """The file's text: the same for the same manifest."""
-        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+        content = self.model_dump(mode="json", exclude=None if self.notes else {"notes"})
+        return json.dumps(content, indent=2) + "\n"
 
 
 def read_manifest(root: Path = Path(".")) -> Manifest:

@@ -67,6 +67,7 @@ def describe(source: sources.Source) -> Manifest:
         mean=mean,
         std=std,
         content_sha256=identity(digests),
+        notes=source.notes,
     )
 
 

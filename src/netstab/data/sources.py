@@ -34,6 +34,8 @@ class Source:
     origin: Origin
     classes: tuple[str, ...]
     tensors: Tensors
+    notes: tuple[str, ...] = ()
+    """How images were read where there is more than one way."""
 
 
 def read(data: Data) -> Source:
@@ -42,6 +44,7 @@ def read(data: Data) -> Source:
     Raises:
         DataError: they cannot be had, are damaged, unsafe or incomplete, or do not fit `data`.
     """
+    notes: tuple[str, ...] = ()
     if data.source is None and data.dataset == "digits":
         classes, tensors = digits.tensors(data.image_size)
         origin = Origin(kind="package", name="scikit-learn", sha256=None)
@@ -52,7 +55,7 @@ def read(data: Data) -> Source:
             raise DataError(
                 f"{error.filename}: cannot be read ({error.strerror}). Make it readable."
             ) from error
-        classes, tensors = _unpack(path, data)
+        classes, tensors, notes = _unpack(path, data)
     official = data.source is None or (
         origin.sha256 is not None and origin.sha256 == downloads.OFFICIAL_SHA256.get(data.dataset)
     )
@@ -60,7 +63,7 @@ def read(data: Data) -> Source:
     if not official:
         place = urlsplit(origin.name).path if origin.kind == "url" else origin.name
         name = f"{data.dataset} from {Path(place).name or origin.name}"
-    return Source(data.name or name, data.dataset, official, origin, classes, tensors)
+    return Source(data.name or name, data.dataset, official, origin, classes, tensors, notes)
 
 
 def _locate(data: Data) -> tuple[Path, Origin]:
@@ -105,7 +108,7 @@ def _local(source: str) -> Path:
     return path
 
 
-def _unpack(path: Path, data: Data) -> tuple[tuple[str, ...], Tensors]:
+def _unpack(path: Path, data: Data) -> tuple[tuple[str, ...], Tensors, tuple[str, ...]]:
     batches = Batches(path, data.image_size)
     folder = ImageFolder(path, data.image_size)
     entries = stream(path, lambda name: batches.limit(name) or folder.limit(name))
@@ -114,9 +117,9 @@ def _unpack(path: Path, data: Data) -> tuple[tuple[str, ...], Tensors]:
             if not folder.add(entry) and entry.content is not None:
                 batches.add(entry.name, entry.content)
     if folder.found:
-        return folder.tensors()
+        return *folder.tensors(), folder.notes
     if batches.found:
-        return batches.tensors(data.dataset)
+        return *batches.tensors(data.dataset), ()
     raise DataError(
         f"{path}: its layout is not recognised: neither train/<class>/<image> and "
         "test/<class>/<image> nor the official files (data_batch_1, ...). Arrange it so, or "

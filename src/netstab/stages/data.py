@@ -39,7 +39,7 @@ def _summary(manifest: Manifest, seconds: float) -> str:
     ]
     if manifest.origin.sha256:
         lines.append(f"{manifest.origin.name}: SHA-256 {manifest.origin.sha256}")
-    return visible("\n".join([*lines, f"{seconds:.1f} s"]))
+    return visible("\n".join([*lines, *manifest.notes, f"{seconds:.1f} s"]))
 
 
 if __name__ == "__main__":
