@@ -33,8 +33,6 @@ Json = Annotated[Path, typer.Option("--json", help="Where the results go.")]
 WAYS: dict[str, dict[str, bool]] = {
     "eager": {},
     "compiled": {"compile": True},
-    "graphs": {"cuda_graphs": True},
-    "compiled graphs": {"compile": True, "cuda_graphs": True},
 }
 STEADY_S = 20.0
 TINY_STEPS = 6
@@ -82,7 +80,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 @app.command()
 def ways(result: Json, rehearse: Rehearse = False, block: str = "", rounds: int = 7) -> None:
-    """Time an epoch each way, in turn; the first one, which compiles and records, by itself."""
+    """Time an epoch each way, in turn; the first one, which compiles, by itself."""
     with _course(rehearse) as course:
         phase = trainer.trunk(course.study)
         if block:
@@ -104,14 +102,14 @@ def ways(result: Json, rehearse: Rehearse = False, block: str = "", rounds: int 
 
 @app.command()
 def deterministic(result: Json, rehearse: Rehearse = False, rounds: int = 5) -> None:
-    """Time epochs with and without, eager and as graphs; and compare runs to the bit.
+    """Time epochs with and without, eager and compiled; and compare runs to the bit.
 
     All in one process with the fixed workspace of cuBLAS that determinism asks for. Under it torch
     fills fresh memory, to show who reads it too early; without that is a case of its own.
     """
     with _course(rehearse, deterministic=True) as course:
         cases = {}
-        for way in ("eager", "graphs"):
+        for way in WAYS:
             for name, on, fill in (
                 ("free", False, True),
                 ("", True, True),
@@ -123,7 +121,7 @@ def deterministic(result: Json, rehearse: Rehearse = False, rounds: int = 5) -> 
                 cases[f"{way} {name or 'deterministic'}"] = case
         measured = in_turn(cases, 1 if rehearse else rounds)
         bits = {}
-        for way in ("eager", "graphs", "eager again", "graphs again"):
+        for way in (*WAYS, *(f"{way} again" for way in WAYS)):
             made = _made(course, way.split()[0], deterministic=True)
             devices.configure(made.engine.train, course.study.runtime)
             short = course.cut(min(BITS_STEPS, course.settings["steps_an_epoch"]))
@@ -139,8 +137,8 @@ def deterministic(result: Json, rehearse: Rehearse = False, rounds: int = 5) -> 
             }
             for name, seconds in measured.items()
         }
-        same = {way: state.equal(bits["eager"], found) for way, found in bits.items()}
-        _write(result, course, {"cases": results, "same_bits_as_eager": same})
+        same = {way: state.equal(bits[way], bits[f"{way} again"]) for way in WAYS}
+        _write(result, course, {"cases": results, "same_bits_again": same})
 
 
 def _under(course: Course, made: Trainer, fill: bool) -> None:
@@ -168,7 +166,9 @@ def steady(way: str, rehearse: Rehearse = False) -> None:
 
 
 @app.command()
-def together(result: Json, way: str = "graphs", rehearse: Rehearse = False, most: int = 3) -> None:
+def together(
+    result: Json, way: str = "compiled", rehearse: Rehearse = False, most: int = 3
+) -> None:
     """Train in 1, 2, ... processes at once; epochs a second of all together."""
     found: list[dict[str, Any]] = []
     for count in range(1, (2 if rehearse else most) + 1):

@@ -28,16 +28,11 @@ TESTS = {
     "compiled-fp32-eval": "compiled_matches_eager and fp32 and frozen-eval",
     "compiled-bf16-live": "compiled_matches_eager and bf16 and frozen-live",
     "compiled-bf16-eval": "compiled_matches_eager and bf16 and frozen-eval",
-    "graphed": "graphed and not compiled_and",
-    "compiled-and-graphed": "compiled_and_graphed",
-    # Compiled or not, graphed or not.
-    "resumed": "(resumed and False-False) or leaves_the_bits",
-    "resumed-graphed": "resumed and False-True",
-    **{
-        f"resumed-{name}-{precision}": f"resumed and {precision}-{ways}"
-        for name, ways in (("compiled", "True-False"), ("compiled-graphed", "True-True"))
-        for precision in ("fp32", "bf16")
-    },
+    "compiled-epochs-live": "compiled_epochs and frozen-live",
+    "compiled-epochs-eval": "compiled_epochs and frozen-eval",
+    "compiled-pieces": "compiled_batches",
+    "resumed": "(resumed and False) or leaves_the_bits",
+    "resumed-compiled": "resumed and True",
 }
 """Parts of `pytest -m gpu`, each short enough; what is in none of them is a part as well."""
 
@@ -107,12 +102,12 @@ ITEMS: dict[str, Item] = {
     **{f"tests-{name}": _tests(expression) for name, expression in TESTS.items()},
     "tests-others": _tests(" and ".join(f"not ({e})" for e in TESTS.values()), may_be_empty=True),
     "epoch": Item("An epoch against the plain loop, and epochs with frozen parts.", _epoch),
-    "ways": _child("A trunk epoch: eager, compiled, as graphs, both.", "ways"),
+    "ways": _child("A trunk epoch, eager and compiled.", "ways"),
     "ways-64": _child("The same with block 64 alone trained.", "ways", "--block", "64"),
     "ways-512": _child("The same with block 512 alone trained.", "ways", "--block", "512"),
     "deterministic": _child("Its price, and whether runs agree to the bit.", "deterministic"),
     "together-eager": _child("1, 2, 3 processes on one GPU, eager.", "together", "--way", "eager"),
-    "together-graphs": _child("The same, as graphs.", "together", "--way", "graphs"),
+    "together-compiled": _child("The same, compiled.", "together", "--way", "compiled"),
     "memory": _child("Peak memory of training, each way.", "memory"),
 }
 

@@ -37,8 +37,7 @@ class Trainer:
 
     def __init__(self, study: Params, manifest: Manifest, device: torch.device) -> None:
         model = ResNet18(study.model.width, manifest.image_shape[2], len(manifest.classes))
-        how = {"compiled": study.runtime.compile, "graphs": study.runtime.cuda_graphs}
-        self.engine = Engine(model, study.train, device, **how)
+        self.engine = Engine(model, study.train, device, compiled=study.runtime.compile)
         self._epoch = 0
         start(self.engine, seed=0)
 

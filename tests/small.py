@@ -76,10 +76,10 @@ def images(padding: int, *, dtype: torch.dtype = torch.float32, count: int = IMA
     )
 
 
-def engine(study: Params, *, double: bool = False, compiled: bool = False) -> Engine:
+def engine(study: Params, *, double: bool = False) -> Engine:
     """An engine for the study, in float64 where asked."""
     model = ResNet18(study.model.width, 3, CLASSES)
-    return Engine(model.double() if double else model, study.train, CPU, compiled=compiled)
+    return Engine(model.double() if double else model, study.train, CPU)
 
 
 def ledger(study: Params, store: Path, *, numerics: int = 1, data: str = "small") -> Ledger:

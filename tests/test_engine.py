@@ -1,10 +1,8 @@
 """The engine computes what the naive trainer computes, and frozen parts stand still."""
 
 import os
-import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,6 @@ from netstab.errors import TrainingError
 from netstab.params import PARTS, Params
 from netstab.study.schedule import Frozen, Phase, Setting
 from netstab.training import device, state, trajectory
-from netstab.training.compiled import Compiled
 from netstab.training.model import ResNet18
 from netstab.training.optimizer import apply_rates
 from tests import small
@@ -43,9 +40,9 @@ def phase(frozen: tuple[str, ...], mode: Frozen, *, start: int = 0, rate: float 
     return Phase(start, start + 1, settings, batch_size=8)
 
 
-def fresh(study: Params, *, double: bool = True, compiled: bool = False) -> trajectory.Engine:
+def fresh(study: Params, *, double: bool = True) -> trajectory.Engine:
     torch.set_num_threads(1)
-    engine = small.engine(study, double=double, compiled=compiled)
+    engine = small.engine(study, double=double)
     trajectory.start(engine, 5)
     return engine
 
@@ -170,9 +167,7 @@ def test_a_thawed_part_starts_with_empty_momentum() -> None:
 def one_step(engine: trajectory.Engine, now: Phase, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     images = small.images(2, dtype=dtype)
     draws = draw_epoch(len(images), 16, padding=2, flip=True, seed=1, epoch=0)
-    engine.enter(now)
-    forward = engine.compiled.of(now) if engine.compiled else engine.forward
-    loss, _ = forward(*next(training_batches(images, draws, 16)))
+    loss, _ = engine.enter(now)(*next(training_batches(images, draws, 16)))
     if now.trained:
         loss.backward()
     grads = {n: p.grad.double() for n, p in engine.model.named_parameters() if p.grad is not None}
@@ -210,52 +205,6 @@ def test_bf16_is_as_near_to_float64_as_a_plain_loop_in_bf16(pattern: str, mode: 
         if name != "loss" and value.norm() > 1e-6:
             cosine = torch.nn.functional.cosine_similarity(found[name].ravel(), value.ravel(), 0)
             assert cosine > 0.8, name
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
-def test_compiled_matches_eager_for_every_freeze_pattern(
-    mode: Frozen, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # One engine through all patterns: a graph traced for one must not serve another, even where
-    # the compiler would not notice (its own guards are off). That is decided before any code is
-    # generated, which takes the most time; so none is, here.
-    unguarded = {"guard_filter_fn": lambda guards: [False for _ in guards]}
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, options=unguarded))
-    names = [pattern for pattern, of in FREEZES if of is mode]
-    assert_compiled_matches_eager("aot_eager", mode, ["everything", *names])
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="generated code needs a C++ compiler")
-def test_generated_code_matches_eager() -> None:
-    assert_compiled_matches_eager("inductor", Frozen.EVAL, ["all but 512"])
-
-
-def assert_compiled_matches_eager(backend: str, mode: Frozen, names: list[str]) -> None:
-    study = small.params()
-    compiled = fresh(study, double=False)
-    compiled.compiled = Compiled(compiled.forward, backend)
-    for name in names:
-        compiled.model.zero_grad()
-        now = phase(PATTERNS[name], mode)
-        found = one_step(compiled, now, torch.float32)
-        trajectory.start(compiled, 5)
-        eager = one_step(fresh(study, double=False), now, torch.float32)
-        assert found.keys() == eager.keys()
-        for key, value in eager.items():
-            torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-5, msg=key)
-
-
-@pytest.mark.slow
-def test_a_pattern_that_comes_back_is_not_compiled_again() -> None:
-    compiled = fresh(small.params(), double=False)
-    compiled.compiled = Compiled(compiled.forward, "aot_eager")
-    counts = []
-    for name in ("all but 512", "all but the head", "all but 512"):
-        one_step(compiled, phase(PATTERNS[name], Frozen.EVAL), torch.float32)
-        counts.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
-    assert counts[0] < counts[1] == counts[2]
 
 
 def test_a_loss_that_is_not_finite_names_epoch_and_step() -> None:

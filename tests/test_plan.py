@@ -252,7 +252,6 @@ def test_seed_data_and_numerics_version_change_the_key() -> None:
         {"own": {"x": {"64": {"60": 0.5}}}},
         {"report": {"final_epochs": 3, "jitter_epochs": 20}},
         {"runtime": {"device": "cpu", "threads": 1, "compile": True, "keep_every": 7}},
-        {"runtime": {"cuda_graphs": True}},
         {"data": {"name": "another name", "source": "/elsewhere.zip"}},
         {"expA": {"decay_epochs": [100]}},
         {"outpost": {"decay_factor": 0.5}},

@@ -107,9 +107,7 @@ class Runtime(Section):
     sweep: StrictBool
     """A stage that has to train trains whatever the whole study lacks, by a sweep."""
     compile: StrictBool
-    """Compile the training step with torch.compile, once for each freeze pattern."""
-    cuda_graphs: StrictBool
-    """Record whole training steps as CUDA graphs and replay them; no effect on a CPU."""
+    """Compile forward and backward passes, once for each freeze pattern; on CUDA as CUDA graphs."""
     save_interval_s: Annotated[Number, Field(gt=0)]
     """Seconds between saved states of a run under way: what a kill can cost."""
     keep_every: Positive

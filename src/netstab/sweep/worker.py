@@ -190,7 +190,7 @@ def _warmed_up(here: _Worker, threads: int) -> Callable[[], int]:
             engine.epoch(phase, *few, 0, 0)
         except TrainingError:
             # It learnt the same few images too long. A start each time would be timed as well: it
-            # draws every weight on the CPU, and ends what was recorded of steps on a GPU.
+            # draws every weight on the CPU.
             trajectory.start(engine, 0)
             engine.epoch(phase, *few, 0, 0)
         return len(few[0]) // phase.batch_size * phase.batch_size

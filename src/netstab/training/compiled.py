@@ -1,11 +1,22 @@
-"""The forward pass compiled by `torch.compile`, once for each freeze pattern."""
+"""The forward pass compiled by `torch.compile`, once for each freeze pattern.
 
+On CUDA its forward and backward passes become CUDA graphs (mode `reduce-overhead`); on a CPU they
+are compiled alone. Weights and buffers are the graphs' own inputs, wherever they lie; images and
+labels are copied. What a pass returns, gradients included, lies in memory that the next run of the
+same graph overwrites.
+"""
+
+from collections.abc import Callable
 from types import FunctionType, MethodType
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from netstab.study.schedule import Frozen, Phase
-from netstab.training.step import Forward
+
+Forward = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Images and labels -> mean loss (differentiable) and number of first guesses that are right."""
 
 Pattern = tuple[Frozen | None, ...]
 """What is frozen and how, part by part."""
@@ -19,7 +30,7 @@ class Compiled:
         backend: of `torch.compile`.
     """
 
-    def __init__(self, forward: Forward, backend: str = "inductor") -> None:
+    def __init__(self, forward: Forward, backend: str | Callable[..., Any] = "inductor") -> None:
         assert isinstance(forward, MethodType)
         self._forward = forward
         self._backend = backend
@@ -34,6 +45,8 @@ class Compiled:
                 fullgraph=True,
                 dynamic=False,
                 backend=self._backend,
+                # Other backends know no modes, and warn.
+                mode="reduce-overhead" if self._backend == "inductor" else None,
             )
         return self._functions[pattern]
 

@@ -13,11 +13,9 @@ from netstab.measure.evaluate import Evaluation, evaluate
 from netstab.params import PARTS, Train
 from netstab.store.states import Row
 from netstab.study.schedule import Frozen, Phase
-from netstab.training import cuda_graph
-from netstab.training.compiled import Compiled
+from netstab.training.compiled import Compiled, Forward
 from netstab.training.model import ResNet18, apply_modes
 from netstab.training.optimizer import apply_rates, sgd
-from netstab.training.step import EagerStep, GraphedStep, Step
 
 AfterStep = Callable[[], None]
 """Told after every optimizer step."""
@@ -31,23 +29,15 @@ class Engine:
         train: how it is trained.
         device: where.
         compiled: whether the forward pass is compiled, for each freeze pattern by itself.
-        graphs: whether whole steps are replayed as CUDA graphs; without effect on a CPU.
 
     Attributes:
         model: the network, channels last in memory.
         optimizer: one parameter group a part.
         compiled: functions for each freeze pattern; None where nothing is compiled.
-        recorder: records steps and replays them; None where each runs as it is written.
     """
 
     def __init__(
-        self,
-        model: ResNet18,
-        train: Train,
-        device: torch.device,
-        *,
-        compiled: bool = False,
-        graphs: bool = False,
+        self, model: ResNet18, train: Train, device: torch.device, *, compiled: bool = False
     ) -> None:
         self.model = model.to(device).to(memory_format=torch.channels_last)
         self.optimizer = sgd(self.model, train)
@@ -57,35 +47,12 @@ class Engine:
             device.type, torch.bfloat16, enabled=train.precision == "bf16"
         )
         self.compiled = Compiled(self.forward) if compiled else None
-        self.recorder = cuda_graph.recorder(device) if graphs else None
-        self._entered: tuple[Phase, Step] | None = None
 
-    def enter(self, phase: Phase) -> Step:
-        """Put model and optimizer into a phase; entering the one in force changes nothing.
-
-        Returns:
-            What takes them through its steps.
-        """
-        if self._entered is None or self._entered[0] != phase:
-            apply_modes(self.model, phase)
-            apply_rates(self.optimizer, phase)
-            self._entered = phase, self._make_step(phase)
-        return self._entered[1]
-
-    def leave(self) -> None:
-        """Forget the phase in force: weights or momentum were replaced from outside."""
-        self._entered = None
-
-    def _make_step(self, phase: Phase) -> Step:
-        forward = self.compiled.of(phase) if self.compiled else self.forward
-        pieces = phase.batch_size // self._piece(phase)
-        eager = EagerStep(forward, self.optimizer, pieces=pieces, learns=bool(phase.trained))
-        if self.recorder is None:
-            return eager
-        return GraphedStep(eager, self.recorder, self.model, self.optimizer, pieces=pieces)
-
-    def _piece(self, phase: Phase) -> int:
-        return min(phase.batch_size, self.train.batch_size)
+    def enter(self, phase: Phase) -> Forward:
+        """Put model and optimizer into a phase, and give its forward pass."""
+        apply_modes(self.model, phase)
+        apply_rates(self.optimizer, phase)
+        return self.compiled.of(phase) if self.compiled else self.forward
 
     def epoch(
         self,
@@ -117,7 +84,7 @@ class Engine:
         Raises:
             TrainingError: a loss is not finite; the epoch and the step are named.
         """
-        step = self.enter(phase)
+        forward = self.enter(phase)
         draws = draw_epoch(
             len(training),
             phase.batch_size,
@@ -126,17 +93,23 @@ class Engine:
             seed=seed,
             epoch=epoch,
         )
-        piece = self._piece(phase)
+        piece = min(phase.batch_size, self.train.batch_size)
         pieces = phase.batch_size // piece
         losses = torch.empty(len(draws.order) // piece, dtype=torch.float64, device=self.device)
         hits = torch.zeros((), dtype=torch.int64, device=self.device)
-        step.begin()
         for index, (x, y) in enumerate(training_batches(training, draws, piece)):
-            last = index % pieces == pieces - 1
-            losses[index], right = step(x, y, first=index % pieces == 0, last=last)
+            if index % pieces == 0:
+                self._forget_gradients(accumulate=pieces > 1)
+            loss, right = forward(x, y)
+            losses[index] = loss.detach()
             hits += right
-            if last and after_step:
-                after_step()
+            if phase.trained:
+                (loss / pieces if pieces > 1 else loss).backward()  # type: ignore[no-untyped-call]
+            if index % pieces == pieces - 1:
+                if phase.trained:
+                    self.optimizer.step()
+                if after_step:
+                    after_step()
         result = evaluate(self.model, validation, self.autocast)
         top1_pct = 100 * int(hits) / len(draws.order)
         return self._row(phase, epoch, losses.cpu().view(-1, pieces).mean(1), top1_pct, result)
@@ -148,6 +121,16 @@ class Engine:
         logits = logits.to(x.dtype)
         right = (logits.detach().argmax(1) == y).sum()
         return functional.cross_entropy(logits, y), right
+
+    def _forget_gradients(self, *, accumulate: bool) -> None:
+        """Clear all gradients; `accumulate` says whether several backward passes add to them."""
+        self.optimizer.zero_grad(set_to_none=True)
+        if accumulate and self.compiled:
+            # A gradient that a CUDA graph made lies where the next run puts its own: sums are kept
+            # in memory outside.
+            for parameter in self.model.parameters():
+                if parameter.requires_grad:
+                    parameter.grad = torch.zeros_like(parameter)
 
     def _row(
         self, phase: Phase, epoch: int, losses: Tensor, top1_pct: float, result: Evaluation

@@ -89,7 +89,6 @@ def study(time_scale: float, batch_norm: str) -> Params:
             "workers": None,
             "sweep": False,
             "compile": False,
-            "cuda_graphs": False,
             "save_interval_s": 60.0,
             "keep_every": 30,
         },

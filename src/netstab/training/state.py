@@ -63,7 +63,6 @@ def restore(engine: Engine, tensors: Tensors) -> None:
             momentum = torch.empty_like(parameter, requires_grad=False)
             momentum.copy_(tensors[f"momentum.{name}"])
             engine.optimizer.state[parameter]["momentum_buffer"] = momentum
-    engine.leave()
 
 
 def equal(left: Tensors, right: Tensors) -> bool:

@@ -57,8 +57,7 @@ class Trainer:
         params, manifest = self.ledger.params, self.manifest
         model = ResNet18(params.model.width, manifest.image_shape[2], len(manifest.classes))
         block_parameters(model, params.blocks)
-        how = {"compiled": params.runtime.compile, "graphs": params.runtime.cuda_graphs}
-        engine = Engine(model, params.train, self.device, **how)
+        engine = Engine(model, params.train, self.device, compiled=params.runtime.compile)
         images = load_images(self.ledger, manifest, self.device, self._read)
         return (engine, *images, devices.hardware(self.device, self.threads, self._host))
 

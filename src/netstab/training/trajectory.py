@@ -270,7 +270,6 @@ def start(engine: Engine, seed: int) -> None:
     """Bring an engine into the state of epoch 0."""
     initialise(engine.model, seed)
     engine.optimizer.state.clear()
-    engine.leave()
 
 
 def _drop_interim(ledger: Ledger, run: Run, after: int, before: int) -> None:
