@@ -8,8 +8,9 @@ from netstab import params, paths
 from netstab.data.dataset import Dataset
 from netstab.data.manifest import read_manifest
 from netstab.params import PARTS
+from netstab.results.schema import Row
 from netstab.store.ledger import Ledger, versions
-from netstab.store.states import Record, Row, Store
+from netstab.store.states import Record, Store
 from netstab.study.experiments import Run, runs
 from netstab.study.measuring import NETWORK
 from netstab.study.plan import kept_epochs

@@ -18,8 +18,9 @@ from netstab.data.manifest import Manifest
 from netstab.data.tensors import Tensors, load
 from netstab.measure.evaluate import evaluate
 from netstab.params import Params
+from netstab.results.schema import Row
 from netstab.store.ledger import Ledger, versions
-from netstab.store.states import Record, Row, Store
+from netstab.store.states import Record, Store
 from netstab.study.experiments import Variant, schedule
 from netstab.study.schedule import Phase
 from netstab.training import device as devices

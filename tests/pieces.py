@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from netstab.exchange import exporting, piecefile
-from netstab.exchange.piece import COLUMNS
 from netstab.params import Params
-from netstab.results.write import STABILITY_COLUMNS
+from netstab.results.schema import HISTORY_COLUMNS, MEASURES, STABILITY_COLUMNS
 from netstab.store.ledger import Ledger
 from netstab.store.states import Record
 from netstab.study.choice import choose
@@ -32,9 +31,11 @@ def history(key: str, epochs: int) -> list[dict[str, Any]]:
         digest = hashlib.sha256(f"{key}{epoch}{column}".encode()).digest()
         return int.from_bytes(digest[:6]) / 2**45
 
-    settings = {c: 0.1 if c.startswith("lr_") else 0 for c in COLUMNS if "_" in c}
-    measured = [c for c in COLUMNS if c.startswith(("train_", "val_"))]
-    return [{"epoch": e, **settings, **{c: value(e, c) for c in measured}} for e in range(epochs)]
+    settings = {c: 0.1 if c.startswith("lr_") else 0 for c in HISTORY_COLUMNS}
+    return [
+        settings | {"epoch": epoch} | {c: value(epoch, c) for c in MEASURES}
+        for epoch in range(epochs)
+    ]
 
 
 def fill(ledger: Ledger, runs: Iterable[Run], *, host: str = "here", bits: str = "") -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from netstab.params import Params
-from netstab.results.measured import STABILITY
+from netstab.results.schema import STABILITY_MEASURES
 from netstab.study.experiments import REFERENCES, Run, schedule, view
 from netstab.study.measuring import NETWORK, sharpness_scopes, stability_epochs
 from netstab.study.schedule import Frozen, Schedule
@@ -43,7 +43,7 @@ def stability(params: Params, run: Run) -> pd.DataFrame:
         ends = epoch in (epochs[0], epochs[-1])
         for distance in ("step", "epoch", *(["floor"] if ends else [])):
             rows += _stability_rows(params, run, plan, epoch, distance)
-    return pd.DataFrame(rows, columns=["epoch", "distance", "block", *STABILITY])
+    return pd.DataFrame(rows, columns=["epoch", "distance", "block", *STABILITY_MEASURES])
 
 
 def _stability_rows(

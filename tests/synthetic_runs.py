@@ -92,12 +92,14 @@ def provenance(
                 "from": start,
                 "to": end,
                 "seconds": 14.2 * (end - start),
+                "flop": 1e12 * (end - start),
                 "device": "NVIDIA H200",
                 "device_type": "cuda",
                 "torch": "2.15.0",
                 "threads": 2,
                 "trained_for": owner.name,
                 "finished_at": "2026-11-22T19:00:00Z",
+                "host": "a machine",
             }
         )
         start = end
@@ -110,6 +112,7 @@ def provenance(
         "epochs": epochs,
         "data": CIFAR10,
         "segments": segments,
+        "measurements": [],
         **other,
     }
 

@@ -8,8 +8,9 @@ import pandas as pd
 
 from netstab.params import Params
 from netstab.paths import CEILING
-from netstab.results.measured import STABILITY, Curvature, Sharpness, read_ceiling
-from netstab.results.runs import MEASURES, Collection
+from netstab.results.measured import read_ceiling
+from netstab.results.runs import Collection
+from netstab.results.schema import MEASURES, STABILITY_MEASURES, Curvature, SharpnessFile
 from netstab.study.experiments import Run, runs, schedule, variants
 from netstab.study.measuring import NETWORK
 from tests.synthetic_measures import curvature
@@ -88,13 +89,13 @@ class Study:
         return table + noise
 
     def _stability(self, run: Run, random: np.random.Generator) -> pd.DataFrame:
-        factors = dict.fromkeys(STABILITY, 1.0)
+        factors = dict.fromkeys(STABILITY_MEASURES, 1.0)
         for who, column, factor in self.drifts:
             if named(run, who):
                 factors[column] *= factor
         return stability(self.params, lambda n: 0.3 * np.exp(0.02 * random.normal(size=n)), factors)
 
-    def _sharpness(self, run: Run, random: np.random.Generator) -> Sharpness:
+    def _sharpness(self, run: Run, random: np.random.Generator) -> SharpnessFile:
         found: dict[str, float | None] = {}
         for block in (*self.params.blocks, NETWORK):
             top: float | None = 10 * float(np.exp(0.02 * random.normal()))
@@ -118,7 +119,7 @@ def stability(
     epochs = range(0, params.train.run_epochs, max(1, params.train.at_scale(10)))
     names = (*params.blocks, NETWORK)
     rows = len(epochs) * len(names)
-    columns = {name: draw(rows) * factors.get(name, 1) for name in STABILITY}
+    columns = {name: draw(rows) * factors.get(name, 1) for name in STABILITY_MEASURES}
     return pd.DataFrame(
         {
             "epoch": np.repeat(epochs, len(names)),
@@ -129,7 +130,7 @@ def stability(
     )
 
 
-def sharpness(params: Params, eigenvalues: dict[str, float | None]) -> Sharpness:
+def sharpness(params: Params, eigenvalues: dict[str, float | None]) -> SharpnessFile:
     """Eigenvalues by block at the end of a run."""
     end = params.train.run_epochs
     found = [
@@ -137,14 +138,14 @@ def sharpness(params: Params, eigenvalues: dict[str, float | None]) -> Sharpness
         for block, eigenvalue in eigenvalues.items()
     ]
     protocol = {"images": 256, "batch_norm": "eval", "dtype": "float32"}
-    return Sharpness.model_construct(protocol=protocol, measurements=tuple(found))
+    return SharpnessFile.model_construct(protocol=protocol, measurements=tuple(found))
 
 
 def collection(
     params: Params,
     histories: Histories,
     stabilities: dict[Run, pd.DataFrame],
-    sharpnesses: dict[Run, Sharpness],
+    sharpnesses: dict[Run, SharpnessFile],
 ) -> Collection:
     """What `collect` would have read."""
     return Collection(

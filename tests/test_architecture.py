@@ -65,6 +65,10 @@ EXEMPT_OF = {
         "netstab.sweep.progress": "says how far a run is",
         "netstab.training.replay": "trains by the trajectory's own means",
         "netstab.results.write": "writes down what the record says",
+        "netstab.store.finished": "likewise",
+        "netstab.sweep.estimate": "says how long a sweep takes",
+        "netstab.sweep.job": "brings tested pieces together",
+        "netstab.text": "words for people",
         "netstab.sweep.local": "hands out jobs, which the trajectory trains",
         "netstab.sweep.worker": "trains jobs by the trajectory's own means",
     },
@@ -77,6 +81,10 @@ EXEMPT_OF = {
         "netstab.sweep.progress": "says how far a run is",
         "netstab.training.replay": "trains by the trajectory's own means",
         "netstab.results.write": "writes down what it is given",
+        "netstab.store.finished": "likewise",
+        "netstab.sweep.estimate": "says how long a sweep takes",
+        "netstab.sweep.job": "brings tested pieces together",
+        "netstab.text": "words for people",
     },
     "netstab.stages.report": {},
 }
@@ -178,7 +186,7 @@ def test_what_a_stage_depends_on_in_the_sources_is_there(stage: str) -> None:
 @pytest.mark.parametrize(
     ("stage", "importer", "imported"),
     [
-        ("report", "netstab.evidence.report", "netstab.results.write"),
+        ("report", "netstab.evidence.report", "netstab.store.finished"),
         ("report", "netstab.evidence.report", "netstab.newcomer"),
         ("data", "netstab.data.prepare", "netstab.study.schedule"),
         ("train", "netstab.training.trainer", "netstab.data.archives"),

@@ -19,8 +19,8 @@ from safetensors.torch import save
 from netstab import params
 from netstab.data import cifar, pickles
 from netstab.errors import DataError, NetstabError, ParameterError
-from netstab.exchange import piece
 from netstab.params import check
+from netstab.results.schema import measurement_fault
 from netstab.store.states import Record, Store, _digest
 from netstab.training import state
 from tests import pieces, small
@@ -223,6 +223,7 @@ def record(**changes: object) -> dict[str, object]:
     return {**asdict(sound), **changes}
 
 
+TRAINED = pieces.provenance(3, "here")[0]
 RECORDS: dict[str, dict[str, object]] = {
     "a name with escapes": {"run": "\x1b[31mx"},
     "a name of a path": {"run": "../x"},
@@ -231,8 +232,10 @@ RECORDS: dict[str, dict[str, object]] = {
     "a text for a number": {"size": "5"},
     "a number out of all bounds": {"size": 10**4000},
     "nested without end": {"inputs": json.loads("[" * 200 + "]" * 200)},
-    "a list for a device": {"provenance": [{"from": 0, "to": 3, "seconds": 1.0, "device": []}]},
-    "endless seconds": {"provenance": [{"from": 0, "to": 3, "seconds": float("inf")}]},
+    "a list for a device": {"provenance": [{**pieces.provenance(3, "here")[0], "device": []}]},
+    "endless seconds": {
+        "provenance": [{**pieces.provenance(3, "here")[0], "seconds": float("inf")}]
+    },
 }
 
 
@@ -286,13 +289,11 @@ def test_tensors_of_another_network_are_set_aside(
 
 def test_a_measurement_of_another_kind_is_none() -> None:
     told = {"device": "x", "torch": "x", "seconds": 1.0}
-    assert piece.measurement_fault("ceiling", {"rows": [], "provenance": told}) is None
+    assert measurement_fault("ceiling", {"rows": [], "provenance": told}) is None
     for entry, said in (
         ({"rows": [{"x": 1}], "provenance": told}, "other columns"),
         ({"rows": [{"x": []}], "provenance": told}, "rows in rows"),
         ({"rows": [], "provenance": {**told, "device": []}}, "no provenance"),
     ):
-        assert said in str(piece.measurement_fault("stability", entry))
-    assert "no protocol" in str(
-        piece.measurement_fault("sharpness", {"rows": [], "provenance": told})
-    )
+        assert said in str(measurement_fault("stability", entry))
+    assert "no protocol" in str(measurement_fault("sharpness", {"rows": [], "provenance": told}))

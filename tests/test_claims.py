@@ -25,7 +25,8 @@ from netstab.evidence.claims.judge import CLAIMS, PART_COLUMNS, claims_csv, clai
 from netstab.evidence.claims.judgement import Judgement, Verdict
 from netstab.evidence.claims.statistics import Sample, Within, above
 from netstab.params import Params
-from netstab.results.runs import MEASURES, Collection, collect
+from netstab.results.runs import Collection, collect
+from netstab.results.schema import MEASURES
 from netstab.study.experiments import Run, Variant
 from tests import synthetic_runs as synthetic
 from tests.synthetic_studies import Study

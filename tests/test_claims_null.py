@@ -19,7 +19,8 @@ from netstab.evidence.claims.judge import CLAIMS, judge
 from netstab.evidence.claims.judgement import Verdict
 from netstab.evidence.claims.statistics import holm
 from netstab.params import Params
-from netstab.results.runs import MEASURES, Collection
+from netstab.results.runs import Collection
+from netstab.results.schema import MEASURES
 from netstab.study.experiments import Run, Variant, variants, view
 from netstab.study.schedule import Schedule
 from tests import synthetic_runs as synthetic

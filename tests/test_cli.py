@@ -20,8 +20,9 @@ from netstab.data import subset
 from netstab.data.dataset import Dataset
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.params import read
+from netstab.results.schema import Row
 from netstab.store.ledger import Ledger, versions
-from netstab.store.states import Record, Row, Store
+from netstab.store.states import Record, Store
 from netstab.study.experiments import runs
 from netstab.study.plan import kept_epochs
 from tests import pieces, small

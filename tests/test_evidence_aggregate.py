@@ -21,7 +21,8 @@ from netstab.evidence.summary.aggregate import (
     panels,
 )
 from netstab.params import Params
-from netstab.results.runs import MEASURES, collect
+from netstab.results.runs import collect
+from netstab.results.schema import MEASURES
 from netstab.study.experiments import find_variant, schedule
 from tests import synthetic_runs as synthetic
 from tests.synthetic_report import PANELS, Reported, in_one_process

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from netstab import paths
 from netstab.evidence import report
 from netstab.evidence.figures import dvc_plots
-from netstab.results.runs import MEASURES
+from netstab.results.schema import MEASURES
 from tests import synthetic_runs as synthetic
 
 ROOT = synthetic.ROOT

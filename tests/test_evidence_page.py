@@ -17,7 +17,8 @@ from netstab.evidence.page import claims_table, findings
 from netstab.evidence.page import render as pages
 from netstab.evidence.summary.aggregate import Results, aggregate
 from netstab.params import Params
-from netstab.results.runs import MEASURES, collect
+from netstab.results.runs import collect
+from netstab.results.schema import MEASURES
 from netstab.study.experiments import Run, Variant, runs, variants
 from tests import synthetic_runs as synthetic
 from tests.synthetic_report import PANELS, Reported, in_one_process, study

@@ -13,7 +13,7 @@ from netstab.study.experiments import Run, runs
 from netstab.sweep import estimate, forecast
 from netstab.sweep.jobs import jobs
 from netstab.training import trajectory
-from tests import small
+from tests import pieces, small
 
 pytestmark = pytest.mark.xdist_group("forecast")  # what is trained once is trained in one process
 
@@ -75,8 +75,7 @@ def test_records_and_measurements_that_tell_less_are_passed_over(ledger: Ledger)
     run = small.run(ledger.params, "baseline")
     key = next(iter(ledger.stability_keys(run).values()))
     ledger.notebook.write(key, {}, {"rows": []})
-    told = [{"from": 0, "to": 10, "seconds": 1.0}, {"from": 10, "to": 10, "seconds": 1.0}]
-    told[1] |= {"flop": 1.0, "device_type": "cpu", "threads": 1}  # type: ignore[dict-item]
+    told = [{**pieces.provenance(10, "here")[0], "flop": 0.0}]
     record = ledger.store.record(ledger.key(run, 10))
     assert record
     for found in ledger.store.listing():

@@ -16,8 +16,9 @@ from netstab.evidence.figures.tables import of_results
 from netstab.evidence.summary.aggregate import aggregate
 from netstab.evidence.summary.drift import log_drift, places, shifts
 from netstab.params import Params, check
-from netstab.results.measured import STABILITY, read_ceiling
+from netstab.results.measured import read_ceiling
 from netstab.results.runs import collect
+from netstab.results.schema import STABILITY_COLUMNS, STABILITY_MEASURES
 from netstab.study.experiments import Run, Variant
 from tests import small, synthetic_measures
 from tests import synthetic_runs as synthetic
@@ -39,8 +40,10 @@ def test_measurements_are_read_as_written(root: Path) -> None:
     assert not found.faults
     table = found.stability[RUN]
     written = synthetic_measures.stability(PARAMS, RUN)
-    assert list(table) == ["epoch", "distance", "block", *STABILITY]
-    pd.testing.assert_frame_equal(table, written.astype(dict.fromkeys(STABILITY, "float64")))
+    assert list(table) == list(STABILITY_COLUMNS)
+    pd.testing.assert_frame_equal(
+        table, written.astype(dict.fromkeys(STABILITY_MEASURES, "float64"))
+    )
     told = found.sharpness[RUN]
     last = told.at(60)
     assert last is not None
@@ -237,7 +240,7 @@ def test_a_missing_ceiling_is_named_only_if_it_is_asked_for(root: Path) -> None:
 
 def drifting(params: Params, **columns: Any) -> pd.DataFrame:
     table = synthetic_measures.stability(params, Run(Variant("baseline"), 0))
-    return table.assign(**columns).astype(dict.fromkeys(STABILITY, "float64"))
+    return table.assign(**columns).astype(dict.fromkeys(STABILITY_MEASURES, "float64"))
 
 
 def test_drift_is_the_geometric_mean_over_places_and_the_epochs_of_the_window() -> None:

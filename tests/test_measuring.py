@@ -14,7 +14,8 @@ from netstab.data.manifest import read_manifest
 from netstab.data.prepare import prepare
 from netstab.measure import sharpness
 from netstab.params import Params
-from netstab.results import write as runfiles
+from netstab.results.schema import Origin
+from netstab.store import finished
 from netstab.store.ledger import Ledger, versions
 from netstab.store.states import Record, Store
 from netstab.study.experiments import Run
@@ -242,8 +243,8 @@ def test_the_files_of_a_run_have_every_measurement(tmp_path: Path) -> None:
     ledger = small.ledger(study(), tmp_path / "store")
     record = train(ledger, "expB-128")
     run = small.run(study(), "expB-128")
-    data = {"name": "small", "official": False, "content_sha256": "small"}
-    runfiles.write(ledger, run, record, data, root=tmp_path)
+    data = Origin(name="small", official=False, content_sha256="small")
+    finished.write(ledger, run, record, data, root=tmp_path)
     folder = tmp_path / "metrics/runs/expB-128-0"
     lines = (folder / "stability.csv").read_text().splitlines()
     rows = [dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:]]

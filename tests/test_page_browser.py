@@ -18,7 +18,8 @@ from netstab.evidence.figures import dvc_plots
 from netstab.evidence.page import render as pages
 from netstab.evidence.summary.aggregate import aggregate
 from netstab.params import Params
-from netstab.results.runs import MEASURES, collect
+from netstab.results.runs import collect
+from netstab.results.schema import MEASURES
 from netstab.study.experiments import runs
 from tests import synthetic_runs as synthetic
 from tests.chromium import Browser, chromium

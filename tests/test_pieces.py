@@ -14,15 +14,16 @@ from netstab.errors import StoreError
 from netstab.exchange import exporting
 from netstab.exchange.importing import import_files
 from netstab.params import check
-from netstab.results import write as runfiles
+from netstab.store import finished
 from netstab.store.housekeeping import entries, garbage, verify
 from netstab.store.ledger import Ledger
 from netstab.store.states import Store
 from netstab.study.choice import choose
 from netstab.study.experiments import Run, runs, variants
+from netstab.sweep import ceiling
 from netstab.sweep import local as sweep
 from netstab.sweep.jobs import jobs
-from netstab.training import ceiling, state
+from netstab.training import state
 from tests import pieces, small
 from tests.pieces import DATA, content, export, ledger_on, study
 
@@ -189,9 +190,9 @@ def test_the_ceiling_goes_with_the_references_of_both_seeds(here: Ledger, tmp_pa
     pieces.fill(there, choose(there.params, ["reference"], [0, 1]))
     found = compared(there)
     import_files(here, [export(there, "reference", tmp_path / "one.json.gz", (0,))])
-    assert runfiles.ceiling(here) is None
+    assert finished.ceiling(here) is None
     import_files(here, [export(there, "reference", tmp_path / "both.json.gz", (0, 1))])
-    assert runfiles.ceiling(here) == found
+    assert finished.ceiling(here) == found
     assert garbage(here) == []
 
 

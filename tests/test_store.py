@@ -22,14 +22,15 @@ from netstab import paths
 from netstab.errors import StoreError
 from netstab.locks import is_locked, shared_with_children
 from netstab.params import Params
+from netstab.results.schema import Row
 from netstab.store.housekeeping import entries, garbage, remove, verify
 from netstab.store.ledger import Ledger
-from netstab.store.states import Record, Row, Store
+from netstab.store.states import Record, Store
 from netstab.study.experiments import Run, runs
 from netstab.study.plan import Work, kept_epochs
 from netstab.sweep import estimate
 from netstab.training import state, trajectory
-from tests import small
+from tests import pieces, small
 
 
 def study(**changes: Any) -> Params:
@@ -45,7 +46,7 @@ def fake(key: str, *, epoch: int = 3, **changes: Any) -> Record:
         epoch=epoch,
         inputs={"seed": 0, "schedule": [{"settings": {"stem": 0.1}}]},
         history=[{"epoch": i, "train_loss": 1 / 3, "val_loss": float("inf")} for i in range(epoch)],
-        provenance=[{"from": 0, "to": epoch, "seconds": 2.5, "device": "Prozessor \u00fc"}],
+        provenance=pieces.provenance(epoch, "here"),
         interim=False,
     )
     return replace(record, **changes)
@@ -658,7 +659,7 @@ def test_time_is_estimated_from_what_the_store_has_of_this_setting(tmp_path: Pat
     rough, measured = estimate.seconds(ledger, work, gpu=False, threads=1)
     assert (rough > 0, measured) == (True, False)
     flop = ledger.costs.flop(work)
-    rows = [{"from": 0, "to": 3, "device_type": "cpu", "seconds": 30.0, "flop": flop}]
+    rows = [{**pieces.provenance(3, "here")[0], "seconds": 30.0, "flop": flop}]
     put(ledger, "baseline", 3, provenance=rows)
     assert estimate.seconds(ledger, work, gpu=False, threads=1) == (pytest.approx(30.0), True)
     # Neither another device nor another network was measured.
@@ -877,7 +878,7 @@ def test_a_file_system_that_brings_no_folder_to_the_disk_stores_all_the_same(
     "unreadable",
     [
         {"run": "own-" + "n" * 210},
-        {"provenance": [{"from": 0, "to": 3, "seconds": 2.5, "host": "a\u00a0b"}]},
+        {"provenance": pieces.provenance(3, "a\u00a0b")},
         {"history": [{"epoch": i} | ({"new": 1} if i else {}) for i in range(3)]},
     ],
 )

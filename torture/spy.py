@@ -33,12 +33,13 @@ def _spied():
     def save(self, number, aboard, *, interim):
         return {"run": self._run.name, "key": self._ledger.key(self._run, number)}
 
-    from netstab.training import observer, runfiles
+    from netstab.store import finished
+    from netstab.training import observer
     spy(_Segment, "_epoch", "training", epoch)
     spy(_Segment, "_save", "saving", save)
     spy(observer.Observer, "_sharpness", "measuring")
     spy(observer.Observer, "_signals", "measuring")
-    spy(runfiles, "write", "collecting")
+    spy(finished, "write", "collecting")
     say("loading", True)
 
 

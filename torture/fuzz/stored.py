@@ -22,7 +22,8 @@ from netstab.commands import pieces as piece_commands
 from netstab.commands import plan, store
 from netstab.exchange import exporting, piecefile
 from netstab.exchange.importing import import_files
-from netstab.results import write as runfiles
+from netstab.results.schema import Origin
+from netstab.store import finished
 from netstab.store.ledger import Ledger
 from netstab.store.states import Record
 from netstab.study.experiments import Run
@@ -33,7 +34,7 @@ from torture.fuzz.bounds import Target
 from torture.fuzz.nonsense import TEXTS, as_json, broken, damaged
 
 STUDY = pieces.study(seeds=[0], experiments=["expB"], expE={})
-DATA = {"name": "images", "official": False, "content_sha256": pieces.DATA}
+DATA = Origin(name="images", official=False, content_sha256=pieces.DATA)
 
 
 def _ledger(place: Path) -> Ledger:
@@ -91,7 +92,7 @@ def _use(ledger: Ledger, run: Run, place: Path) -> bool:
         store.table(ledger, {}, console)
         record = ledger.finished(run)
         if record is not None and not record.interim and not any(ledger.unmeasured(run)):
-            runfiles.write(ledger, run, record, DATA, root=place / "out")
+            finished.write(ledger, run, record, DATA, root=place / "out")
             exporting.piece(ledger, [run])
             plan.draw(ledger, console)
             used = True

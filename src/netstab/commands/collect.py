@@ -20,7 +20,8 @@ from netstab.commands.dvc import run_dvc
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError
 from netstab.locks import shared_with_children, turn
-from netstab.results import write as runfiles
+from netstab.results.write import write_json
+from netstab.store import finished
 from netstab.store.ledger import Ledger, open_ledger
 from netstab.study.experiments import REFERENCES, Run, Variant, runs
 
@@ -61,9 +62,9 @@ def run(console: Console) -> None:
     left = list(dict.fromkeys(stage_of(one.variant) for one in lacking))
     whole = [name for name in groups if name not in left]
     lacks = [one.name for one in lacking]
-    if (ceiling := runfiles.ceiling(ledger)) is not None:
+    if (ceiling := finished.ceiling(ledger)) is not None:
         with turn(CEILING):
-            runfiles.write_json(paths.CEILING, ceiling)
+            write_json(paths.CEILING, ceiling)
         whole.append(CEILING)
     else:
         left.append(CEILING)
@@ -99,11 +100,11 @@ def _inputs() -> list[bytes]:
 
 def _write(ledger: Ledger, one: Run, manifest: Manifest) -> bool:
     """Write a run's files; False where it lacks anything."""
-    record = runfiles.complete(ledger, one)
+    record = finished.complete(ledger, one)
     if record is None:
         return False
     with turn(one.name):
-        runfiles.write(ledger, one, record, runfiles.images(manifest), root=Path())
+        finished.write(ledger, one, record, finished.images(manifest), root=Path())
     return True
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from netstab.errors import StoreError, visible
 from netstab.exchange import exporting, piecefile
 from netstab.exchange.importing import import_files
-from netstab.exchange.piece import FinishedRun
+from netstab.results.exported import FinishedRun
 from netstab.store.ledger import Ledger
 from netstab.study.choice import choose
 from netstab.study.experiments import Run, runs

@@ -6,14 +6,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from netstab.errors import StoreError
-from netstab.exchange.piece import (
-    FinishedRun,
-    Measurement,
-    Passed,
-    Piece,
-    Stretch,
-    fault_of,
-)
+from netstab.exchange.piece import Measurement, Piece, fault_of
+from netstab.results.exported import FinishedRun, Passed
+from netstab.results.schema import TrainedSegment
 from netstab.store.ledger import Ledger
 from netstab.store.states import Record
 from netstab.study.experiments import Run, Variant
@@ -76,7 +71,7 @@ def _told(record: Record, way: list[Passed]) -> FinishedRun:
             epoch=record.epoch,
             inputs=record.inputs,
             history=record.history,
-            provenance=[Stretch.model_validate(row) for row in record.provenance],
+            provenance=[TrainedSegment.model_validate(row) for row in record.provenance],
             tensors_sha256=record.sha256,
             way=way,
         )

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from netstab.errors import StoreError
 from netstab.exchange import piecefile
-from netstab.exchange.piece import FinishedRun, Measurement, Piece
+from netstab.exchange.piece import Measurement, Piece
+from netstab.results.exported import FinishedRun
 from netstab.store.ledger import Ledger
 
 HERE = "the store"

@@ -1,93 +1,31 @@
 """What was measured on runs beside their histories, read and checked: stability and sharpness."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from netstab.study.measuring import NETWORK
-
-DISTANCES = ("step", "epoch", "floor")
-"""What lies between two states that are compared: a step, an epoch, or nothing at all."""
-
-STABILITY = (
-    "forward_change",
-    "forward_cosine",
-    "forward_cka",
-    "backward_change",
-    "backward_cosine",
-    "backward_cka",
-    "path",
-    "changed_pct",
-    "kl_nats",
+from netstab.results.schema import (
+    CEILING_COLUMNS,
+    CEILING_MEASURES,
+    DISTANCES,
+    STABILITY_COLUMNS,
+    STABILITY_MEASURES,
+    CeilingFile,
+    SharpnessFile,
 )
-"""Measures in `stability.csv`; NaN where one has no meaning or cannot be computed."""
-
-CEILING = ("forward_cka", "backward_cka", "changed_pct", "kl_nats")
-"""Measures in `ceiling.json`."""
+from netstab.study.measuring import NETWORK
 
 
 class UnusableFileError(Exception):
     """A file that is missing or damaged; the message says which and why."""
 
 
-class Curvature(BaseModel):
-    """Sharpness of the training loss at the start of an epoch, of the network or of one block."""
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
-    epoch: Annotated[int, Field(ge=0)]
-    """The number of epochs of the run stands for its end."""
-    block: str
-    eigenvalue: float | None
-    """Largest eigenvalue of the Hessian; None where it did not converge."""
-    lower_bound: float | None
-    """Largest vector's quotient, converged or not; None where curvature is not finite."""
-    residual: float | None
-    """None where the eigenvalue is exactly zero."""
-    products: int
-    trace: float | None
-    trace_se: float | None
-    adaptive_eigenvalue: float | None
-    adaptive_lower_bound: float | None
-    adaptive_residual: float | None
-    adaptive_products: int
-    adaptive_trace: float | None
-    adaptive_trace_se: float | None
-
-
-class Sharpness(BaseModel):
-    """`sharpness.json`: how sharpness was measured, and what came out."""
-
-    model_config = ConfigDict(frozen=True)
-
-    protocol: dict[str, Any]
-    measurements: tuple[Curvature, ...]
-
-    @model_validator(mode="after")
-    def _once_each(self) -> Self:
-        seen: set[tuple[int, str]] = set()
-        for found in self.measurements:
-            if (found.epoch, found.block) in seen:
-                raise ValueError(f"epoch {found.epoch}, {found.block} is there twice")
-            seen.add((found.epoch, found.block))
-        return self
-
-    def at(self, epoch: int, block: str = NETWORK) -> Curvature | None:
-        """The measurement of a block (default: the whole network) at the start of an epoch."""
-        found = (m for m in self.measurements if (m.epoch, m.block) == (epoch, block))
-        return next(found, None)
-
-    def of(self, block: str = NETWORK) -> tuple[Curvature, ...]:
-        """The measurements of a block (default: the whole network) over epochs."""
-        found = (m for m in self.measurements if m.block == block)
-        return tuple(sorted(found, key=lambda m: m.epoch))
-
-
-def read_table(path: Path, columns: list[str], names: tuple[str, ...] = ()) -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str], names: tuple[str, ...] = ()) -> pd.DataFrame:
     """A CSV file as a table that has at least these columns.
 
     Args:
@@ -114,7 +52,7 @@ def read_table(path: Path, columns: list[str], names: tuple[str, ...] = ()) -> p
 
 
 def read_stability(path: Path, blocks: tuple[str, ...], epochs: int) -> pd.DataFrame:
-    """`stability.csv` as a table: epoch, distance, block and `STABILITY`.
+    """`stability.csv` as a table of `STABILITY_COLUMNS`.
 
     Args:
         path: the file.
@@ -124,15 +62,15 @@ def read_stability(path: Path, blocks: tuple[str, ...], epochs: int) -> pd.DataF
     Raises:
         UnusableFileError: missing or damaged.
     """
-    columns = ["epoch", "distance", "block", *STABILITY]
+    columns = list(STABILITY_COLUMNS)
     table = read_table(path, columns, ("distance", "block"))
     if table.empty:  # a view measures nothing of its own
-        kinds = {"epoch": "int64", **dict.fromkeys(STABILITY, "float64")}
+        kinds = {"epoch": "int64", **dict.fromkeys(STABILITY_MEASURES, "float64")}
         return table[columns].astype(kinds)
     problem = _stability_problem(table, (*blocks, NETWORK), epochs)
     if problem:
         raise UnusableFileError(f"{path} is damaged: {problem}")
-    return table[columns].astype(dict.fromkeys(STABILITY, "float64"))
+    return table[columns].astype(dict.fromkeys(STABILITY_MEASURES, "float64"))
 
 
 def _stability_problem(table: pd.DataFrame, blocks: tuple[str, ...], epochs: int) -> str:
@@ -143,7 +81,7 @@ def _stability_problem(table: pd.DataFrame, blocks: tuple[str, ...], epochs: int
         return f"distance is none of {', '.join(DISTANCES)}"
     if table["block"].isna().any():
         return "a row names no block"
-    for column in STABILITY:
+    for column in STABILITY_MEASURES:
         # An empty column is read as floats.
         if table[column].dtype.kind not in "if" or np.isinf(table[column]).any():
             return f"{column} holds what is no finite number"
@@ -160,14 +98,14 @@ def _stability_problem(table: pd.DataFrame, blocks: tuple[str, ...], epochs: int
     return ""
 
 
-def read_sharpness(path: Path, blocks: tuple[str, ...], epochs: int) -> Sharpness:
+def read_sharpness(path: Path, blocks: tuple[str, ...], epochs: int) -> SharpnessFile:
     """`sharpness.json`, checked.
 
     Raises:
         UnusableFileError: missing or damaged.
     """
     try:
-        told = Sharpness.model_validate_json(path.read_bytes())
+        told = SharpnessFile.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise UnusableFileError(f"{path} is missing") from None
     except (OSError, ValidationError) as error:
@@ -180,25 +118,8 @@ def read_sharpness(path: Path, blocks: tuple[str, ...], epochs: int) -> Sharpnes
     return told
 
 
-class _Comparison(BaseModel):
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
-    variant: str
-    epoch: int
-    block: str
-    forward_cka: float | None
-    backward_cka: float | None
-    changed_pct: float | None
-    kl_nats: float | None
-
-
-class _Ceiling(BaseModel):
-    seeds: tuple[int, ...]
-    comparisons: tuple[_Comparison, ...]
-
-
 def read_ceiling(path: Path, seeds: tuple[int, ...]) -> pd.DataFrame:
-    """`ceiling.json` as a table: variant, epoch, block and `CEILING`; two seeds compared.
+    """`ceiling.json` as a table of `CEILING_COLUMNS`; two seeds compared.
 
     Args:
         path: the file; it need not be there where no seeds are asked for.
@@ -207,11 +128,10 @@ def read_ceiling(path: Path, seeds: tuple[int, ...]) -> pd.DataFrame:
     Raises:
         UnusableFileError: missing, damaged, or of other seeds.
     """
-    columns = ["variant", "epoch", "block", *CEILING]
     if not seeds:
-        return _ceiling_table([], columns)
+        return _ceiling_table([])
     try:
-        told = _Ceiling.model_validate_json(path.read_bytes())
+        told = CeilingFile.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise UnusableFileError(f"{path} is missing") from None
     except (OSError, ValidationError) as error:
@@ -221,12 +141,12 @@ def read_ceiling(path: Path, seeds: tuple[int, ...]) -> pd.DataFrame:
             f"{path} is stale: it compares the seeds {json.dumps(told.seeds)}, "
             f"not {json.dumps(seeds)}"
         )
-    return _ceiling_table([row.model_dump() for row in told.comparisons], columns)
+    return _ceiling_table([row.model_dump() for row in told.comparisons])
 
 
-def _ceiling_table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=columns)
-    return table.astype({"epoch": "int64", **dict.fromkeys(CEILING, "float64")})
+def _ceiling_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=list(CEILING_COLUMNS))
+    return table.astype({"epoch": "int64", **dict.fromkeys(CEILING_MEASURES, "float64")})
 
 
 def one_line(error: Exception) -> str:

@@ -1,18 +1,16 @@
 """The runs' small files, read and checked. What cannot be used is named, with what to do."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from netstab import paths
 from netstab.errors import NetstabError, visible
 from netstab.params import PARTS, Params
 from netstab.results.measured import (
-    Sharpness,
     UnusableFileError,
     few,
     one_line,
@@ -21,50 +19,19 @@ from netstab.results.measured import (
     read_stability,
     read_table,
 )
+from netstab.results.schema import (
+    HISTORY,
+    HISTORY_COLUMNS,
+    MEASURES,
+    PROVENANCE,
+    SHARPNESS,
+    STABILITY,
+    Provenance,
+    SharpnessFile,
+)
 from netstab.study.experiments import REFERENCES, Run, Variant, runs, schedule, variants
 from netstab.study.keys import identity, seen_as, state_key
 from netstab.study.schedule import Frozen, Schedule
-
-MEASURES = ("train_loss", "train_top1_pct", "val_loss", "val_top1_pct", "val_top5_pct")
-"""What a history records of every epoch; losses in nats, accuracies in percent."""
-
-
-class Origin(BaseModel):
-    """Which images a run was trained on."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    official: bool
-    content_sha256: str
-
-
-class Stretch(BaseModel):
-    """Epochs [start, end) of a run's past: for which run they were trained, where, how long."""
-
-    model_config = ConfigDict(frozen=True)
-
-    start: int = Field(alias="from")
-    end: int = Field(alias="to")
-    seconds: float
-    device: str
-    device_type: str
-    torch: str
-    threads: int | None = None
-    trained_for: str
-    finished_at: datetime
-
-
-class Provenance(BaseModel):
-    """`provenance.json`: what trained a run, where, and how long it took."""
-
-    model_config = ConfigDict(frozen=True)
-
-    key: str
-    numerics_version: int
-    epochs: int
-    data: Origin
-    segments: tuple[Stretch, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +71,7 @@ class Collection:
     histories: dict[Run, pd.DataFrame]
     provenance: dict[Run, Provenance]
     stability: dict[Run, pd.DataFrame]
-    sharpness: dict[Run, Sharpness]
+    sharpness: dict[Run, SharpnessFile]
     ceiling: pd.DataFrame
     ceiling_problem: str
     faults: tuple[Fault, ...]
@@ -150,16 +117,16 @@ def collect(params: Params) -> Collection:
     histories: dict[Run, pd.DataFrame] = {}
     provenance: dict[Run, Provenance] = {}
     stability: dict[Run, pd.DataFrame] = {}
-    sharpness: dict[Run, Sharpness] = {}
+    sharpness: dict[Run, SharpnessFile] = {}
     faults: list[Fault] = []
     blocks = tuple(params.blocks)
     for run in expected:
         folder = paths.run_dir(run.name)
         try:
             expected_schedule = schedules[run.variant]
-            history = _read_history(folder / "history.csv", expected_schedule)
-            told = _read_provenance(folder / "provenance.json")
-            _check_key(folder / "provenance.json", told, params, run, expected_schedule)
+            history = _read_history(folder / HISTORY, expected_schedule)
+            told = _read_provenance(folder / PROVENANCE)
+            _check_key(folder / PROVENANCE, told, params, run, expected_schedule)
             histories[run], provenance[run] = history, told
         except UnusableFileError as problem:
             faults.append(Fault(run, visible(str(problem))))
@@ -167,11 +134,11 @@ def collect(params: Params) -> Collection:
         epochs = expected_schedule.epochs
         # Each alone: a damaged table of one measure leaves the other as good as it is.
         try:
-            stability[run] = read_stability(folder / "stability.csv", blocks, epochs)
+            stability[run] = read_stability(folder / STABILITY, blocks, epochs)
         except UnusableFileError as problem:
             faults.append(Fault(run, visible(str(problem))))
         try:
-            sharpness[run] = read_sharpness(folder / "sharpness.json", blocks, epochs)
+            sharpness[run] = read_sharpness(folder / SHARPNESS, blocks, epochs)
         except UnusableFileError as problem:
             faults.append(Fault(run, visible(str(problem))))
     if not histories:
@@ -206,10 +173,8 @@ def _read_history(path: Path, expected: Schedule) -> pd.DataFrame:
     Raises:
         UnusableFileError: missing, damaged, or of a run with another schedule.
     """
-    settings = [f"{what}_{part}" for what in ("lr", "frozen") for part in PARTS]
-    columns = ["epoch", *MEASURES, *settings]
-    table = read_table(path, columns)
-    for column in columns:
+    table = read_table(path, HISTORY_COLUMNS)
+    for column in HISTORY_COLUMNS:
         if table[column].dtype.kind not in "iuf" or not np.isfinite(table[column]).all():
             raise UnusableFileError(f"{path} is damaged: {column} holds what is no finite number")
     if table["epoch"].tolist() != list(range(expected.epochs)):

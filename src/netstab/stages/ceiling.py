@@ -11,7 +11,8 @@ from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError
 from netstab.locks import turn
 from netstab.machine import wait_passively
-from netstab.results import write as runfiles
+from netstab.results.write import write_json
+from netstab.store import finished
 from netstab.store.ledger import Ledger, open_ledger
 
 
@@ -24,9 +25,9 @@ def main() -> None:
         if content.ceiling_pair:
             manifest = read_manifest()
             ledger = open_ledger(Path(), content=content)
-            found = runfiles.ceiling(ledger) or _measured(ledger, manifest)
+            found = finished.ceiling(ledger) or _measured(ledger, manifest)
         with turn("ceiling"):
-            runfiles.write_json(paths.CEILING, found)
+            write_json(paths.CEILING, found)
     except NetstabError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
@@ -40,7 +41,7 @@ def _measured(ledger: Ledger, manifest: Manifest) -> dict[str, Any]:
     from netstab.sweep.ceiling import compare_seeds
 
     compare_seeds(ledger, manifest)
-    found = runfiles.ceiling(ledger)
+    found = finished.ceiling(ledger)
     if found is None:
         raise NetstabError("the ceiling cannot be used; run the same command again")
     return found

@@ -12,7 +12,7 @@ from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError, TrainingError
 from netstab.locks import turn
 from netstab.machine import wait_passively
-from netstab.results import write as runfiles
+from netstab.store import finished
 from netstab.store.ledger import Ledger, open_ledger
 from netstab.store.states import Record
 from netstab.study.experiments import Run, find_variant, runs
@@ -29,12 +29,12 @@ def main(
         manifest = read_manifest()
         run = Run(find_variant(content, variant), seed)
         ledger = open_ledger(Path(), content=content)
-        there = runfiles.complete(ledger, run)
+        there = finished.complete(ledger, run)
         record = there or _train(ledger, run, manifest)
         with turn(run.name):
             if not there:
                 _refuse_outdated(ledger, run)
-            runfiles.write(ledger, run, record, runfiles.images(manifest), root=Path())
+            finished.write(ledger, run, record, finished.images(manifest), root=Path())
     except NetstabError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
@@ -61,7 +61,7 @@ def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
             sweep(ledger, manifest, Board(ledger, console))
         except TrainingError as error:
             fault = error
-        if (record := runfiles.complete(ledger, run)) is not None:
+        if (record := finished.complete(ledger, run)) is not None:
             if fault:
                 # Of another run, whose own stage will fail of it.
                 print(f"warning: {fault}", file=sys.stderr)

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from pydantic import ValidationError
 
-from netstab.exchange.piece import FinishedRun
+from netstab.results.exported import FinishedRun
 from netstab.store.measurements import Notebook
 from netstab.store.states import Record, Store
 
@@ -54,7 +54,7 @@ class Imports:
             epoch=run.epoch,
             inputs=run.inputs,
             history=[dict(row) for row in run.history],
-            provenance=[stretch.model_dump(by_alias=True) for stretch in run.provenance],
+            provenance=[segment.model_dump(by_alias=True) for segment in run.provenance],
             interim=False,
             sha256=run.tensors_sha256,
         )

@@ -2,48 +2,26 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0)]
-Text = Annotated[str, Field(max_length=300)]
-Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from netstab.results.schema import Checked, Epoch, Row, Sha256, TrainedSegment
 
 
-class _Checked(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-
-class _Stretch(_Checked):
-    """Fields that are looked at; another version of netstab may write fewer or more."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, str | int | float | bool | None]
-
-    start: Annotated[Count, Field(alias="from")]
-    to: Count
-    seconds: Number
-    flop: Number = 0.0
-    trained_for: Text = ""
-    finished_at: Text = ""
-    device: Text = ""
-    device_type: Text = ""
-    torch: Text = ""
-    host: Text = ""
-
-
-class Content(_Checked):
+class Content(Checked):
     """A record's fields; see `store.Record`."""
+
+    # A validation loss that is not finite is a result.
+    model_config = ConfigDict(allow_inf_nan=True)
 
     key: Sha256
     run: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
-    epoch: Annotated[int, Field(ge=1, le=1_000_000)]
+    epoch: Epoch
     inputs: dict[str, Any]
-    history: list[dict[str, int | float]]
-    provenance: list[_Stretch]
+    history: list[Row]
+    provenance: list[TrainedSegment]
     interim: bool
     sha256: Sha256
-    size: Count
+    size: Annotated[int, Field(ge=0)]
 
     @model_validator(mode="after")
     def _has_a_row_an_epoch(self) -> Self:

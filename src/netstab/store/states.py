@@ -22,13 +22,11 @@ from netstab import plain_json
 from netstab.errors import StoreError
 from netstab.files import abandoned, part_of, sync_folder
 from netstab.locks import NO_LOCKS, is_locked, locked
+from netstab.results.schema import Row
 from netstab.store import records
 
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
 """What a file system without hard links answers."""
-
-Row = dict[str, int | float]
-"""A row of a history: what an epoch came to."""
 
 
 @dataclass(frozen=True, slots=True)

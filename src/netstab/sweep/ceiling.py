@@ -17,6 +17,7 @@ from netstab.data.tensors import load
 from netstab.errors import StoreError
 from netstab.measure.probe import probe
 from netstab.measure.stability import Row, Signals, compare, signals
+from netstab.results.schema import CEILING_COLUMNS
 from netstab.store.ledger import Ledger
 from netstab.study import measuring
 from netstab.study.experiments import Run
@@ -24,8 +25,6 @@ from netstab.sweep import job
 from netstab.training import state, trainer
 from netstab.training.device import hardware
 from netstab.training.model import ResNet18, same_layout_copy
-
-COLUMNS = ("block", "forward_cka", "backward_cka", "changed_pct", "kl_nats")
 
 
 def compare_seeds(
@@ -93,4 +92,4 @@ def _end(ledger: Ledger, manifest: Manifest, run: Run, read: trainer.Read) -> Si
 
 
 def _shown(row: Row) -> Row:
-    return {column: row[column] for column in COLUMNS}
+    return {column: row[column] for column in CEILING_COLUMNS[2:]}

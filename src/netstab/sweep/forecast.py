@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from netstab.exchange.piece import measurement_fault
+from netstab.results.schema import measurement_fault
 from netstab.store.ledger import Ledger
 from netstab.study import cost
 from netstab.study.experiments import Run, view

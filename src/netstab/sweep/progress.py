@@ -7,8 +7,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from netstab.results.schema import Row
 from netstab.store.ledger import Ledger
-from netstab.store.states import Row
 from netstab.study.experiments import Run, runs
 from netstab.sweep import estimate
 from netstab.text import duration

@@ -17,8 +17,9 @@ from netstab.data.dataset import Dataset
 from netstab.data.manifest import Manifest
 from netstab.errors import TrainingError
 from netstab.params import Params
+from netstab.results.schema import Row
 from netstab.store.ledger import Ledger, versions
-from netstab.store.states import Row, Store
+from netstab.store.states import Store
 from netstab.study.experiments import Run, Variant
 from netstab.sweep.jobs import Job
 

@@ -11,7 +11,7 @@ from netstab.data.batches import Images, draw_epoch, training_batches
 from netstab.errors import TrainingError
 from netstab.measure.evaluate import Evaluation, evaluate
 from netstab.params import PARTS, Train
-from netstab.store.states import Row
+from netstab.results.schema import Row, history_row
 from netstab.study.schedule import Frozen, Phase
 from netstab.training.compiled import Compiled, Forward
 from netstab.training.model import ResNet18, apply_modes
@@ -141,22 +141,13 @@ class Engine:
                 f"the training loss is not finite at epoch {epoch}, step {step}; "
                 "lower train.learning_rate or the rate of the intervention"
             )
-        row: Row = {
-            "epoch": epoch,
-            "train_loss": float(losses.mean()),
-            "train_top1_pct": top1_pct,
-            "val_loss": float(result.loss),
-            "val_top1_pct": float(result.top1_pct),
-            "val_top5_pct": float(result.top5_pct),
-        }
-        if not isfinite(row["val_loss"]):
+        seen = float(result.loss), float(result.top1_pct), float(result.top5_pct)
+        if not isfinite(seen[0]):
             raise TrainingError(
                 f"the validation loss is not finite after epoch {epoch}; "
                 "lower train.learning_rate or the rate of the intervention"
             )
-        for part in PARTS:
-            setting = phase.setting(part)
-            row[f"lr_{part}"] = 0.0 if isinstance(setting, Frozen) else setting
-        for part in PARTS:
-            row[f"frozen_{part}"] = int(isinstance(phase.setting(part), Frozen))
-        return row
+        settings = [phase.setting(part) for part in PARTS]
+        rates = [0.0 if isinstance(setting, Frozen) else setting for setting in settings]
+        frozen = [int(isinstance(setting, Frozen)) for setting in settings]
+        return history_row(epoch, (float(losses.mean()), top1_pct, *seen), rates, frozen)

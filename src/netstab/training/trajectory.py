@@ -17,8 +17,9 @@ from torch import nn
 
 from netstab.data.batches import Images
 from netstab.errors import TrainingError
+from netstab.results.schema import Row
 from netstab.store.ledger import Ledger, Resume
-from netstab.store.states import Record, Row
+from netstab.store.states import Record
 from netstab.study.experiments import Run
 from netstab.study.plan import Work
 from netstab.training import state, views

@@ -19,8 +19,9 @@ from netstab.measure.views import (
     start_average,
 )
 from netstab.params import Ema
+from netstab.results.schema import Row
 from netstab.store.ledger import Ledger
-from netstab.store.states import Record, Row
+from netstab.store.states import Record
 from netstab.study.experiments import Run, view
 from netstab.training import state
 from netstab.training.engine import Engine

@@ -23,7 +23,8 @@ import numpy as np
 from netstab.evidence.claims.judgement import Verdict
 from netstab.evidence.summary.drift import Direction, Floats, Shifts, log_drift, shifts
 from netstab.params import Params
-from netstab.results.runs import MEASURES, Collection
+from netstab.results.runs import Collection
+from netstab.results.schema import MEASURES
 from netstab.study.experiments import Run, Variant
 from netstab.study.measuring import NETWORK
 

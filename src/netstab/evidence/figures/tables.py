@@ -12,8 +12,7 @@ import pandas as pd
 from netstab.evidence.summary.aggregate import Results
 from netstab.evidence.summary.drift import Direction, places
 from netstab.params import Params
-from netstab.results.measured import Curvature
-from netstab.results.runs import MEASURES
+from netstab.results.schema import MEASURES, Curvature
 from netstab.study.experiments import Variant
 from netstab.study.measuring import NETWORK
 

@@ -18,7 +18,7 @@ def plain(results: Results, data: DataNote) -> str:
 
 def bibtex(results: Results, data: DataNote) -> str:
     """BibTeX entries of the study and of the article."""
-    times = [s.finished_at for p in results.collection.provenance.values() for s in p.segments]
+    times = [s.finished for p in results.collection.provenance.values() for s in p.segments]
     last = max(times, default=None)
     fields = {
         "title": f"{{netstab: {_TITLE}}}",
@@ -41,9 +41,9 @@ _TITLE = "What does learning-rate decay do?"
 
 def _told(results: Results, data: DataNote) -> str:
     params, provenance = results.params, results.collection.provenance.values()
-    stretches = sorted((s for p in provenance for s in p.segments), key=lambda s: s.finished_at)
+    stretches = sorted((s for p in provenance for s in p.segments), key=lambda s: s.finished)
     devices = ", ".join(dict.fromkeys(s.device for s in stretches)) or "unknown hardware"
-    date = f", {stretches[-1].finished_at:%Y-%m-%d}" if stretches else ""
+    date = f", {stretches[-1].finished:%Y-%m-%d}" if stretches else ""
     return (
         f"ResNet-18 of width {params.model.width}, {counted(params.train.run_epochs, 'epoch')}, "
         f"{counted(len(params.seeds), 'seed')}; data: {data.name}; {devices}{date}"

@@ -7,7 +7,8 @@ from typing import Any
 from netstab.evidence.page.texts import FIGURES, DataNote, counted, measure_title, shown
 from netstab.evidence.summary.aggregate import Results, final_window
 from netstab.params import Params
-from netstab.results.runs import Collection, Provenance, Stretch
+from netstab.results.runs import Collection
+from netstab.results.schema import Provenance
 from netstab.study.experiments import REFERENCES, Run, view
 
 
@@ -16,7 +17,7 @@ def facts(results: Results, data: DataNote) -> list[dict[str, str]]:
     params, collection = results.params, results.collection
     train, seeds = params.train, params.seeds
     stretches = {s for p in collection.provenance.values() for s in p.segments}
-    devices = list(dict.fromkeys(s.device for s in sorted(stretches, key=_by_time)))
+    devices = list(dict.fromkeys(s.device for s in sorted(stretches, key=lambda s: s.finished)))
     versions = ", ".join(sorted({s.torch for s in stretches})) or "unknown"
     scale = "" if train.time_scale == 1 else f", time scale {train.time_scale:g}"
     rows = [
@@ -45,10 +46,6 @@ def facts(results: Results, data: DataNote) -> list[dict[str, str]]:
 
 def _blocks(params: Params) -> str:
     return "; ".join(f"block {name}: {' + '.join(p)}" for name, p in params.blocks.items())
-
-
-def _by_time(stretch: Stretch) -> str:
-    return stretch.finished_at.isoformat()
 
 
 def results_table(results: Results) -> dict[str, Any]:
@@ -134,7 +131,7 @@ def protocol(collection: Collection) -> list[str]:
 
 def last_finished(collection: Collection) -> str:
     """When the last stretch of any run was finished; empty where nothing is known."""
-    times = [s.finished_at for p in collection.provenance.values() for s in p.segments]
+    times = [s.finished for p in collection.provenance.values() for s in p.segments]
     return f"{max(times):%Y-%m-%d %H:%M} UTC" if times else ""
 
 

@@ -29,7 +29,8 @@ from netstab.evidence.claims.judge import judge
 from netstab.evidence.claims.judgement import Judgement
 from netstab.evidence.summary.drift import Direction, log_drift, places, shifts
 from netstab.params import Params
-from netstab.results.runs import MEASURES, Collection
+from netstab.results.runs import Collection
+from netstab.results.schema import MEASURES
 from netstab.study.experiments import COMPARED_WITH, PANEL, REFERENCES, Run, Variant, variants
 from netstab.study.schedule import Schedule
 

@@ -25,8 +25,9 @@ from netstab.data.manifest import Manifest
 from netstab.data.tensors import NAMES, Tensors, checked
 from netstab.errors import NetstabError
 from netstab.params import Params
+from netstab.results.schema import Row
 from netstab.store.ledger import Ledger
-from netstab.store.states import Row, Store
+from netstab.store.states import Store
 from netstab.study.experiments import Run
 from netstab.sweep import ceiling
 from netstab.sweep.job import refuse as refuse_run

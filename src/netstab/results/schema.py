@@ -1,0 +1,238 @@
+"""The one statement of a run's files: names, columns in their order, and what each field holds.
+
+The trainer makes rows of these columns, the store keeps them, pieces carry them and the report
+reads them. No torch and no pandas here.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from netstab.params import PARTS
+from netstab.study.measuring import NETWORK
+
+HISTORY = "history.csv"
+STABILITY = "stability.csv"
+SHARPNESS = "sharpness.json"
+PROVENANCE = "provenance.json"
+
+Row = dict[str, int | float]
+"""A row of a history: what an epoch came to."""
+
+MEASURES = ("train_loss", "train_top1_pct", "val_loss", "val_top1_pct", "val_top5_pct")
+"""What a history records of every epoch; losses in nats, accuracies in percent."""
+
+HISTORY_COLUMNS = (
+    "epoch",
+    *MEASURES,
+    *(f"lr_{part}" for part in PARTS),
+    *(f"frozen_{part}" for part in PARTS),
+)
+"""Of `history.csv`, a row an epoch."""
+
+DISTANCES = ("step", "epoch", "floor")
+"""What lies between two states that are compared: a step, an epoch, or nothing at all."""
+
+STABILITY_MEASURES = (
+    *(f"{way}_{what}" for way in ("forward", "backward") for what in ("change", "cosine", "cka")),
+    "path",
+    "changed_pct",
+    "kl_nats",
+)
+"""Measures in `stability.csv`; empty where one has no meaning or cannot be computed."""
+
+STABILITY_COLUMNS = ("epoch", "distance", "block", *STABILITY_MEASURES)
+"""Of `stability.csv`; the rows of a measurement have all but the epoch."""
+
+
+def history_row(
+    epoch: int, measures: Sequence[float], rates: Sequence[float], frozen: Sequence[int]
+) -> Row:
+    """A row of a history.
+
+    Args:
+        epoch: that it tells of.
+        measures: in the order of `MEASURES`.
+        rates: learning rate of each part, in the order of `PARTS`; 0 where it is frozen.
+        frozen: 1 for each part that is frozen, 0 for others.
+    """
+    return dict(zip(HISTORY_COLUMNS, (epoch, *measures, *rates, *frozen), strict=True))
+
+
+def _a_time(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Epoch = Annotated[int, Field(ge=1, le=1_000_000)]
+Whole = Annotated[int, Field(ge=0, le=10**9)]
+Text = Annotated[str, Field(max_length=300)]
+Number = Annotated[float, Field(ge=0)]
+Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"), AfterValidator(_a_time)]
+"""In UTC, as text."""
+
+
+class Checked(BaseModel):
+    """Fields of exactly these names and types; numbers are finite."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TrainedSegment(Checked):
+    """Epochs [start, end) of a run's past: for which run they were trained, on what, how long."""
+
+    start: Annotated[int, Field(alias="from", ge=0)]
+    end: Annotated[int, Field(alias="to", ge=1, le=1_000_000)]
+    seconds: Number
+    flop: Number
+    trained_for: Text
+    """Name of a run."""
+    finished_at: Time
+    device: Text
+    device_type: Text
+    torch: Text
+    threads: Whole
+    host: Text
+
+    @property
+    def finished(self) -> datetime:
+        """When."""
+        return datetime.fromisoformat(self.finished_at)
+
+    @property
+    def where(self) -> str:
+        """For people: device, torch and host."""
+        return f"{self.device}, torch {self.torch}, on {self.host}, {self.finished_at}"
+
+
+class Origin(Checked):
+    """Which images a run was trained on."""
+
+    name: str
+    official: bool
+    content_sha256: str
+
+
+class MeasuringTime(Checked):
+    """How long a run was measured on a device, in all."""
+
+    device: str
+    torch: str
+    seconds: Number
+
+
+class Provenance(Checked):
+    """`provenance.json`: what trained a run, where, and how long it took."""
+
+    run: str
+    variant: str
+    seed: int
+    key: str
+    numerics_version: int
+    epochs: int
+    data: Origin
+    segments: tuple[TrainedSegment, ...]
+    measurements: tuple[MeasuringTime, ...]
+
+
+class Curvature(BaseModel):
+    """Sharpness of the training loss at the start of an epoch, of the network or of one block."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    epoch: Annotated[int, Field(ge=0)]
+    """The number of epochs of the run stands for its end."""
+    block: str
+    eigenvalue: float | None
+    """Largest eigenvalue of the Hessian; None where it did not converge."""
+    lower_bound: float | None
+    """Largest vector's quotient, converged or not; None where curvature is not finite."""
+    residual: float | None
+    """None where the eigenvalue is exactly zero."""
+    products: int
+    trace: float | None
+    trace_se: float | None
+    adaptive_eigenvalue: float | None
+    adaptive_lower_bound: float | None
+    adaptive_residual: float | None
+    adaptive_products: int
+    adaptive_trace: float | None
+    adaptive_trace_se: float | None
+
+
+class SharpnessFile(BaseModel):
+    """`sharpness.json`: how sharpness was measured, and what came out."""
+
+    model_config = ConfigDict(frozen=True)
+
+    protocol: dict[str, Any]
+    measurements: tuple[Curvature, ...]
+
+    @model_validator(mode="after")
+    def _once_each(self) -> Self:
+        seen: set[tuple[int, str]] = set()
+        for found in self.measurements:
+            if (found.epoch, found.block) in seen:
+                raise ValueError(f"epoch {found.epoch}, {found.block} is there twice")
+            seen.add((found.epoch, found.block))
+        return self
+
+    def at(self, epoch: int, block: str = NETWORK) -> Curvature | None:
+        """The measurement of a block (default: the whole network) at the start of an epoch."""
+        found = (m for m in self.measurements if (m.epoch, m.block) == (epoch, block))
+        return next(found, None)
+
+    def of(self, block: str = NETWORK) -> tuple[Curvature, ...]:
+        """The measurements of a block (default: the whole network) over epochs."""
+        found = (m for m in self.measurements if m.block == block)
+        return tuple(sorted(found, key=lambda m: m.epoch))
+
+
+class Comparison(BaseModel):
+    """How alike a block's signals are in two seeds, at the end of a variant."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    variant: str
+    epoch: int
+    block: str
+    forward_cka: float | None
+    backward_cka: float | None
+    changed_pct: float | None
+    kl_nats: float | None
+
+
+class CeilingFile(BaseModel):
+    """`ceiling.json`: two seeds compared."""
+
+    seeds: tuple[int, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+CEILING_COLUMNS = tuple(Comparison.model_fields)
+CEILING_MEASURES = CEILING_COLUMNS[3:]
+
+
+def measurement_fault(measure: object, entry: Mapping[str, Any]) -> str | None:
+    """What is wrong with a stored measurement that is to be of a measure, or None.
+
+    Args:
+        measure: `stability`, `sharpness` or `ceiling`.
+        entry: `rows`, `provenance` and, of sharpness, its `protocol`.
+    """
+    rows, told = entry.get("rows"), entry.get("provenance")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        return "a measurement has no rows"
+    if any(isinstance(value, dict | list) for row in rows for value in row.values()):
+        return "a measurement has rows in rows"
+    kinds = {"device": str, "torch": str, "seconds": int | float}
+    if not isinstance(told, dict) or not all(isinstance(told.get(n), k) for n, k in kinds.items()):
+        return "a measurement has no provenance"
+    if measure == "sharpness" and not isinstance(entry.get("protocol"), dict):
+        return "a measurement of sharpness has no protocol"
+    if measure == "stability" and any(row.keys() != set(STABILITY_COLUMNS[1:]) for row in rows):
+        return "a measurement of stability has other columns than one has"
+    return None

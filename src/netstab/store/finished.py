@@ -1,0 +1,138 @@
+"""Finished runs: whether the store has all of one, and what it has, as the files of the run."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from netstab import paths
+from netstab.data.manifest import Manifest
+from netstab.errors import NetstabError
+from netstab.results.schema import (
+    MeasuringTime,
+    Origin,
+    Provenance,
+    TrainedSegment,
+    measurement_fault,
+)
+from netstab.results.write import write_run
+from netstab.store.ledger import Ledger
+from netstab.store.measurements import Entry
+from netstab.store.states import Record
+from netstab.study.experiments import Run
+
+
+def complete(ledger: Ledger, run: Run) -> Record | None:
+    """The record of a run's end, if it is trained and all measurements are there and sound.
+
+    A damaged measurement is set aside by this, and is missing from then on.
+    """
+    drifts, curvatures = ledger.stability_keys(run), ledger.sharpness_keys(run)
+    for measure, keys in (("stability", drifts.values()), ("sharpness", curvatures.values())):
+        for key in keys:
+            sound_entry(ledger, key, measure)
+    record = ledger.finished(run)
+    return None if record is None or record.interim or any(ledger.unmeasured(run)) else record
+
+
+def write(ledger: Ledger, run: Run, record: Record, data: Origin, *, root: Path) -> None:
+    """Write history, measurements and provenance of a finished run, each replaced whole.
+
+    Args:
+        ledger: has the run's measurements.
+        run: whose files.
+        record: of its last state.
+        data: the images.
+        root: the project's folder.
+
+    Raises:
+        NetstabError: a measurement cannot be used, or the folder cannot be written; what was there
+            stays.
+    """
+    drifts = {
+        at: _entry(ledger, key, "stability") for at, key in ledger.stability_keys(run).items()
+    }
+    curvatures = {
+        at: _entry(ledger, key, "sharpness") for at, key in ledger.sharpness_keys(run).items()
+    }
+    provenance = Provenance(
+        run=run.name,
+        variant=run.variant.name,
+        seed=run.seed,
+        key=record.key,
+        numerics_version=ledger.numerics,
+        epochs=record.epoch,
+        data=data,
+        segments=tuple(map(TrainedSegment.model_validate, record.provenance)),
+        measurements=_measuring([*drifts.values(), *curvatures.values()]),
+    )
+    write_run(
+        root / paths.run_dir(run.name),
+        history=record.history,
+        stability=_stability_rows(drifts),
+        sharpness=_sharpness(curvatures),
+        provenance=provenance,
+    )
+
+
+def images(manifest: Manifest) -> Origin:
+    """What a run's provenance says of the images."""
+    return Origin(
+        name=manifest.name,
+        official=manifest.official,
+        content_sha256=manifest.content_sha256,
+    )
+
+
+def ceiling(ledger: Ledger) -> dict[str, Any] | None:
+    """Content of metrics/ceiling.json; None where a comparison is not measured."""
+    keys = ledger.ceiling_keys().values()
+    entries = [e for key in keys if (e := sound_entry(ledger, key, "ceiling")) is not None]
+    if len(entries) < len(keys):
+        return None
+    rows = [row for entry in entries for row in entry["rows"]]
+    return {"seeds": list(ledger.params.ceiling_pair), "comparisons": rows}
+
+
+def sound_entry(ledger: Ledger, key: str, measure: str) -> Entry | None:
+    """A measurement, or None where it is missing, or damaged and set aside by this."""
+    entry = ledger.notebook.read(key)
+    if entry is not None and measurement_fault(measure, entry):
+        ledger.notebook.set_aside(key)
+        return None
+    return entry
+
+
+def _entry(ledger: Ledger, key: str, measure: str) -> Entry:
+    entry = sound_entry(ledger, key, measure)
+    if entry is None:
+        # It was there a moment ago, or it was damaged and is set aside by now.
+        raise NetstabError(f"measurement {key[:12]} cannot be used; run the same command again")
+    return entry
+
+
+def _stability_rows(entries: Mapping[int, Entry]) -> Iterator[dict[str, Any]]:
+    for epoch, entry in entries.items():
+        for row in entry["rows"]:
+            yield {"epoch": epoch, **row}
+
+
+def _sharpness(entries: Mapping[tuple[int, str], Entry]) -> dict[str, Any]:
+    protocols = [entry["protocol"] for entry in entries.values()]
+    rows = [
+        {"epoch": epoch, "block": scope, **{k: v for k, v in row.items() if k != "scope"}}
+        for (epoch, scope), entry in entries.items()
+        for row in entry["rows"]
+    ]
+    return {"protocol": protocols[0] if protocols else {}, "measurements": rows}
+
+
+def _measuring(entries: list[Entry]) -> tuple[MeasuringTime, ...]:
+    """Where the measurements were taken, and the seconds that it took: a row a device."""
+    groups: dict[tuple[str, str], float] = {}
+    for told in (entry["provenance"] for entry in entries):
+        where = (told["device"], told["torch"])
+        groups[where] = groups.get(where, 0.0) + told["seconds"]
+    return tuple(
+        MeasuringTime(device=device, torch=torch, seconds=seconds)
+        for (device, torch), seconds in groups.items()
+    )
