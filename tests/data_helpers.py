@@ -89,6 +89,34 @@ def packed(files: Files, path: Path, folders: Iterable[str] = ()) -> Path:
     return path
 
 
+class RawName(zipfile.ZipInfo):
+    """A member whose name is stored in some encoding, with nothing that says in which."""
+
+    def __init__(self, name: str, encoding: str, *, system: int) -> None:
+        super().__init__(name)
+        self.encoding = encoding
+        self.create_system = system
+
+    def _encodeFilenameFlags(self) -> tuple[bytes, int]:
+        return self.filename.encode(self.encoding), self.flag_bits
+
+
+DOS, UNIX = 0, 3
+"""Systems that a zip says its members were made on."""
+
+
+def zipped(
+    files: Files, path: Path, encoding: str, *, system: int, folders: Iterable[str] = ()
+) -> Path:
+    """A zip as tools write it that know nothing of UTF-8's flag."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in folders:
+            archive.writestr(RawName(name, encoding, system=system), b"")
+        for name, content in files.items():
+            archive.writestr(RawName(name, encoding, system=system), content)
+    return path
+
+
 def laid_out(files: Files, folder: Path) -> Path:
     for name, content in files.items():
         path = folder / name

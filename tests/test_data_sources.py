@@ -374,6 +374,92 @@ def test_name_twice_in_an_archive_is_refused(checkout: Path) -> None:
     assert "holds train/cat/0000.png twice" in refusal(source=str(place))
 
 
+def backslashed(files: helpers.Files) -> helpers.Files:
+    return {name.replace("/", "\\"): content for name, content in files.items()}
+
+
+@pytest.mark.parametrize("make", [image_files, helpers.cifar10_files])
+def test_a_zip_by_windows_powershell_5_is_read(
+    make: Callable[[], helpers.Files], checkout: Path
+) -> None:
+    # It separates folders by backslashes.
+    folders = ["train\\", "train\\cat\\"] if make is image_files else []
+    place = helpers.zipped(
+        backslashed(make()), checkout / "a.zip", "ascii", system=helpers.DOS, folders=folders
+    )
+    size = 8 if make is image_files else 32
+    read = sources.read(data(source=str(place), image_size=size)).tensors
+    other = sources.read(data(source=str(packed(make(), checkout / "b.zip")), image_size=size))
+    assert np.array_equal(read.train_images, other.tensors.train_images)
+    assert np.array_equal(read.test_labels, other.tensors.test_labels)
+
+
+@pytest.mark.parametrize(
+    ("files", "system"),
+    [
+        # There a backslash is a letter like any other.
+        (backslashed(image_files()), helpers.UNIX),
+        # Which of the two separates?
+        (image_files() | {"train/cat\\9.png": encoded(pixels(0))}, helpers.DOS),
+    ],
+)
+def test_backslashes_that_may_mean_something_else_are_refused_with_a_way_out(
+    files: helpers.Files, system: int, checkout: Path
+) -> None:
+    place = helpers.zipped(files, checkout / "a.zip", "ascii", system=system)
+    message = refusal(source=str(place))
+    assert "has a backslash in its name" in message
+    assert "tar -czf" in message
+    assert "trust" not in message
+
+
+@pytest.mark.parametrize("name", ["..\\evil.png", "C:\\evil.png", "\\evil.png", "a\\..\\..\\b.png"])
+def test_backslashes_that_leave_the_folder_are_refused(name: str, checkout: Path) -> None:
+    files = backslashed(image_files()) | {name: encoded(pixels(0))}
+    place = helpers.zipped(files, checkout / "evil.zip", "ascii", system=helpers.DOS)
+    assert "outside its folder" in refusal(source=str(place))
+
+
+ACCENTED = ("Kätzchen", "猫", "côté")
+
+
+def test_a_zip_by_info_zip_or_macos_has_its_names_in_utf_8(checkout: Path) -> None:
+    # Neither sets the flag that says so.
+    for system in (helpers.UNIX, 19):
+        files = image_files(ACCENTED)
+        place = helpers.zipped(files, checkout / "a.zip", "utf-8", system=system)
+        read = sources.read(data(source=str(place)))
+        assert read.classes == tuple(sorted(ACCENTED))
+        assert np.array_equal(read.tensors.train_images[0], pixels(0))
+
+
+def test_a_zip_that_states_its_names_a_second_time_in_utf_8_is_read(checkout: Path) -> None:
+    place = checkout / "a.zip"
+    with zipfile.ZipFile(place, "w") as archive:
+        for name, content in image_files(("Kätzchen", "owl")).items():
+            member = helpers.RawName(name, "cp850", system=helpers.DOS)
+            stated, crc = name.encode(), zlib.crc32(name.encode("cp850"))
+            member.extra = struct.pack("<HHBI", 0x7075, 5 + len(stated), 1, crc) + stated
+            archive.writestr(member, content)
+    assert sources.read(data(source=str(place))).classes == ("Kätzchen", "owl")
+    # For another name than the one that is there it counts for nothing.
+    content = place.read_bytes().replace(struct.pack("<I", crc), b"\0\0\0\0")
+    place.write_bytes(content.replace("Kätzchen".encode("cp850"), "Kützchen".encode("cp850")))
+    assert "in a code page" in refusal(source=str(place))
+
+
+@pytest.mark.parametrize(("page", "name"), [("cp850", "Kätzchen"), ("cp932", "猫"), ("gbk", "猫")])
+def test_a_zip_with_names_in_its_makers_code_page_is_refused_with_a_way_out(
+    page: str, name: str, checkout: Path
+) -> None:
+    files = image_files((name, "owl"))
+    message = refusal(
+        source=str(helpers.zipped(files, checkout / "a.zip", page, system=helpers.DOS))
+    )
+    assert "in a code page" in message
+    assert "tar -czf" in message
+
+
 def test_header_that_claims_a_terabyte_is_refused_without_reading(checkout: Path) -> None:
     member = tarfile.TarInfo("train/cat/0000.png")
     member.size = 2**40

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
+from netstab.data.zip_names import PACK_AGAIN, names
 from netstab.errors import DataError
 
 MAX_BYTES = 16 * 2**30
@@ -26,6 +27,7 @@ FOLDER_DEPTH = 5
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, marks that turn the direction of writing, breaks of lines, and surrogates,
 which stand for bytes that are not UTF-8."""
+DRIVE = re.compile(r"[A-Za-z]:")
 LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 
 DAMAGE = (
@@ -127,11 +129,14 @@ def _listing(source: Path) -> Listing:
 
 def _safe(source: Path, name: str) -> str:
     parts = name.split("/")
-    if name.startswith("/") or ".." in parts or "\\" in name or re.match(r"[A-Za-z]:", name):
+    # Windows takes either slash for a separator.
+    if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or DRIVE.match(name):
         raise DataError(
-            f"{source}: {name!a} names a path outside its folder, or one with backslashes. "
+            f"{source}: {name!a} names a path outside its folder. "
             "Use an archive from a source that you trust."
         )
+    if "\\" in name:
+        raise DataError(f"{source}: {name!a} has a backslash in its name. {PACK_AGAIN}")
     if UNPRINTABLE.search(name):
         raise DataError(f"{source}: {name!a} is no name in UTF-8. Rename the file and pack again.")
     return "/".join(part for part in parts if part not in ("", "."))
@@ -157,24 +162,20 @@ def _zip(source: Path) -> Listing:
         members = archive.infolist()
         if sum(member.file_size for member in members) > MAX_BYTES:
             raise _bomb(source)
-        for member in members:
+        for name, member in zip(names(source, members), members, strict=True):
             kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _link_or_device(source, member.filename)
+                raise _link_or_device(source, name)
             if member.flag_bits & 1:
                 raise DataError(f"{source}: is encrypted. Pack it without a password.")
             # stored, deflated, bzip2, lzma
             if member.compress_type not in (0, 8, 12, 14):
                 raise DataError(
-                    f"{source}: {member.filename} is compressed by method "
+                    f"{source}: {name} is compressed by method "
                     f"{member.compress_type}. Pack it with deflate, as most tools do."
                 )
-            folder = member.is_dir()
-            yield (
-                member.filename,
-                member.file_size,
-                None if folder else partial(archive.read, member),
-            )
+            folder = name.endswith("/")
+            yield name, member.file_size, None if folder else partial(archive.read, member)
 
 
 class _Forward:
