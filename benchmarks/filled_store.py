@@ -57,15 +57,15 @@ def fill(checkout: Path) -> int:
             if ledger.key(run, epoch) not in store:
                 store.save(_record(ledger, run, epoch), _write)
         for epoch, key in ledger.stability_keys(run).items():
-            if key not in ledger.notebook:
+            if key not in ledger.measurements:
                 rows = _shifts(ledger, run, epoch)
                 inputs = ledger.stability_inputs(run, epoch)
-                ledger.notebook.write(key, inputs, {"rows": rows, "provenance": MEASURED})
+                ledger.measurements.write(key, inputs, {"rows": rows, "provenance": MEASURED})
         for (epoch, scope), key in ledger.sharpness_keys(run).items():
-            if key not in ledger.notebook:
+            if key not in ledger.measurements:
                 entry = {"rows": [{"scope": scope, **CURVATURE}], "protocol": PROTOCOL}
                 inputs = ledger.sharpness_inputs(run, epoch, scope)
-                ledger.notebook.write(key, inputs, {**entry, "provenance": MEASURED})
+                ledger.measurements.write(key, inputs, {**entry, "provenance": MEASURED})
     return len(store.listing())
 
 

@@ -48,7 +48,7 @@ def fill(ledger: Ledger, runs: Iterable[Run], *, host: str = "here", bits: str =
             if key not in ledger.store:
                 put(ledger, who, epoch, host, bits)
         for key, inputs in measured(ledger, run):
-            ledger.notebook.write(key, inputs, entry(inputs))
+            ledger.measurements.write(key, inputs, entry(inputs))
 
 
 def put(ledger: Ledger, run: Run, epoch: int, host: str, bits: str) -> None:

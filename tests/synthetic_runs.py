@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from netstab import paths
 from netstab.params import PARTS, Ema, Params, check
 from netstab.study.experiments import Run, Variant, runs, schedule, variants, view
-from netstab.study.keys import identity, seen_as, state_key
+from netstab.study.keys import identity, state_key, view_identity
 from netstab.study.schedule import Frozen, Phase, Schedule
 from tests import synthetic_measures
 
@@ -160,7 +160,7 @@ def key(params: Params, run: Run, told: dict[str, Any]) -> str:
     content = told["data"]["content_sha256"]
     who = identity(params, run.seed, data=content, numerics=told["numerics_version"])
     plan = schedule(params, run.variant)
-    who |= seen_as(params, run.variant, plan.epochs)
+    who |= view_identity(params, run.variant, plan.epochs)
     return state_key(who, plan, plan.epochs)
 
 

@@ -252,7 +252,7 @@ run = small.run(study, "baseline")
 observer = Observer(ledger, shop.twin, shop.built[1], shop.built[3])
 end = plan.kept_epochs(study, ledger.tree, run.variant)[0]
 trajectory.train(ledger, run, shop, small.silent, lambda: observer, end)
-assert ledger.notebook.listing()
+assert ledger.measurements.listing()
 print(sorted({"torch._dynamo", "torch._inductor"} & set(sys.modules)))
 """
 

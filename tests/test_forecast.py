@@ -48,9 +48,9 @@ def measure(ledger: Ledger, chosen: list[Run], each: float) -> None:
     entry = {"rows": [], "protocol": {}, "provenance": told}
     for run in chosen:
         for epoch, key in ledger.stability_keys(run).items():
-            ledger.notebook.write(key, ledger.stability_inputs(run, epoch), entry)
+            ledger.measurements.write(key, ledger.stability_inputs(run, epoch), entry)
         for at, key in ledger.sharpness_keys(run).items():
-            ledger.notebook.write(key, ledger.sharpness_inputs(run, *at), entry)
+            ledger.measurements.write(key, ledger.sharpness_inputs(run, *at), entry)
 
 
 STUDY = small.params(seeds=[0, 1], own={}, expE={})
@@ -74,7 +74,7 @@ def ledger(trained: Path, tmp_path: Path) -> Ledger:
 def test_records_and_measurements_that_tell_less_are_passed_over(ledger: Ledger) -> None:
     run = small.run(ledger.params, "baseline")
     key = next(iter(ledger.stability_keys(run).values()))
-    ledger.notebook.write(key, {}, {"rows": []})
+    ledger.measurements.write(key, {}, {"rows": []})
     told = [{**pieces.provenance(10, "here")[0], "flop": 0.0}]
     record = ledger.store.record(ledger.key(run, 10))
     assert record
@@ -131,7 +131,7 @@ def test_a_measurement_costs_what_such_ones_took_and_is_taken_once(ledger: Ledge
     for run in every:
         if run.seed == 1:
             for key in (*ledger.stability_keys(run).values(), *ledger.sharpness_keys(run).values()):
-                ledger.notebook.remove(key)
+                ledger.measurements.remove(key)
     measure(ledger, [run for run in every if run.seed == 0], 100.0)
     taken = sum(seconds(ledger)[at] - bare[at] for at in bare if at[0].endswith("-1"))
     of_seed = [run for run in every if run.seed == 1]

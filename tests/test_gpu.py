@@ -252,7 +252,7 @@ def test_measuring_leaves_the_bits_of_a_run_alone(where: str, tmp_path: Path) ->
         record = trajectory.train(ledger, run, shop, small.silent, observer)
         path = ledger.store.tensors_file(record)
         assert path is not None
-        records[name] = record.history, state.read(path), len(ledger.notebook.listing())
+        records[name] = record.history, state.read(path), len(ledger.measurements.listing())
     measured, unmeasured = records.values()
     assert measured[0] == unmeasured[0]
     assert state.equal(measured[1], unmeasured[1])

@@ -89,7 +89,7 @@ def test_a_rehearsal_measures_the_whole_network_and_leaves_no_trace(
     every = [name for name, _ in shop.twin.named_parameters()]
     assert measured == [(every, SHARPNESS["images"], 1)]
     assert looked == ["12 images"] * 2
-    assert not ledger.notebook.listing()
+    assert not ledger.measurements.listing()
     assert state.equal(state.capture(shop.built[0]), before)
 
 
@@ -109,14 +109,14 @@ def test_a_worker_can_rehearse_the_measures_of_a_study(
     monkeypatch.setattr(observer_module, "signals", lambda *a: looked.append(len(a[2])) or look(*a))
     trainer.rehearse_measures()
     assert looked == [params.measure.stability.images] * 2
-    assert not ledger.notebook.listing() and not store.listing()
+    assert not ledger.measurements.listing() and not store.listing()
 
 
 def entries(ledger: Ledger, run: Run) -> dict[str, Any]:
     """What was measured on a run: rows by when and what."""
     keys = {f"stability {at}": key for at, key in ledger.stability_keys(run).items()}
     keys |= {f"sharpness {at}": key for at, key in ledger.sharpness_keys(run).items()}
-    found = {name: ledger.notebook.read(key) for name, key in keys.items()}
+    found = {name: ledger.measurements.read(key) for name, key in keys.items()}
     return {name: entry["rows"] for name, entry in found.items() if entry is not None}
 
 
@@ -222,17 +222,17 @@ def test_a_damaged_measurement_is_set_aside_and_taken_again(
     run = small.run(study(), "baseline")
     sound = entries(ledger, run)
     key, other = list(ledger.stability_keys(run).values())[:2]
-    path = ledger.notebook.root / f"{key}.json"
+    path = ledger.measurements.root / f"{key}.json"
     text = path.read_text()
     path.write_text(
         {
             "cut": text[:100],
             "changed": text.replace("0.", "1.", 1),
             "empty": "",
-            "another's": (ledger.notebook.root / f"{other}.json").read_text(),
+            "another's": (ledger.measurements.root / f"{other}.json").read_text(),
         }[damage]
     )
-    assert ledger.notebook.read(key) is None
+    assert ledger.measurements.read(key) is None
     assert f"measurement {key[:12]} is set aside" in capsys.readouterr().err
     train(ledger, "baseline")
     assert entries(ledger, run) == sound

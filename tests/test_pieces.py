@@ -89,7 +89,7 @@ def test_pieces_that_share_their_past_are_joined(made: Callable[..., Path], here
         assert record.sha256 == whole.sha256
         assert not any(here.unmeasured(run))
         for key, _ in pieces.measured(here, run):
-            assert here.notebook.read(key) == elsewhere.notebook.read(key)
+            assert here.measurements.read(key) == elsewhere.measurements.read(key)
 
 
 def test_the_same_file_again_changes_nothing(made: Callable[..., Path], here: Ledger) -> None:
@@ -160,7 +160,7 @@ def test_the_store_is_looked_after_with_what_was_imported(
         ("baseline-0", True, "baseline-0"),
         ("outpost-0", True, "outpost-0"),
     ]
-    assert verify(here.store) == (2 + len(here.notebook.listing()), 0)
+    assert verify(here.store) == (2 + len(here.measurements.listing()), 0)
     assert garbage(here) == []
     moved = ledger_on(here.store.root, study(outpost={"decay_epochs": [60, 100]}))
     assert [path.stem for path in garbage(moved) if path.parent.name == "imported"] == [
@@ -180,7 +180,7 @@ def compared(ledger: Ledger) -> dict[str, Any]:
     row = {"epoch": 10, "block": "64", "forward_cka": 0.5}
     for name, key in ledger.ceiling_keys().items():
         entry = pieces.entry({"measure": "ceiling"}) | {"rows": [{"variant": name, **row}]}
-        ledger.notebook.write(key, ledger.ceiling_inputs(name), entry)
+        ledger.measurements.write(key, ledger.ceiling_inputs(name), entry)
     rows = [{"variant": name, **row} for name in ("baseline", "outpost")]
     return {"seeds": [0, 1], "comparisons": rows}
 

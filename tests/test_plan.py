@@ -11,7 +11,7 @@ import pytest
 from netstab.params import Params, check
 from netstab.study import cost
 from netstab.study.experiments import Variant, find_variant, schedule, variants
-from netstab.study.keys import identity, seen_as, state_key
+from netstab.study.keys import identity, state_key, view_identity
 from netstab.study.plan import Segment, Tree, Work, kept_epochs, outstanding, tree
 from netstab.study.schedule import Frozen, Phase
 from tests import small
@@ -98,8 +98,8 @@ def test_views_cost_no_epoch_and_rivals_leave_the_baseline_at_60() -> None:
     assert not [s for s in whole.segments() if set(s.variants) & whole.views.keys()]
     ema = find_variant(params, "expE-ema")
     assert kept_epochs(params, whole, ema) == [200]
-    assert seen_as(params, ema, 60) == {} != seen_as(params, ema, 61)
-    assert seen_as(params, find_variant(params, "baseline"), 61) == {}
+    assert view_identity(params, ema, 60) == {} != view_identity(params, ema, 61)
+    assert view_identity(params, find_variant(params, "baseline"), 61) == {}
 
 
 def test_variants_that_are_the_same_are_trained_once() -> None:

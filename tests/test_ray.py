@@ -59,7 +59,7 @@ def depot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Depot:
 def test_what_a_far_worker_cannot_use_is_set_aside_where_the_command_runs(
     depot: Depot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from netstab.sweep.ray.remote_store import FarNotebook, FarStore
+    from netstab.sweep.ray.remote_store import FarMeasurements, FarStore
 
     store = FarStore(tmp_path / "copies", Handle(depot))
     record = saved(store)
@@ -68,11 +68,11 @@ def test_what_a_far_worker_cannot_use_is_set_aside_where_the_command_runs(
     assert KEY not in store and not depot.keys() and store.tensors_file(record) is None
     assert (tmp_path / "here/damaged" / f"{KEY}.json").exists()
 
-    notebook = FarNotebook(store, Handle(depot))
-    notebook.write(KEY, {}, {"rows": [], "provenance": {}})
-    assert KEY in notebook
-    notebook.set_aside(KEY)
-    assert KEY not in notebook and not depot.measured([KEY])
+    measurements = FarMeasurements(store, Handle(depot))
+    measurements.write(KEY, {}, {"rows": [], "provenance": {}})
+    assert KEY in measurements
+    measurements.set_aside(KEY)
+    assert KEY not in measurements and not depot.measured([KEY])
     said = capsys.readouterr().err
     assert said.count("is set aside in the command's store") == 2
 

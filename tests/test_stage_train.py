@@ -16,7 +16,7 @@ from netstab.errors import NetstabError
 from netstab.machine import WAIT_POLICY
 from netstab.params import check
 from netstab.stages import train as stage
-from netstab.store.measurements import Notebook
+from netstab.store.measurements import Measurements
 from netstab.store.states import Store
 from tests import small
 
@@ -125,17 +125,17 @@ def test_a_damaged_measurement_is_taken_again_by_the_stage_that_finds_it(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stage.main("outpost", 0)
-    notebook = Notebook(Store(checkout / "store"))
-    for key in notebook.listing():
-        page = notebook.page(key)
+    measurements = Measurements(Store(checkout / "store"))
+    for key in measurements.listing():
+        page = measurements.read_with_inputs(key)
         assert page is not None
         inputs, before = page
         # Cut; and whole, with a hash that fits, but not what it should be.
-        notebook.write(key, inputs, {**before, "rows": "none"})
+        measurements.write(key, inputs, {**before, "rows": "none"})
         for damage in (None, "{"):
             if damage:
-                (notebook.root / f"{key}.json").write_text(damage)
+                (measurements.root / f"{key}.json").write_text(damage)
             stage.main("outpost", 0)
             assert f"measurement {key[:12]} is set aside" in capsys.readouterr().err
-            again = notebook.read(key)
+            again = measurements.read(key)
             assert again is not None and again["rows"] == before["rows"]

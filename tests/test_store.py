@@ -808,7 +808,7 @@ def test_what_is_replaced_while_it_is_read_is_not_set_aside(tmp_path: Path) -> N
 def test_gc_collects_what_killed_processes_left_wherever_and_whatever_the_clock(
     ledger: Ledger,
 ) -> None:
-    folders = [ledger.store.states, ledger.notebook.root, ledger.imports.root]
+    folders = [ledger.store.states, ledger.measurements.root, ledger.imports.root]
     left = [folder / f".{'a' * 64}.1-0a1b2c3d.part" for folder in folders]
     for path in left:
         path.parent.mkdir(exist_ok=True)

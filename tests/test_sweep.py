@@ -134,7 +134,7 @@ def test_two_seeds_are_compared_where_all_that_is_compared_is_trained(tmp_path: 
     assert sweep.ceiling_is_missing(ledger, references)
     assert not sweep.ceiling_is_missing(ledger, references[1:])
     for name, key in ledger.ceiling_keys().items():
-        ledger.notebook.write(key, ledger.ceiling_inputs(name), {"rows": []})
+        ledger.measurements.write(key, ledger.ceiling_inputs(name), {"rows": []})
     assert not sweep.ceiling_is_missing(ledger, every)
     assert ledger.ceiling_keys().keys() == {"baseline", "outpost"}
     without = small.ledger(small.params(ceiling={"seeds": []}), tmp_path)
@@ -349,10 +349,10 @@ def test_the_time_left_has_what_is_still_to_be_measured(
             for epoch in range(job.end - job.epochs, job.end):
                 board.hear(Said(number, job.run.name, epoch, "trained"))
         for key in lacking[:-1]:
-            ledger.notebook.write(key, {}, entry)
+            ledger.measurements.write(key, {}, entry)
         now[0] = 1000.0
         board.hear(Said(0, "baseline-0", None, "measuring sharpness at epoch 3, block 64"))
-        ledger.notebook.write(lacking[-1], {}, entry)
+        ledger.measurements.write(lacking[-1], {}, entry)
         now[0] = 2000.0
         board.hear(Said(0, "baseline-0", None, "measured"))
     total = (

@@ -20,7 +20,7 @@ from netstab.errors import NetstabError
 from netstab.exchange import piecefile
 from netstab.results.runs import Collection, collect
 from netstab.store.imported import Imports
-from netstab.store.measurements import Notebook
+from netstab.store.measurements import Measurements
 from netstab.store.states import Store
 from torture.checkout import Checkout
 
@@ -77,7 +77,7 @@ def _some(draw: random.Random, size: int, count: int) -> list[int]:
 
 def state_targets(checkout: Checkout) -> dict[str, list[Target]]:
     """Records, tensors and measurements of a store."""
-    store, notebook = checkout.store, Notebook(checkout.store)
+    store, measurements = checkout.store, Measurements(checkout.store)
     records = [r for key in sorted(store.listing()) if (r := store.record(key))]
     files = {r.key: store.files(r) for r in records}
     found: dict[str, list[Target]] = {"record": [], "tensors": []}
@@ -88,7 +88,7 @@ def state_targets(checkout: Checkout) -> dict[str, list[Target]]:
         found["record"].append(Target(mine, read, files[other][0], beside=(tensors,)))
         checked = _checked_tensors(store, record.key)
         found["tensors"].append(Target(tensors, checked, files[other][1], beside=(mine,)))
-    found["measurement"] = _noted(notebook.root, notebook.listing(), notebook.read)
+    found["measurement"] = _noted(measurements.root, measurements.listing(), measurements.read)
     return found
 
 

@@ -24,7 +24,7 @@ def _around(owner: Any, name: str, act: Callable[[Callable[[], Any]], Any]) -> N
 
 def full_at(count: int, root: Path, room: int) -> None:
     """Before the write to the store of this number, fill its file system but for some bytes."""
-    from netstab.store.measurements import Notebook
+    from netstab.store.measurements import Measurements
     from netstab.store.states import Store
 
     seen = 0
@@ -37,7 +37,7 @@ def full_at(count: int, root: Path, room: int) -> None:
         return write()
 
     _around(Store, "save", act)
-    _around(Notebook, "write", act)
+    _around(Measurements, "write", act)
 
 
 def fill(root: Path, room: int) -> None:

@@ -13,7 +13,7 @@ import psutil
 
 from netstab.files import ABANDONED_S
 from netstab.store.housekeeping import garbage, verify
-from netstab.store.measurements import Notebook
+from netstab.store.measurements import Measurements
 from netstab.store.states import Store
 from torture.checkout import DEADLINE_S, Checkout
 
@@ -55,8 +55,8 @@ def states_of(store: Store) -> dict[str, str]:
 
 def outcome(checkout: Checkout) -> Outcome:
     """What a checkout has come to."""
-    notebook = Notebook(checkout.store)
-    entries = {key: notebook.read(key) for key in notebook.listing()}
+    measurements = Measurements(checkout.store)
+    entries = {key: measurements.read(key) for key in measurements.listing()}
     root = checkout.root / "metrics"
     paths = (path for path in sorted(root.rglob("*")) if path.is_file())
     return Outcome(

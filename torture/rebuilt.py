@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from netstab.store.measurements import Notebook
+from netstab.store.measurements import Measurements
 from netstab.store.states import Record
 from torture import forked, outcome
 from torture.checkout import DVC, Checkout
@@ -22,10 +22,13 @@ def stage_rebuilds(
     """Damage one file of a store; a stage that needs it sets it aside, and makes it again."""
     started = time.monotonic()
     checkout = trained.copied_to(folder)
-    store, notebook = checkout.store, Notebook(checkout.store)
+    store, measurements = checkout.store, Measurements(checkout.store)
     records = [r for key in sorted(store.listing()) if (r := store.record(key))]
     record = draw.choice(records)
-    files = [*store.files(record), notebook.root / f"{draw.choice(notebook.listing())}.json"]
+    files = [
+        *store.files(record),
+        measurements.root / f"{draw.choice(measurements.listing())}.json",
+    ]
     path = draw.choice(files)
     if path.parent == store.states:
         _make_needed(checkout, records, record)

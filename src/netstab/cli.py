@@ -285,7 +285,7 @@ def store_import(
     with _refusals():
         from netstab.commands import pieces as command
 
-        command.take_over(_ledger(), files, _console())
+        command.import_runs(_ledger(), files, _console())
 
 
 def _ledger() -> Ledger:

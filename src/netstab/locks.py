@@ -11,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from netstab import paths
 from netstab.errors import NetstabError
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
@@ -62,7 +63,7 @@ def is_locked(path: Path) -> bool:
 
 
 @contextmanager
-def turn(name: str) -> Iterator[None]:
+def results_lock(name: str) -> Iterator[None]:
     """Be the only process that writes some results of this checkout (the current folder).
 
     A stage whose `dvc` was killed lives on, and would write beside the one that came after it.
@@ -72,7 +73,7 @@ def turn(name: str) -> Iterator[None]:
     """
     with ExitStack() as held:
         try:
-            held.enter_context(locked(Path(".netstab") / "turns" / f"{name}.lock"))
+            held.enter_context(locked(paths.LOCKS / f"{name}.lock"))
         except OSError as error:
             raise NetstabError(
                 f"{error.filename or '.netstab'}: cannot be written ({error.strerror}); free some "

@@ -19,6 +19,11 @@ CLAIMS = METRICS / "claims.json"
 CLAIM_PARTS = METRICS / "claims.csv"
 FIGURES = METRICS / "figures"
 
+LOCKS = Path(".netstab") / "locks"
+"""Of a checkout: a file for each result that only one process may write at a time."""
+DVC_LOCK = LOCKS / "dvc.lock"
+"""Held while a command of ours runs DVC."""
+
 NUMERICS = Path(__file__).parent / "training" / "numerics.json"
 
 

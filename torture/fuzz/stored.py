@@ -148,7 +148,7 @@ def _read_measurement(content: bytes, place: Path) -> bool:
     first = next(iter(ledger.stability_keys(_run()).values()))
     for key in (first, next(iter(ledger.sharpness_keys(_run()).values()))):
         # Of either kind, whatever kind it says that it is.
-        path = ledger.notebook.root / f"{key}.json"
+        path = ledger.measurements.root / f"{key}.json"
         path.write_bytes(_sealed(content.replace(first.encode(), key.encode()), "sha256"))
     return _use(ledger, _run(), place)
 
@@ -173,7 +173,7 @@ def _import(content: bytes, place: Path) -> bool:
     except BaseException:
         assert not pieces.content(ledger.store.root), "left something behind"
         raise
-    _said(lambda console: piece_commands.take_over(ledger, [path], console))
+    _said(lambda console: piece_commands.import_runs(ledger, [path], console))
     return _use(ledger, _run(), place)
 
 

@@ -19,7 +19,7 @@ from netstab.commands import preflight
 from netstab.commands.dvc import run_dvc
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError
-from netstab.locks import shared_with_children, turn
+from netstab.locks import results_lock, shared_with_children
 from netstab.results.write import write_json
 from netstab.store import finished
 from netstab.store.ledger import Ledger, open_ledger
@@ -63,7 +63,7 @@ def run(console: Console) -> None:
     whole = [name for name in groups if name not in left]
     lacks = [one.name for one in lacking]
     if (ceiling := finished.ceiling(ledger)) is not None:
-        with turn(CEILING):
+        with results_lock(CEILING):
             write_json(paths.CEILING, ceiling)
         whole.append(CEILING)
     else:
@@ -103,7 +103,7 @@ def _write(ledger: Ledger, one: Run, manifest: Manifest) -> bool:
     record = finished.complete(ledger, one)
     if record is None:
         return False
-    with turn(one.name):
+    with results_lock(one.name):
         finished.write(ledger, one, record, finished.images(manifest), root=Path())
     return True
 
@@ -119,7 +119,7 @@ def _record(groups: Sequence[str], before: list[bytes]) -> None:
         NetstabError: DVC refuses, or the inputs have changed meanwhile: nothing is recorded then.
     """
     root = Path().resolve()
-    with shared_with_children(root / ".netstab" / "turns" / "dvc.lock") as number:
+    with shared_with_children(root / paths.DVC_LOCK) as number:
         rows = LOCK.read_bytes() if LOCK.exists() else None
         try:
             code = run_dvc(root, ["commit", "--force", *groups], keep=(number,))

@@ -39,7 +39,7 @@ def export(
         print(f"not finished, and so left out: {left}", file=sys.stderr)
 
 
-def take_over(ledger: Ledger, paths: Sequence[Path], console: Console) -> None:
+def import_runs(ledger: Ledger, paths: Sequence[Path], console: Console) -> None:
     """Import files of pieces, and say what the current parameters make of their runs.
 
     Raises:

@@ -106,18 +106,18 @@ def _measured(ledger: Ledger, run: Run) -> Iterator[Measurement]:
 
 def _ceiling(ledger: Ledger, chosen: Sequence[Run]) -> Iterator[Measurement]:
     for name, key in ledger.ceiling_keys().items():
-        if key in ledger.notebook and all(run in chosen for run in ledger.compared(name)):
+        if key in ledger.measurements and all(run in chosen for run in ledger.compared(name)):
             yield _measurement(ledger, key, ledger.ceiling_inputs(name))
 
 
 def _measurement(ledger: Ledger, key: str, inputs: dict[str, Any]) -> Measurement:
-    entry = ledger.notebook.read(key)
+    entry = ledger.measurements.read(key)
     if entry is None:
         raise StoreError(f"measurement {key[:12]} cannot be used; run netstab sweep, then this")
     try:
         return Measurement(key=key, inputs=inputs, entry=entry)
     except ValidationError:
-        ledger.notebook.set_aside(key)
+        ledger.measurements.set_aside(key)
         raise StoreError(
             f"measurement {key[:12]} cannot be used; run netstab sweep, then this"
         ) from None

@@ -141,10 +141,10 @@ def _write(ledger: Ledger, pieces: list[Piece]) -> Outcome:
     runs = {run.key: run for piece in pieces for run in piece.runs}
     found = {m.key: m for piece in pieces for m in piece.measurements}
     new_runs = [run for run in runs.values() if not _is_here(ledger, run.key)]
-    new_found = [m for m in found.values() if m.key not in ledger.notebook]
+    new_found = [m for m in found.values() if m.key not in ledger.measurements]
     with ExitStack() as undo:
         for measurement in new_found:
-            undo.callback(ledger.notebook.remove, measurement.key)
+            undo.callback(ledger.measurements.remove, measurement.key)
             _note(ledger, measurement)
         for run in new_runs:
             undo.callback(ledger.imports.remove, run.key)
@@ -154,7 +154,7 @@ def _write(ledger: Ledger, pieces: list[Piece]) -> Outcome:
 
 
 def _note(ledger: Ledger, found: Measurement) -> None:
-    ledger.notebook.write(found.key, found.inputs, found.entry)
+    ledger.measurements.write(found.key, found.inputs, found.entry)
 
 
 def _is_here(ledger: Ledger, key: str) -> bool:

@@ -30,7 +30,7 @@ from netstab.results.schema import (
     SharpnessFile,
 )
 from netstab.study.experiments import REFERENCES, Run, Variant, runs, schedule, variants
-from netstab.study.keys import identity, seen_as, state_key
+from netstab.study.keys import identity, state_key, view_identity
 from netstab.study.schedule import Frozen, Schedule
 
 
@@ -212,7 +212,7 @@ def _check_key(path: Path, told: Provenance, params: Params, run: Run, expected:
     """
     data, numerics = told.data.content_sha256, told.numerics_version
     who = identity(params, run.seed, data=data, numerics=numerics)
-    who |= seen_as(params, run.variant, expected.epochs)
+    who |= view_identity(params, run.variant, expected.epochs)
     if told.key != state_key(who, expected, expected.epochs):
         raise UnusableFileError(
             f"{path} is stale: the run was trained with other settings than params.yaml has now"

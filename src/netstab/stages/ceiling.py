@@ -9,7 +9,7 @@ import typer
 from netstab import params, paths
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError
-from netstab.locks import turn
+from netstab.locks import results_lock
 from netstab.machine import wait_passively
 from netstab.results.write import write_json
 from netstab.store import finished
@@ -26,7 +26,7 @@ def main() -> None:
             manifest = read_manifest()
             ledger = open_ledger(Path(), content=content)
             found = finished.ceiling(ledger) or _measured(ledger, manifest)
-        with turn("ceiling"):
+        with results_lock("ceiling"):
             write_json(paths.CEILING, found)
     except NetstabError as error:
         print(error, file=sys.stderr)

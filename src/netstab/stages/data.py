@@ -9,7 +9,7 @@ from netstab import params, paths
 from netstab.data.manifest import Manifest
 from netstab.data.prepare import prepare
 from netstab.errors import NetstabError, visible
-from netstab.locks import turn
+from netstab.locks import results_lock
 
 app = typer.Typer(add_completion=False)
 
@@ -20,7 +20,7 @@ def main() -> None:
     started = time.perf_counter()
     try:
         content = params.read(paths.PARAMS)
-        with turn("data"):
+        with results_lock("data"):
             manifest = prepare(content)
     except NetstabError as error:
         typer.echo(error, err=True)

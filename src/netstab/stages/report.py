@@ -8,7 +8,7 @@ from netstab import paths
 from netstab.errors import NetstabError
 from netstab.evidence import report
 from netstab.evidence.summary.terminal import summary_table
-from netstab.locks import turn
+from netstab.locks import results_lock
 from netstab.params import read
 
 
@@ -17,7 +17,7 @@ def main() -> None:
     errors = Console(stderr=True, soft_wrap=True)
     try:
         content = read(paths.PARAMS)
-        with turn("report"):
+        with results_lock("report"):
             results = report.make(content)
     except NetstabError as error:
         errors.print(f"[bold red]error:[/] {escape(str(error))}")

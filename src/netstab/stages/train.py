@@ -10,7 +10,7 @@ from rich.console import Console
 from netstab import params, paths
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError, TrainingError
-from netstab.locks import turn
+from netstab.locks import results_lock
 from netstab.machine import wait_passively
 from netstab.store import finished
 from netstab.store.ledger import Ledger, open_ledger
@@ -31,7 +31,7 @@ def main(
         ledger = open_ledger(Path(), content=content)
         there = finished.complete(ledger, run)
         record = there or _train(ledger, run, manifest)
-        with turn(run.name):
+        with results_lock(run.name):
             if not there:
                 _refuse_outdated(ledger, run)
             finished.write(ledger, run, record, finished.images(manifest), root=Path())

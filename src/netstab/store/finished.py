@@ -12,11 +12,10 @@ from netstab.results.schema import (
     Origin,
     Provenance,
     TrainedSegment,
-    measurement_fault,
 )
 from netstab.results.write import write_run
+from netstab.store.documents import Entry
 from netstab.store.ledger import Ledger
-from netstab.store.measurements import Entry
 from netstab.store.states import Record
 from netstab.study.experiments import Run
 
@@ -29,7 +28,7 @@ def complete(ledger: Ledger, run: Run) -> Record | None:
     drifts, curvatures = ledger.stability_keys(run), ledger.sharpness_keys(run)
     for measure, keys in (("stability", drifts.values()), ("sharpness", curvatures.values())):
         for key in keys:
-            sound_entry(ledger, key, measure)
+            ledger.measurements.sound(key, measure)
     record = ledger.finished(run)
     return None if record is None or record.interim or any(ledger.unmeasured(run)) else record
 
@@ -86,24 +85,15 @@ def images(manifest: Manifest) -> Origin:
 def ceiling(ledger: Ledger) -> dict[str, Any] | None:
     """Content of metrics/ceiling.json; None where a comparison is not measured."""
     keys = ledger.ceiling_keys().values()
-    entries = [e for key in keys if (e := sound_entry(ledger, key, "ceiling")) is not None]
+    entries = [e for key in keys if (e := ledger.measurements.sound(key, "ceiling")) is not None]
     if len(entries) < len(keys):
         return None
     rows = [row for entry in entries for row in entry["rows"]]
     return {"seeds": list(ledger.params.ceiling_pair), "comparisons": rows}
 
 
-def sound_entry(ledger: Ledger, key: str, measure: str) -> Entry | None:
-    """A measurement, or None where it is missing, or damaged and set aside by this."""
-    entry = ledger.notebook.read(key)
-    if entry is not None and measurement_fault(measure, entry):
-        ledger.notebook.set_aside(key)
-        return None
-    return entry
-
-
 def _entry(ledger: Ledger, key: str, measure: str) -> Entry:
-    entry = sound_entry(ledger, key, measure)
+    entry = ledger.measurements.sound(key, measure)
     if entry is None:
         # It was there a moment ago, or it was damaged and is set aside by now.
         raise NetstabError(f"measurement {key[:12]} cannot be used; run the same command again")

@@ -8,7 +8,7 @@ from netstab.errors import StoreError
 from netstab.files import SUFFIX, abandoned
 from netstab.store.imported import Imports
 from netstab.store.ledger import Ledger
-from netstab.store.measurements import Notebook
+from netstab.store.measurements import Measurements
 from netstab.store.states import Record, Store
 from netstab.study.experiments import runs
 
@@ -80,8 +80,8 @@ def verify(store: Store) -> tuple[int, int]:
             sound += 1
         elif (store.damaged / f"{key}.json").exists():
             aside += 1
-    notebook, imports = Notebook(store), Imports(store)
-    found = [notebook.read(key) is not None for key in notebook.listing()]
+    measurements, imports = Measurements(store), Imports(store)
+    found = [measurements.read(key) is not None for key in measurements.listing()]
     found += [imports.run(key) is not None for key in sorted(imports.listing())]
     return sound + sum(found), aside + len(found) - sum(found)
 
@@ -121,7 +121,7 @@ def _garbage(ledger: Ledger) -> list[Path]:
             (found if entry.wanted_for is None else kept).update(store.files(entry.record))
     found &= set(files)
     found |= set(abandoned(store.states, set(files) - kept - found))
-    for folder in (store.states, ledger.notebook.root, ledger.imports.root):
+    for folder in (store.states, ledger.measurements.root, ledger.imports.root):
         found |= set(abandoned(folder, folder.glob(f".*{SUFFIX}")))
     for entry in known:
         if entry.imported and entry.wanted_for is None:
@@ -137,7 +137,7 @@ def _useless_measurements(ledger: Ledger) -> list[Path]:
         for key in keys.values()
     }
     wanted |= set(ledger.ceiling_keys().values())
-    return [p for p in sorted(ledger.notebook.root.glob("*.json")) if p.stem not in wanted]
+    return [p for p in sorted(ledger.measurements.root.glob("*.json")) if p.stem not in wanted]
 
 
 def size_of(path: Path) -> int:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pydantic import ValidationError
 
 from netstab.results.exported import FinishedRun
-from netstab.store.measurements import Notebook
+from netstab.store.documents import Documents
 from netstab.store.states import Record, Store
 
 
@@ -18,15 +18,15 @@ class Imports:
     """Imported runs under the keys of their last states."""
 
     def __init__(self, store: Store) -> None:
-        self._notes = Notebook(store, "imported", "imported run", "import it again")
-        self.root = self._notes.root
+        self._documents = Documents(store, "imported", "imported run", "import it again")
+        self.root = self._documents.root
 
     def __contains__(self, key: str) -> bool:
-        return key in self._notes
+        return key in self._documents
 
     def listing(self) -> set[str]:
         """Keys of every imported run."""
-        return set(self._notes.listing())
+        return set(self._documents.listing())
 
     def run(self, key: str) -> FinishedRun | None:
         """An imported run, or None where there is none; a damaged one is set aside.
@@ -34,13 +34,13 @@ class Imports:
         Raises:
             StoreError: the store cannot be read, or a damaged file cannot be moved.
         """
-        entry = self._notes.read(key)
+        entry = self._documents.read(key)
         if entry is None:
             return None
         try:
             return FinishedRun.model_validate(entry)
         except ValidationError:
-            self._notes.set_aside(key)
+            self._documents.set_aside(key)
             return None
 
     def record(self, key: str) -> Record | None:
@@ -75,7 +75,7 @@ class Imports:
         Raises:
             StoreError: the disk is full, or the store cannot be written.
         """
-        self._notes.write(run.key, run.inputs, run.model_dump(mode="json", by_alias=True))
+        self._documents.write(run.key, run.inputs, run.model_dump(mode="json", by_alias=True))
 
     def remove(self, key: str) -> None:
         """Remove an imported run, if it is there.
@@ -83,4 +83,4 @@ class Imports:
         Raises:
             StoreError: the store cannot be written.
         """
-        self._notes.remove(key)
+        self._documents.remove(key)

@@ -12,12 +12,12 @@ from netstab.data.manifest import read_manifest
 from netstab.errors import DataError, NetstabError
 from netstab.params import Params, read
 from netstab.store.imported import Imports
-from netstab.store.measurements import Notebook
+from netstab.store.measurements import Measurements
 from netstab.store.states import Record, Store
 from netstab.study import measuring, plan
 from netstab.study.cost import Costs
 from netstab.study.experiments import REFERENCES, Run, Variant, runs
-from netstab.study.keys import identity, seen_as, state_key
+from netstab.study.keys import identity, state_key, view_identity
 from netstab.study.schedule import Schedule
 
 
@@ -59,12 +59,12 @@ class Ledger:
         store: Store,
         numerics: int,
         measures: int = 0,
-        notebook: Notebook | None = None,
+        measurements: Measurements | None = None,
     ) -> None:
         self.params = params
         self.dataset = dataset
         self.store = store
-        self.notebook = notebook or Notebook(store)
+        self.measurements = measurements or Measurements(store)
         self.imports = Imports(store)
         self.numerics = numerics
         self.measures = measures
@@ -94,7 +94,7 @@ class Ledger:
         return {**self._who(run, epoch), "schedule": self.schedule(run).before(epoch)}
 
     def _who(self, run: Run, epoch: int) -> dict[str, Any]:
-        return {**self.identity(run.seed), **seen_as(self.params, run.variant, epoch)}
+        return {**self.identity(run.seed), **view_identity(self.params, run.variant, epoch)}
 
     def host(self, run: Run) -> Run:
         """The run whose training a view looks at."""
@@ -112,7 +112,7 @@ class Ledger:
         """Epoch -> key of its measurement of stability, in rising order; a view has none."""
         epochs = measuring.stability_epochs(self.params, self.schedule(run))
         return {
-            epoch: self.measurement(self.stability_inputs(run, epoch))
+            epoch: self.measurement_key(self.stability_inputs(run, epoch))
             for epoch in epochs
             if not self.is_view(run)
         }
@@ -133,7 +133,7 @@ class Ledger:
             return {}
         wanted = measuring.sharpness_scopes(self.params, self.schedule(run))
         return {
-            (epoch, scope): self.measurement(self.sharpness_inputs(run, epoch, scope))
+            (epoch, scope): self.measurement_key(self.sharpness_inputs(run, epoch, scope))
             for epoch, scopes in wanted.items()
             for scope in scopes
         }
@@ -145,7 +145,7 @@ class Ledger:
     def ceiling_keys(self) -> dict[str, str]:
         """Reference -> key of its comparison between two seeds; empty where none is asked for."""
         names = REFERENCES if self.params.ceiling_pair else ()
-        return {name: self.measurement(self.ceiling_inputs(name)) for name in names}
+        return {name: self.measurement_key(self.ceiling_inputs(name)) for name in names}
 
     def ceiling_inputs(self, name: str) -> dict[str, Any]:
         """What determines the comparison of a reference's ends."""
@@ -156,15 +156,15 @@ class Ledger:
         """The runs of a reference whose ends are compared: of two seeds, or none."""
         return [Run(Variant(name), seed) for seed in self.params.ceiling_pair]
 
-    def measurement(self, inputs: dict[str, Any]) -> str:
+    def measurement_key(self, inputs: dict[str, Any]) -> str:
         """Key of a measurement."""
         return measuring.measurement_key(self.measures, inputs)
 
     def unmeasured(self, run: Run) -> tuple[list[int], list[tuple[int, str]]]:
         """Epochs without their measurement of stability, states and scopes without sharpness."""
         return (
-            [e for e, key in self.stability_keys(run).items() if key not in self.notebook],
-            [at for at, key in self.sharpness_keys(run).items() if key not in self.notebook],
+            [e for e, key in self.stability_keys(run).items() if key not in self.measurements],
+            [at for at, key in self.sharpness_keys(run).items() if key not in self.measurements],
         )
 
     def sharers(self, run: Run, epoch: int) -> list[Run]:

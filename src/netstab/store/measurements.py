@@ -1,130 +1,34 @@
-"""What was measured on states: key -> values, beside the states in the store. No torch here."""
+"""What was measured on states: key -> rows and provenance."""
 
-import hashlib
-import json
-import os
-import sys
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any
-
-from netstab import plain_json
-from netstab.files import part_of, sync_folder
-from netstab.store.states import Store, cannot_read, cannot_write
-
-Entry = dict[str, Any]
-"""Of a measurement: `rows` (values by name) and `provenance` (device, torch, seconds, when)."""
+from netstab.results.schema import measurement_fault
+from netstab.store.documents import Documents, Entry
+from netstab.store.states import Store
 
 
-class Notebook:
-    """Entries under their keys; written whole or not at all, checked on reading.
+class Measurements(Documents):
+    """Measurements under their keys.
 
-    Args:
-        store: beside whose states it lies.
-        folder: of the notebook in the store.
-        what: an entry is called, for people.
-        remedy: what becomes of a damaged one.
+    An entry has `rows` (values by name), `provenance` (device, torch, seconds, when) and, of
+    sharpness, `protocol`.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        folder: str = "measurements",
-        what: str = "measurement",
-        remedy: str = "it is taken again when it is needed",
-    ) -> None:
-        self.root = store.root / folder
-        self.damaged = store.damaged
-        self._what, self._remedy = what, remedy
-
-    def __contains__(self, key: str) -> bool:
-        return (self.root / f"{key}.json").is_file()
-
-    def listing(self) -> list[str]:
-        """Keys of every entry that is there."""
-        return sorted(path.stem for path in self.root.glob("*.json") if path.name[0] != ".")
-
-    def read(self, key: str) -> Entry | None:
-        """An entry, or None where there is none; a damaged one is set aside.
-
-        Raises:
-            StoreError: the store cannot be read, or a damaged file cannot be moved.
-        """
-        found = self.page(key)
-        return found[1] if found else None
-
-    def page(self, key: str) -> tuple[dict[str, Any], Entry] | None:
-        """What an entry's key is the hash of, and the entry; see `read`."""
-        path = self.root / f"{key}.json"
-        try:
-            content = plain_json.read(path)
-            digest = content.pop("sha256")
-            found: Entry = content["entry"]
-            sound = content["key"] == key and digest == _digest(content)
-            if sound and isinstance(found, dict):
-                return content["inputs"], found
-        except FileNotFoundError:
-            return None
-        except (ValueError, TypeError, KeyError, AttributeError):
-            pass
-        except OSError as error:
-            raise cannot_read(path, error) from error
-        self.set_aside(key)
-        return None
-
-    def write(self, key: str, inputs: Mapping[str, Any], entry: Entry) -> None:
-        """Store an entry, with what its key is the hash of.
-
-        Raises:
-            StoreError: the disk is full, or the store cannot be written.
-        """
-        content = json.loads(json.dumps({"key": key, "inputs": dict(inputs), "entry": entry}))
-        path = self.root / f"{key}.json"
-        temporary = part_of(path)
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump({**content, "sha256": _digest(content)}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            sync_folder(self.root)
-        except OSError as error:
-            raise cannot_write(self.root, error) from error
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
-
-    def remove(self, key: str) -> None:
-        """Remove an entry, if it is there.
-
-        Raises:
-            StoreError: the store cannot be written.
-        """
-        try:
-            (self.root / f"{key}.json").unlink(missing_ok=True)
-        except OSError as error:
-            raise cannot_write(self.root, error) from error
-
-    def set_aside(self, key: str) -> None:
-        """Move a damaged entry out of the way, and say so.
-
-        Raises:
-            StoreError: the store cannot be written.
-        """
-        path = self.root / f"{key}.json"
-        try:
-            self.damaged.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):
-                path.replace(self.damaged / path.name)
-        except OSError as error:
-            raise cannot_write(self.root, error) from error
-        print(
-            f"warning: {self._what} {key[:12]} is set aside in {self.damaged}: it is damaged; "
-            f"{self._remedy}",
-            file=sys.stderr,
+    def __init__(self, store: Store) -> None:
+        super().__init__(
+            store, "measurements", "measurement", "it is taken again when it is needed"
         )
 
+    def sound(self, key: str, measure: str) -> Entry | None:
+        """The entry of a measure, or None where it is missing, or damaged and set aside by this.
 
-def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        Args:
+            key: of the measurement.
+            measure: `stability`, `sharpness` or `ceiling`.
+
+        Raises:
+            StoreError: see `read`.
+        """
+        entry = self.read(key)
+        if entry is not None and measurement_fault(measure, entry):
+            self.set_aside(key)
+            return None
+        return entry

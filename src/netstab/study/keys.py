@@ -36,7 +36,7 @@ def identity(params: Params, seed: int, *, data: str, numerics: int) -> dict[str
     }
 
 
-def seen_as(params: Params, variant: Variant, epoch: int) -> dict[str, Any]:
+def view_identity(params: Params, variant: Variant, epoch: int) -> dict[str, Any]:
     """What a view adds to the identity of the baseline's states; nothing before its start.
 
     Args:

@@ -111,7 +111,7 @@ class Board:
         now = time.monotonic()
         if now - self._looked >= LOOK_INTERVAL_S:
             self._looked = now
-            taken = [key for key in self._unmeasured if key in self._ledger.notebook]
+            taken = [key for key in self._unmeasured if key in self._ledger.measurements]
             self._flop_done += sum(self._unmeasured.pop(key) for key in taken)
         if not self._flop_done:
             return ""

@@ -3,7 +3,7 @@
 No single run can say what a similarity of 0.9 means. Two seeds have nothing in common but data and
 task; how alike their signals are at the end is what drift can be held against. Only what does not
 depend on which channel is which is compared: CKA, and predictions. What is found is a measurement
-like others: it is kept in the store's notebook, for the weights of two seeds need not come to the
+like others: it is kept in the store, for the weights of two seeds need not come to the
 machine that makes the report.
 """
 
@@ -32,7 +32,7 @@ def compare_seeds(
 ) -> None:
     """Compare the ends of both references between the two seeds of `ceiling.seeds`.
 
-    A run that the store lacks is trained first. What is found goes to the notebook: for each
+    A run that the store lacks is trained first. What is found goes to the store: for each
     reference a row a block, and one for the network.
 
     Args:
@@ -46,7 +46,7 @@ def compare_seeds(
         NetstabError: as for a run.
     """
     for name, key in ledger.ceiling_keys().items():
-        if key in ledger.notebook:
+        if key in ledger.measurements:
             continue
         started = time.monotonic()
         first, second = (_end(ledger, manifest, run, read) for run in ledger.compared(name))
@@ -63,7 +63,7 @@ def compare_seeds(
             **asdict(hardware(device, threads, host)),
         }
         entry = {"rows": rows, "provenance": provenance}
-        ledger.notebook.write(key, ledger.ceiling_inputs(name), entry)
+        ledger.measurements.write(key, ledger.ceiling_inputs(name), entry)
 
 
 def _end(ledger: Ledger, manifest: Manifest, run: Run, read: trainer.Read) -> Signals:

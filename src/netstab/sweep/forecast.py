@@ -60,11 +60,11 @@ def pace(ledger: Ledger, *, gpu: bool, threads: int) -> Pace:
             told.add(stretch)
             found.epochs[_kind(row["flop"] / epochs)].append(row["seconds"] / epochs)
             found.flop, found.seconds = found.flop + row["flop"], found.seconds + row["seconds"]
-    for key in _newest(ledger.notebook.root):
-        page = ledger.notebook.page(key)
-        if page is None or measurement_fault(page[0].get("measure"), page[1]):
+    for key in _newest(ledger.measurements.root):
+        kept = ledger.measurements.read_with_inputs(key)
+        if kept is None or measurement_fault(kept[0].get("measure"), kept[1]):
             continue
-        inputs, entry = page
+        inputs, entry = kept
         if _such(entry["provenance"], gpu, threads):
             found.measured[_scope(inputs)].append(entry["provenance"]["seconds"])
     return found
@@ -101,7 +101,7 @@ def unmeasured(ledger: Ledger, todo: Sequence[Job]) -> list[dict[str, str]]:
     for job in todo:
         start = job.end - job.epochs if job.work else 0
         wanted = _measurements(ledger, job.run, start, job.end)
-        lacking = {k: kind for kind, k in wanted if k not in seen and k not in ledger.notebook}
+        lacking = {k: kind for kind, k in wanted if k not in seen and k not in ledger.measurements}
         seen |= lacking.keys()
         found.append(lacking)
     return found

@@ -127,7 +127,7 @@ def ceiling_is_missing(ledger: Ledger, chosen: Sequence[Run]) -> bool:
     compared = [run for name in keys for run in ledger.compared(name)]
     ends = {ledger.key(run, ledger.schedule(run).epochs) for run in compared}
     return (
-        any(key not in ledger.notebook for key in keys.values())
+        any(key not in ledger.measurements for key in keys.values())
         and all(run in chosen for run in compared)
         and not ends & ledger.imports.listing() - ledger.store.listing()
     )

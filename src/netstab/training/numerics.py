@@ -124,7 +124,7 @@ def measurements() -> dict[str, Any]:
         drifts, curvatures = ledger.stability_keys(run), ledger.sharpness_keys(run)
         named = {f"stability {epoch}": key for epoch, key in drifts.items()}
         named |= {f"sharpness {at} {scope}": key for (at, scope), key in curvatures.items()}
-        entries = {name: ledger.notebook.read(key) for name, key in named.items()}
+        entries = {name: ledger.measurements.read(key) for name, key in named.items()}
     # How fast a search converges, and how far, hangs on rounding: on the machine.
     return {
         name: [

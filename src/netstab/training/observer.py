@@ -1,6 +1,6 @@
 """Measures taken on a run while it trains, on a twin of its network: training cannot notice.
 
-Every measurement goes to the notebook at once, under the key of the state that it belongs to, so
+Every measurement goes to the store at once, under the key of the state that it belongs to, so
 whatever shares that state shares the measurement, and a kill loses none.
 """
 
@@ -27,10 +27,10 @@ SHARPNESS_SEED = 0
 
 
 class Observer:
-    """Takes the measurements that the notebook lacks.
+    """Takes the measurements that the store lacks.
 
     Args:
-        ledger: says what is wanted, and has the notebook.
+        ledger: says what is wanted, and has the store.
         twin: a network of the same shape, on the same device, for the measures alone.
         training: images that probes are drawn from.
         hardware: for provenance.
@@ -58,7 +58,7 @@ class Observer:
     def epoch(self, run: Run, epoch: int, model: nn.Module) -> "Watch | None":
         """Begin to watch an epoch whose stability is wanted; None where it is not."""
         key = self._ledger.stability_keys(run).get(epoch)
-        if key is None or key in self._ledger.notebook:
+        if key is None or key in self._ledger.measurements:
             return None
         weights = _weights(model, self._ledger)
         floor = self._ledger.has_floor(run, epoch)
@@ -66,7 +66,7 @@ class Observer:
         def finish(rows: list[Row], seconds: float) -> None:
             entry = {"rows": rows, "provenance": self._provenance(run, seconds)}
             inputs = self._ledger.stability_inputs(run, epoch)
-            self._ledger.notebook.write(key, inputs, entry)
+            self._ledger.measurements.write(key, inputs, entry)
 
         return Watch(lambda: self._signals(model), weights, finish, floor=floor)
 
@@ -91,7 +91,7 @@ class Observer:
         wanted = {
             scope: key
             for (at, scope), key in ledger.sharpness_keys(run).items()
-            if at == epoch and key not in ledger.notebook
+            if at == epoch and key not in ledger.measurements
         }
         if not wanted:
             return
@@ -113,7 +113,7 @@ class Observer:
                 "protocol": protocol,
                 "provenance": provenance,
             }
-            ledger.notebook.write(key, ledger.sharpness_inputs(run, epoch, scope), entry)
+            ledger.measurements.write(key, ledger.sharpness_inputs(run, epoch, scope), entry)
 
     def _provenance(self, run: Run, seconds: float) -> dict[str, Any]:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -159,7 +159,7 @@ class Watch:
         self.seconds += time.monotonic() - started
 
     def end(self) -> None:
-        """After the epoch: the measurement is complete and goes to the notebook."""
+        """After the epoch: the measurement is complete and goes to the store."""
         started = time.monotonic()
         self._rows += compare(self._before, self._look(), "epoch", self._path.lengths())
         self.seconds += time.monotonic() - started

@@ -17,7 +17,7 @@ from netstab.training.trajectory import Workshop
 def measure(
     ledger: Ledger, run: Run, workshop: Workshop, observer: Observer, said: Callable[[str], None]
 ) -> None:
-    """Take every measurement that the notebook lacks of a finished run.
+    """Take every measurement that the store lacks of a finished run.
 
     Args:
         ledger: what is wanted, and what there is.

@@ -1,7 +1,7 @@
 """The store as a node sees it that has no part in its file system: served by the depot.
 
 The depot is what counts; a folder of the node keeps what was read and written, so that a state is
-fetched once. Everything that trains through `Store` and `Notebook` trains through these.
+fetched once. Everything that trains through `Store` and `Measurements` trains through these.
 """
 
 import hashlib
@@ -20,7 +20,8 @@ from ray.exceptions import RayTaskError
 
 from netstab.errors import NetstabError
 from netstab.files import part_of
-from netstab.store.measurements import Entry, Notebook
+from netstab.store.documents import Entry
+from netstab.store.measurements import Measurements
 from netstab.store.states import Record, Store, cannot_write
 from netstab.sweep.ray import store_server as depots
 
@@ -150,8 +151,8 @@ class FarStore(Store):
                 path.unlink()
 
 
-class FarNotebook(Notebook):
-    """A notebook whose entries are in the depot; here it is only known which they are."""
+class FarMeasurements(Measurements):
+    """Measurements that are in the depot; here it is only known which they are."""
 
     def __init__(self, store: FarStore, depot: Handle) -> None:
         super().__init__(store)
@@ -164,12 +165,12 @@ class FarNotebook(Notebook):
         return key in self._known
 
     def write(self, key: str, inputs: Mapping[str, Any], entry: Entry) -> None:
-        """See `Notebook`."""
+        """See `Measurements`."""
         asked(self._depot.note.remote(key, dict(inputs), entry))
         self._known.add(key)
 
     def set_aside(self, key: str) -> None:
-        """See `Notebook`; it is set aside where the command runs."""
+        """See `Measurements`; it is set aside where the command runs."""
         asked(self._depot.set_note_aside.remote(key))
         self._known.discard(key)
         print(_aside(f"measurement {key[:12]}", "it is damaged"), file=sys.stderr)

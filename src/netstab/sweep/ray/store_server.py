@@ -17,7 +17,8 @@ from typing import Any
 from netstab.errors import StoreError
 from netstab.files import abandoned
 from netstab.locks import is_locked, locked
-from netstab.store.measurements import Entry, Notebook
+from netstab.store.documents import Entry
+from netstab.store.measurements import Measurements
 from netstab.store.states import Record, Store, cannot_write
 from netstab.sweep.worker import Said
 
@@ -81,7 +82,7 @@ def sees(store: Path, token: str) -> bool:
 
 
 class Depot:
-    """The store and its notebook, served; calls may come from several threads.
+    """The store with its measurements, served; calls may come from several threads.
 
     Args:
         root: of the store.
@@ -95,7 +96,7 @@ class Depot:
         if not sees(root, token):
             raise StoreError(f"{root}: is another folder for the workers of this very machine")
         self._store = Store(root)
-        self._notebook = Notebook(self._store)
+        self._measurements = Measurements(self._store)
         self._said: list[Said | str] = []
         self._used = False
 
@@ -149,16 +150,16 @@ class Depot:
         self._store.set_aside(key, why)
 
     def measured(self, keys: Collection[str]) -> set[str]:
-        """Those of these measurements that the notebook has."""
-        return {key for key in keys if key in self._notebook}
+        """Those of these measurements that are there."""
+        return {key for key in keys if key in self._measurements}
 
     def note(self, key: str, inputs: Mapping[str, Any], entry: Entry) -> None:
         """Store a measurement."""
-        self._notebook.write(key, inputs, entry)
+        self._measurements.write(key, inputs, entry)
 
     def set_note_aside(self, key: str) -> None:
-        """Move a measurement out of the way that is of no use; see `Notebook`."""
-        self._notebook.set_aside(key)
+        """Move a measurement out of the way that is of no use; see `Measurements`."""
+        self._measurements.set_aside(key)
 
 
 def store(into: Store, record: Record, content: bytes) -> Record:

@@ -33,7 +33,7 @@ from netstab.sweep import ceiling
 from netstab.sweep.job import refuse as refuse_run
 from netstab.sweep.jobs import Job
 from netstab.sweep.ray.lines import Lines, first_line
-from netstab.sweep.ray.remote_store import FarNotebook, FarStore, Handle
+from netstab.sweep.ray.remote_store import FarMeasurements, FarStore, Handle
 from netstab.sweep.ray.store_server import clear, old_folders, sees
 from netstab.sweep.worker import Said
 from netstab.training.trainer import Trainer
@@ -103,7 +103,9 @@ def refuse(study: Study, depot: Handle, todo: list[Run]) -> str:
     trainer = _trainer(study, depot)
     of = trainer.ledger
     # A device that was asked for is never refused: by those parameters, not the worker's own.
-    ledger = Ledger(study.params, of.dataset, of.store, *study.versions, notebook=of.notebook)
+    ledger = Ledger(
+        study.params, of.dataset, of.store, *study.versions, measurements=of.measurements
+    )
     for run in todo:
         refuse_run(ledger, run, trainer.manifest, trainer.device, trainer.threads)
     return trainer.device.type
@@ -217,13 +219,13 @@ def _forget() -> None:
 def _make(study: Study, depot: Handle, store: Store | None, device: str) -> Trainer:
     runtime = study.params.runtime.model_copy(update={"device": device})
     params = study.params.model_copy(update={"runtime": runtime})
-    notebook = None
+    measurements = None
     if store is None:
         collect_copies()
         far = FarStore(_copies(study.token), depot)
-        store, notebook = far, FarNotebook(far, depot)
+        store, measurements = far, FarMeasurements(far, depot)
     dataset = Dataset.prepared(study.manifest)
-    ledger = Ledger(params, dataset, store, *study.versions, notebook=notebook)
+    ledger = Ledger(params, dataset, store, *study.versions, measurements=measurements)
     trainer = Trainer(ledger, study.manifest, lambda _: _read(study), node_name())
     if trainer.device.type == "cuda":
         torch.cuda.set_device(trainer.device)

@@ -1,0 +1,124 @@
+"""JSON under keys, beside the states: written whole or not at all, checked on reading."""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from netstab import plain_json
+from netstab.files import part_of, sync_folder
+from netstab.store.states import Store, cannot_read, cannot_write
+
+Entry = dict[str, Any]
+"""What is stored under a key."""
+
+
+class Documents:
+    """Entries under their keys, each a file with what its key is the hash of.
+
+    Args:
+        store: beside whose states they lie.
+        folder: of theirs in the store.
+        what: an entry is called, for people.
+        remedy: what becomes of a damaged one.
+    """
+
+    def __init__(self, store: Store, folder: str, what: str, remedy: str) -> None:
+        self.root = store.root / folder
+        self.damaged = store.damaged
+        self._what, self._remedy = what, remedy
+
+    def __contains__(self, key: str) -> bool:
+        return (self.root / f"{key}.json").is_file()
+
+    def listing(self) -> list[str]:
+        """Keys of every entry that is there."""
+        return sorted(path.stem for path in self.root.glob("*.json") if path.name[0] != ".")
+
+    def read(self, key: str) -> Entry | None:
+        """An entry, or None where there is none; a damaged one is set aside.
+
+        Raises:
+            StoreError: the store cannot be read, or a damaged file cannot be moved.
+        """
+        found = self.read_with_inputs(key)
+        return found[1] if found else None
+
+    def read_with_inputs(self, key: str) -> tuple[dict[str, Any], Entry] | None:
+        """What an entry's key is the hash of, and the entry; see `read`."""
+        path = self.root / f"{key}.json"
+        try:
+            content = plain_json.read(path)
+            digest = content.pop("sha256")
+            found: Entry = content["entry"]
+            sound = content["key"] == key and digest == _digest(content)
+            if sound and isinstance(found, dict):
+                return content["inputs"], found
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            pass
+        except OSError as error:
+            raise cannot_read(path, error) from error
+        self.set_aside(key)
+        return None
+
+    def write(self, key: str, inputs: Mapping[str, Any], entry: Entry) -> None:
+        """Store an entry, with what its key is the hash of.
+
+        Raises:
+            StoreError: the disk is full, or the store cannot be written.
+        """
+        content = json.loads(json.dumps({"key": key, "inputs": dict(inputs), "entry": entry}))
+        path = self.root / f"{key}.json"
+        temporary = part_of(path)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with temporary.open("w", encoding="utf-8") as file:
+                json.dump({**content, "sha256": _digest(content)}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(self.root)
+        except OSError as error:
+            raise cannot_write(self.root, error) from error
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+
+    def remove(self, key: str) -> None:
+        """Remove an entry, if it is there.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        try:
+            (self.root / f"{key}.json").unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(self.root, error) from error
+
+    def set_aside(self, key: str) -> None:
+        """Move a damaged entry out of the way, and say so.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        path = self.root / f"{key}.json"
+        try:
+            self.damaged.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                path.replace(self.damaged / path.name)
+        except OSError as error:
+            raise cannot_write(self.root, error) from error
+        print(
+            f"warning: {self._what} {key[:12]} is set aside in {self.damaged}: it is damaged; "
+            f"{self._remedy}",
+            file=sys.stderr,
+        )
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
