@@ -1,7 +1,7 @@
 # make demo    the whole study in minutes, on handwritten digits
 # make mini    the effects on a few thousand images of CIFAR-10, on a CPU
 # make article  the study as params.yaml describes it, on a GPU
-#              (both take images of yours instead: ARCHIVE=path-or-url; README.md, "Images of your own")
+#              (both take images of yours instead: ARCHIVE=path-or-url; docs/IMAGES.md)
 # make test    checks and the whole test suite
 # make torture  what it survives: kills, full disks, damage, a soak; an hour and a half at most
 # make check   formatting, types and the direction of imports

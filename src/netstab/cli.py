@@ -137,7 +137,7 @@ def study(
         str | None,
         typer.Option(
             help="Archive, folder or URL with images, all of which are taken; not for demo. See "
-            "README.md, Images of your own. Default: what params.yaml says; mini takes only the "
+            "docs/IMAGES.md. Default: what params.yaml says; mini takes only the "
             "first images of each CIFAR-10 batch."
         ),
     ] = None,

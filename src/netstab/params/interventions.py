@@ -45,7 +45,9 @@ class Decay(Section):
     """A step decay: at each epoch of `decay_epochs` the rate is multiplied by the factor."""
 
     decay_epochs: tuple[Epoch, ...]
+    """Epochs at whose start the rate falls, in rising order."""
     decay_factor: Annotated[Number, Field(gt=0, le=10)]
+    """What the rate is multiplied by at each of them."""
 
 
 class Outpost(Decay):
@@ -60,18 +62,21 @@ class ExpB(Section):
     """`expB`: constant rate; all blocks but k frozen from `freeze_epoch` on."""
 
     freeze_epoch: Epoch
+    """Epoch at whose start parts are frozen."""
 
 
 class ExpC(Decay):
     """`expC`: the decay in block k alone; all others frozen from `freeze_epoch` on."""
 
     freeze_epoch: Epoch
+    """Epoch at whose start all blocks but k are frozen."""
 
 
 class ExpD(Decay):
     """`expD`: the decay in every block; all but k frozen from `freeze_epoch` on."""
 
     freeze_epoch: Epoch
+    """Epoch at whose start all blocks but k are frozen."""
 
 
 class Strict(ExpB):
@@ -82,6 +87,7 @@ class View(Section):
     """The baseline seen otherwise: its training is as it was, its evaluation is not."""
 
     start_epoch: Epoch
+    """Epoch from whose start on the view is evaluated; before it is the baseline's."""
     batch_norm_images: Positive
     """Training images (not augmented) that batch-norm statistics are recomputed on."""
 

@@ -52,6 +52,7 @@ class Ceiling(Section):
     """`ceiling`: two seeds whose baselines and outposts are compared with each other."""
 
     seeds: tuple[Seed, ...]
+    """Two of `seeds`, or none; left out where the study lacks one of them."""
 
 
 class Report(Section):

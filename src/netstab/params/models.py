@@ -61,6 +61,7 @@ class Timing(Section):
     """How long a run is; what epochs in this file mean."""
 
     epochs: Positive
+    """Epochs of a run."""
     time_scale: Annotated[Number, Field(gt=0, le=10)]
     """Multiplies every epoch in this file, and the report's windows with it."""
 
@@ -82,12 +83,17 @@ class Train(Timing):
     """`train`: everything about training that changes its numbers, bar the interventions."""
 
     batch_size: Positive
+    """Images a step."""
     learning_rate: Annotated[Number, Field(gt=0)]
+    """The rate at epoch 0, and of every block that nothing changes."""
     momentum: Annotated[Number, Field(ge=0, lt=1)]
+    """Of SGD, as torch defines it; the article does not state it."""
     weight_decay: Rate
+    """L2 penalty added to the gradient, on every parameter; the article does not state it."""
     crop_padding: Annotated[Whole, Field(ge=0, le=32)]
     """Pixels of black border from which the random crop is cut; 0 for no crop."""
     horizontal_flip: StrictBool
+    """Flip each training image left to right at random."""
     precision: Literal["fp32", "bf16"]
     """`bf16`: autocast of the forward pass; weights, momentum and batch norm stay fp32."""
     tf32: StrictBool
@@ -100,6 +106,7 @@ class Runtime(Section):
     """`runtime`: how to run, never what; no stage tracks it."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+    """`auto`, `cpu`, `cuda` or `cuda:1`; `auto` takes a CUDA device where there is one."""
     threads: Positive | None
     """CPU threads of a process; null for one a core. Part of what 'the same bits' means."""
     workers: Positive | None
@@ -125,8 +132,11 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seeds: Seeds
+    """Every variant runs with each of them; they decide initial weights, order and augmentation."""
     experiments: Experiments
+    """Experiments that run block by block; `expA` to `expD` are the article's."""
     blocks: Blocks
+    """The filter blocks, by name: parts of the network, each in exactly one block."""
     data: Data
     model: Model
     train: Train
@@ -140,6 +150,7 @@ class Params(BaseModel):
     strict: Strict
     expE: ExpE
     own: Own
+    """Interventions of your own: name, block, epoch, then a learning rate or `frozen`."""
     measure: Measure
     ceiling: Ceiling
     report: Report
