@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from netstab.data import archives, downloads, pickles, sources, subset
@@ -109,6 +110,28 @@ def test_pickles_of_python_2_are_read() -> None:
     read = pickles.load(helpers.python2_pickle({"data": array, "labels": [3, 1]}), "batch")
     assert np.array_equal(read["data"], array)
     assert read["labels"] == [3, 1]
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, ">i4"])
+def test_labels_and_names_may_be_numpy_s_own_scalars(
+    protocol: int, kind: Any, checkout: Path
+) -> None:
+    # As list(array) has them.
+    files = helpers.cifar10_files()
+    expected = sources.read(data(source=str(laid_out(files, checkout / "a")), image_size=32))
+    for name, content in files.items():
+        held = pickle.loads(content)
+        if "labels" in held:
+            held["labels"] = list(np.array(held["labels"], kind))
+            held["mean"], held["std"] = np.float64(0.5), np.array([0.25, 0.5])
+        else:
+            held["label_names"] = list(np.array(held["label_names"]))
+        files[name] = pickle.dumps(held, protocol)
+    read = sources.read(data(source=str(laid_out(files, checkout / "b")), image_size=32))
+    assert read.classes == expected.classes
+    assert all(type(name) is str for name in read.classes)
+    assert np.array_equal(read.tensors.train_labels, expected.tensors.train_labels)
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
@@ -639,17 +662,64 @@ def batch(**changes: Any) -> helpers.Files:
 
 
 FAULTY_BATCHES: dict[str, tuple[Callable[[], helpers.Files], str]] = {
-    "labels missing": (lambda: batch(labels=None), "labels are missing"),
-    "labels as text": (lambda: batch(labels=["1"] * 12), "labels are missing"),
+    "labels missing": (
+        lambda: batch(labels=None),
+        "labels is missing, not a list of whole numbers",
+    ),
+    "labels as text": (
+        lambda: batch(labels=["1"] * 12),
+        "labels is a list of str, not of whole numbers",
+    ),
+    "labels as floats": (
+        lambda: batch(labels=[1.0] * 12),
+        "labels is a list of float, not of whole numbers",
+    ),
+    "labels as numpy floats": (
+        lambda: batch(labels=list(np.arange(12.0))),
+        "labels is a list of float, not of whole numbers",
+    ),
+    "labels as an array of floats": (
+        lambda: batch(labels=np.arange(12.0)),
+        "labels is an array of float64 [12], not a list of whole numbers. Convert",
+    ),
+    "labels in columns": (
+        lambda: batch(labels=np.zeros((12, 1), np.uint8)),
+        "labels is an array of uint8 [12, 1], not a list of whole numbers. Convert",
+    ),
+    "labels as booleans": (
+        lambda: batch(labels=list(np.arange(12) > 5)),
+        "labels is a list of bool, not of whole numbers",
+    ),
+    "labels in lists": (
+        lambda: batch(labels=[[1, 0]] * 12),
+        "labels is a list of list, not of whole numbers",
+    ),
     "too few labels": (lambda: batch(labels=[1] * 11), "12 images but 11 labels"),
     "label too large": (lambda: batch(labels=[1] * 11 + [10]), "label 10 of image 11"),
     "label huge": (lambda: batch(labels=[2**80] + [1] * 11), "out of range"),
     "label negative": (lambda: batch(labels=np.array([-1] * 12)), "label -1 of image 0"),
-    "data missing": (lambda: batch(data=None), "data is no uint8 array"),
+    "data missing": (lambda: batch(data=None), "data is missing"),
+    "data as a list": (lambda: batch(data=[[0] * 3072] * 12), "data is a list of list, not an arr"),
+    "images as others lay them out": (
+        lambda: batch(data=np.zeros((12, 32, 32, 3), np.uint8)),
+        "data is an array of uint8 [12, 32, 32, 3], not an array of uint8 [N, 3072]",
+    ),
+    "torch": (
+        lambda: batch(data=torch.zeros(12, 3072, dtype=torch.uint8)),
+        "A pickle of your own may hold text, numbers and numpy arrays of numbers",
+    ),
     "data wider": (lambda: batch(data=np.zeros((12, 300), np.uint8)), "data.image_size"),
-    "data of another type": (lambda: batch(data=np.zeros((12, 3072), np.int32)), "uint8"),
-    "floats": (lambda: batch(data=np.zeros((12, 3072))), "not of integers"),
-    "objects": (lambda: batch(data=np.array([None] * 3)), "not of integers"),
+    "data of another type": (
+        lambda: batch(data=np.zeros((12, 3072), np.int32)),
+        "data is an array of int32 [12, 3072], not an array of uint8 [N, 3072]",
+    ),
+    "floats": (
+        lambda: batch(data=np.zeros((12, 3072))),
+        "data is an array of float64 [12, 3072], not an array of uint8 [N, 3072] (red, then green,"
+        " then blue, from 0 to 255). Convert it",
+    ),
+    "objects": (lambda: batch(data=np.array([None] * 3)), "an array of type 'O8', not of numbers"),
+    "text": (lambda: batch(data=np.array(["a"] * 3)), "an array of type 'U1', not of numbers"),
 }
 
 
@@ -698,6 +768,9 @@ def test_pickle_that_names_anything_but_arrays_is_refused_and_not_run(
     assert target.exists(), "the pickle would have done nothing anyhow"
 
 
+SCALAR = b"\x80\x04cnumpy\ndtype\n(X\x02\0\0\0i2K\0K\x01tR\x94cnumpy.core.multiarray\nscalar\n"
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -713,6 +786,11 @@ def test_pickle_that_names_anything_but_arrays_is_refused_and_not_run(
         b"cnumpy\ndtype\n}S'array'\nI1\nsb.",
         b"cnumpy.core.multiarray\n_reconstruct\nN}S'__init__'\nI1\ns\x86b.",
         b"]I1\na.",
+        b"cnumpy.core.multiarray\nscalar\n(I1\nI2\ntR.",
+        SCALAR + b"(h\x00C\x01ab.",
+        SCALAR + b"(h\x00C\x03abctR.",
+        SCALAR + b"(h\x00C\x00tR.",
+        SCALAR + b"(h\x00I1\ntR.",
         b"\x80\x7f}.",
         b"",
         b"}",

@@ -129,7 +129,10 @@ class Batches:
         where = f"{self.source}: {layout.meta}"
         names = pickles.load(content, where).get(layout.classes)
         if not isinstance(names, list) or not all(isinstance(name, str | bytes) for name in names):
-            raise DataError(f"{where}: has no list {layout.classes}. Fetch the archive again.")
+            raise DataError(
+                f"{where}: {layout.classes} is {_kind(names)}, not a list of names. "
+                "Convert it, or fetch the archive again."
+            )
         # Before anything is made of them: a list may hold one long name many times.
         if len(names) > MOST_CLASSES or any(len(name) > LONGEST_NAME for name in names):
             raise DataError(
@@ -154,7 +157,9 @@ class Batches:
         pixels = 3 * self.size**2
         if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2:
             raise DataError(
-                f"{where}: data is no uint8 array [N, {pixels}]. Fetch the archive again."
+                f"{where}: data is {_kind(data)}, not an array of uint8 [N, {pixels}] "
+                "(red, then green, then blue, from 0 to 255). "
+                "Convert it, or fetch the archive again."
             )
         if data.shape[1] != pixels:
             raise DataError(
@@ -174,8 +179,12 @@ def _labels(where: str, key: str, value: Any, classes: int) -> NDArray[np.int64]
     if isinstance(value, list) and all(type(label) is int for label in value):
         # As objects, so that a label past 64 bits is out of range like any other.
         value = np.array(value, dtype=object)
-    if not isinstance(value, np.ndarray) or value.ndim != 1:
-        raise DataError(f"{where}: labels are missing: {key} is no list of integers. Add them.")
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuO" or value.ndim != 1:
+        wanted = "of whole numbers" if isinstance(value, list) else "a list of whole numbers"
+        raise DataError(
+            f"{where}: {key} is {_kind(value)}, not {wanted}. Convert it: "
+            "[int(label) for label in labels], or fetch the archive again."
+        )
     wrong = np.flatnonzero((value < 0) | (value >= classes))
     if len(wrong):
         label = value[wrong[0]]
@@ -186,6 +195,18 @@ def _labels(where: str, key: str, value: Any, classes: int) -> NDArray[np.int64]
             f"there are {classes} classes. Correct {key}."
         )
     return value.astype(np.int64)
+
+
+def _kind(value: Any) -> str:
+    """What a value is, in words."""
+    if value is None:
+        return "missing"
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype.name} {list(value.shape)}"
+    if not isinstance(value, list):
+        return f"a {type(value).__name__}"
+    kinds = {type(item).__name__.lstrip("_") for item in value}
+    return f"a list of {' and '.join(sorted(kinds)) or 'nothing'}"
 
 
 def _joined(

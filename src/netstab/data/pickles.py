@@ -1,4 +1,4 @@
-"""Pickles of plain values and integer arrays, read with no power to execute anything."""
+"""Pickles of plain values and arrays of numbers, read with no power to execute anything."""
 
 import pickle
 import re
@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from netstab.errors import DataError
 
-INTEGERS = re.compile(r"[iu][1248]")
+NUMBERS = re.compile(r"b1|[iu][1248]|f[248]")
+TEXT = re.compile(r"[SU][0-9]{1,6}")
+"""Of numpy's scalars alone: what an array of text holds can be many times its size."""
+OWN = (
+    "A pickle of your own may hold text, numbers and numpy arrays of numbers: "
+    '{"data": np.asarray(data, np.uint8), "labels": [int(label) for label in labels]}.'
+)
 MOST_STEPS = 2_000_000
 """Instructions in a pickle: each may make an object of many times its own size. An official batch
 has some 300,000 at most."""
@@ -87,8 +93,8 @@ class _DType(_Inert):
 
     def __init__(self, code: str | bytes, *_flags: object) -> None:
         text = _text(code)
-        if not INTEGERS.fullmatch(text):
-            raise pickle.UnpicklingError(f"it holds an array of type {text!a}, not of integers")
+        if not (NUMBERS.fullmatch(text) or TEXT.fullmatch(text)):
+            raise _not_numbers(text)
         self.dtype = np.dtype(text)
 
     def __setstate__(self, state: Any) -> None:
@@ -122,9 +128,26 @@ class _FromBuffer(_Inert):
         return array
 
 
+class _Scalar(_Inert):
+    """`scalar(dtype, bytes)`: one of numpy's own numbers or texts, as Python's."""
+
+    __slots__ = ()
+
+    def __new__(cls, dtype: Any, content: Any) -> Any:
+        if not isinstance(content, bytes) or not isinstance(dtype, _DType):
+            raise pickle.UnpicklingError("it holds a number of no type")
+        return np.frombuffer(content, dtype.dtype).item()
+
+
+def _not_numbers(code: str) -> pickle.UnpicklingError:
+    return pickle.UnpicklingError(f"it holds an array of type {code!a}, not of numbers")
+
+
 def _array(content: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
     if not isinstance(content, bytes | bytearray) or not isinstance(dtype, _DType):
         raise pickle.UnpicklingError("it holds an array of objects")
+    if dtype.dtype.kind in "SU":
+        raise _not_numbers(dtype.dtype.str[1:])
     if order not in ("C", "F"):
         raise pickle.UnpicklingError(f"it holds an array in order {order!a}")
     if not isinstance(shape, tuple) or len(shape) > MOST_DIMENSIONS:
@@ -143,6 +166,8 @@ def _text(value: object) -> str:
 STAND_INS: dict[tuple[str, str], type[_Inert]] = {
     ("numpy.core.multiarray", "_reconstruct"): _Array,
     ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("numpy.core.multiarray", "scalar"): _Scalar,
+    ("numpy._core.multiarray", "scalar"): _Scalar,
     ("numpy.core.numeric", "_frombuffer"): _FromBuffer,
     ("numpy._core.numeric", "_frombuffer"): _FromBuffer,
     ("numpy", "ndarray"): _NdArray,
@@ -224,9 +249,9 @@ STEPS: dict[int, Step] = {
 
 
 def load(content: bytes, name: str) -> dict[str, Any]:
-    """Read a pickled dictionary of plain values and integer arrays.
+    """Read a pickled dictionary of plain values and arrays of numbers.
 
-    Keys that Python 2 wrote as bytes become text. Arrays are read-only.
+    Keys that Python 2 wrote as bytes become text, numpy's scalars Python's. Arrays are read-only.
 
     Args:
         content: the pickle.
@@ -244,7 +269,7 @@ def load(content: bytes, name: str) -> dict[str, Any]:
         raise DataError(
             f"{name}: is no pickle of arrays alone, or is damaged "
             f"({type(error).__name__}: {str(error)[:200]!a}). "
-            "Use the official archive or one from a source that you trust."
+            f"Use the official archive or one from a source that you trust. {OWN}"
         ) from error
 
 
