@@ -14,6 +14,7 @@ from netstab.store.states import Record
 from netstab.study.choice import choose
 from netstab.study.experiments import Run
 from tests import small
+from tests.checkout import files_in
 
 DATA = "d" * 64
 TOLD = {"device": "Prozessor \u00fc", "device_type": "cpu", "torch": "2.9", "threads": 1}
@@ -109,8 +110,8 @@ def export(ledger: Ledger, names: str, target: Path, seeds: tuple[int, ...] = (0
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    found = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+    """Every file of a store but its locks."""
+    return {name: b for name, b in files_in(folder).items() if not name.endswith(".lock")}
 
 
 def maker(folder: Path) -> Callable[..., Path]:

@@ -17,26 +17,16 @@ from netstab.training.device import hardware
 from netstab.training.engine import Engine
 from netstab.training.model import ResNet18
 from netstab.training.trajectory import Workshop
+from tests.checkout import ROOT, changed
 
-ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")
 SHIPPED: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
 IMAGES, SIZE, CLASSES = 48, 16, 6
 
 
 def content(**changes: Any) -> dict[str, Any]:
-    """The shipped parameters with changes: `section={"key": value}`, or a whole value."""
-    made = copy.deepcopy(SHIPPED)
-    for section, change in changes.items():
-        if (
-            isinstance(change, dict)
-            and isinstance(made.get(section), dict)
-            and section not in ("own", "expE")
-        ):
-            made[section].update(change)
-        else:
-            made[section] = change
-    return made
+    """The shipped parameters with changes; see `changed`."""
+    return changed(copy.deepcopy(SHIPPED), **changes)
 
 
 def params(**changes: Any) -> Params:

@@ -26,19 +26,10 @@ from netstab.training.observer import Observer
 from netstab.training.trainer import Trainer
 from netstab.training.trajectory import Workshop
 from tests import small
+from tests.checkout import QUICK_SHARPNESS
 from tests.pipeline_helpers import STUDY
 
-SHARPNESS: dict[str, Any] = {
-    "every_epochs": None,
-    "settle_epochs": 20,
-    "blocks": "end",
-    "images": 12,
-    "batch_norm": "eval",
-    # Converges at once: `test_sharpness` looks at what is found, here it is only to be the same.
-    "tolerance": 0.9,
-    "max_products": 10,
-    "trace_samples": 2,
-}
+SHARPNESS = {**QUICK_SHARPNESS, "images": 12}
 
 
 def study(stability: dict[str, Any] | None = None, **changes: Any) -> Params:

@@ -6,14 +6,14 @@ second process always comes while the first one is at work.
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.pipeline_helpers import DVC, Clone, lent_clone, wait_for
+from tests.checkout import DVC
+from tests.pipeline_helpers import Clone, lent_clone, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sweeps")]
 
@@ -26,15 +26,7 @@ class Background:
     def __init__(self, clone: Clone, *arguments: str) -> None:
         self._clone = clone
         self._said = clone.root.parent / f"said-{len(list(clone.root.parent.glob('said-*')))}"
-        with self._said.open("w") as file:
-            self.process = subprocess.Popen(
-                [*DVC, *arguments],
-                cwd=clone.root,
-                env=clone.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
+        self.process = clone.start(*DVC, *arguments, said=self._said)
 
     def said(self) -> str:
         return self._said.read_text()

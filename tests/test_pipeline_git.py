@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline_helpers import BLOCKS, MOVED, RIVALS, RUNS, Clone, Result, lent_clone
+from tests.checkout import Result
+from tests.pipeline_helpers import BLOCKS, MOVED, RIVALS, RUNS, Clone, lent_clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
 
@@ -75,9 +76,7 @@ def test_the_curves_can_be_seen_at_once(clone: Clone) -> None:
 def fresh(clone: Clone, tmp_path: Path) -> Clone:
     """What `git clone` makes of it: no store, no cache, no images."""
     clone.git("clone", "--quiet", ".", str(tmp_path / "fresh"))
-    made = Clone(tmp_path / "fresh")
-    made.log.touch()
-    return made
+    return Clone(tmp_path / "fresh")
 
 
 def test_a_fresh_clone_has_the_evidence_and_lacks_the_images_alone(fresh: Clone) -> None:

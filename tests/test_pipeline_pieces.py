@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests import pieces, small
-from tests.pipeline_helpers import Clone, Result, lent_clone
+from tests.checkout import Result
+from tests.pipeline_helpers import Clone, lent_clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sweeps")]
 

@@ -3,7 +3,6 @@
 import re
 import shutil
 import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -43,15 +42,9 @@ class Swept:
 
     def __init__(self, clone: Clone, command: tuple[str, str] = SWEEP) -> None:
         self.said = clone.root.parent / "swept"
-        with self.said.open("w") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, command[0], HEARS + command[1]],
-                cwd=clone.root,
-                env={**clone.environment(), "PYTHONPATH": "src"},
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
+        self.said.unlink(missing_ok=True)
+        code = [sys.executable, command[0], HEARS + command[1]]
+        self.process = clone.start(*code, said=self.said, PYTHONPATH="src")
 
 
 def epochs(clone: Clone) -> Counter[str]:

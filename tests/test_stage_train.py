@@ -19,31 +19,9 @@ from netstab.stages import train as stage
 from netstab.store.measurements import Measurements
 from netstab.store.states import Store
 from tests import small
+from tests.checkout import TINY
 
-STUDY: dict[str, Any] = {
-    "seeds": [0],
-    "experiments": [],
-    "expE": {},
-    "own": {},
-    "data": {"dataset": "digits", "source": None, "image_size": 8},
-    "model": {"width": 2},
-    "train": {"time_scale": 0.015, "batch_size": 512, "precision": "fp32", "crop_padding": 1},
-    "measure": {
-        "stability": {"every_epochs": 100, "images": 8},
-        "sharpness": {
-            "every_epochs": None,
-            "settle_epochs": 20,
-            "batch_norm": "eval",
-            "blocks": "end",
-            "images": 8,
-            "tolerance": 0.9,
-            "max_products": 10,
-            "trace_samples": 2,
-        },
-    },
-    "ceiling": {"seeds": []},
-    "runtime": {"device": "cpu", "threads": 1},
-}
+STUDY: dict[str, Any] = {**TINY, "train": {**TINY["train"], "time_scale": 0.015}}
 
 
 def ask_for(**changes: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests import small
+from tests.checkout import ROOT
 from torture import flat, log
 from torture.damage import damages
 from torture.outcome import Outcome
@@ -18,7 +18,7 @@ from torture.outcome import Outcome
 def test_kills_limits_hosts_and_damage_leave_the_same_bits(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "torture", "brief", "--work", str(tmp_path)],
-        cwd=small.ROOT,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=600,

@@ -13,9 +13,10 @@ from typing import Any
 
 from netstab.store.housekeeping import verify
 from netstab.study.experiments import Run, Variant
+from tests.checkout import NETSTAB, Result, files_in
 from torture import faked, forked, outcome
-from torture.checkout import NETSTAB, Checkout
-from torture.mounts import files_in, limit_files, mounted, read_only
+from torture.checkout import Checkout
+from torture.mounts import limit_files, mounted, read_only
 
 VARIANT = "outpost"
 Found = dict[str, Any]
@@ -42,29 +43,25 @@ class Disk:
     def prepare(self) -> None:
         """Make the undisturbed run that all is held against, and a whole report."""
         self.whole = self.base.copied_to(self.folder / "whole")
-        self.whole.must(*NETSTAB, "sweep")
+        self.whole.run(*NETSTAB, "sweep")
         for name in ("baseline", VARIANT, "expE-ema"):
-            self._must(*forked.run(self.whole, forked.stage(name)))
-        self.whole.must(*NETSTAB, "store", "export", str(self.folder / "pieces"))
+            forked.run(self.whole, forked.stage(name))
+        self.whole.run(*NETSTAB, "store", "export", str(self.folder / "pieces"))
         alone = self.base.copied_to(self.folder / "alone")
-        self._must(*forked.run(alone, forked.stage(VARIANT)))
+        forked.run(alone, forked.stage(VARIANT))
         self.expected = outcome.outcome(alone)
-
-    def _must(self, code: int, said: str) -> None:
-        if code:
-            raise RuntimeError(f"exit code {code}: {said}")
 
     def _copy(self, name: str, of: Checkout | None = None) -> Checkout:
         return (of or self.base).copied_to(self.folder / name)
 
-    def _refused(self, code: int, said: str, named: Path, *words: str) -> None:
+    def _refused(self, done: Result, named: Path, *words: str) -> None:
         """A refusal has to end with exit code 1, name the path, and say what to do."""
         self.refusals += 1
-        if code != 1 or "Traceback" in said:
-            self.problems.append(f"exit code {code}, not a refusal: {said[-600:]}")
+        if done.code != 1 or "Traceback" in done.said:
+            self.problems.append(f"exit code {done.code}, not a refusal: {done.said[-600:]}")
         for word in (str(named), *words):
-            if word not in said:
-                self.problems.append(f"does not say {word!r}: {said[-400:]}")
+            if word not in done.said:
+                self.problems.append(f"does not say {word!r}: {done.said[-400:]}")
 
     def _sound(self, checkout: Checkout) -> None:
         sound, aside = verify(checkout.store)
@@ -75,9 +72,9 @@ class Disk:
 
     def _goes_on(self, checkout: Checkout) -> None:
         """The next call, with nothing in the way, comes to the bits of an undisturbed run."""
-        code, said = forked.run(checkout, forked.stage(VARIANT))
-        if code:
-            self.problems.append(f"the next call: exit code {code}: {said[-600:]}")
+        done = forked.run(checkout, forked.stage(VARIANT), code=None)
+        if done.code:
+            self.problems.append(f"the next call: exit code {done.code}: {done.said[-600:]}")
         else:
             self.problems += outcome.faults(checkout, self.expected)
 
@@ -90,15 +87,15 @@ class Disk:
             while True:
                 room = self.draw.choice((0, 0, self.draw.randrange(200_000)))
                 full = partial(faked.full_at, at, checkout.store.root, room)
-                code, said = forked.run(checkout, forked.stage(VARIANT), full)
+                done = forked.run(checkout, forked.stage(VARIANT), full, code=None)
                 filler = checkout.store.root / faked.FILLER
                 if not filler.exists():
-                    self._must(code, said)
+                    assert not done.code, done.said
                     break
                 filler.unlink()
-                if code:
+                if done.code:
                     hits += 1
-                    self._refused(code, said, checkout.store.root, "No space left", "free some")
+                    self._refused(done, checkout.store.root, "No space left", "free some")
                 self._sound(checkout)
                 at = 2  # what was refused succeeds now, and the next write is refused
             self._goes_on(checkout)
@@ -108,14 +105,13 @@ class Disk:
         """No file may be larger than a limit, which grows until everything fits."""
         checkout, limit, hits = self._copy("limit"), 0, 0
         while True:
-            code, said = forked.run(checkout, forked.stage(VARIANT), partial(limit_files, limit))
+            limited = partial(limit_files, limit)
+            done = forked.run(checkout, forked.stage(VARIANT), limited, code=None)
             self._sound(checkout)
-            if not code:
+            if not done.code:
                 break
             hits += 1
-            self._refused(code, said, checkout.root / ".netstab" if limit else Path(".netstab"))
-            if "large" not in said:
-                self.problems.append(f"does not say why: {said[-300:]}")
+            self._refused(done, checkout.root / ".netstab" if limit else Path(".netstab"), "large")
             limit = max(512, limit * 2)
         self.problems += outcome.faults(checkout, self.expected)
         return f"{hits} limits refused, up to {limit:,} bytes"
@@ -144,12 +140,12 @@ class Disk:
             with mounted(folder, str(size)):
                 if kept:
                     shutil.copytree(kept, folder, dirs_exist_ok=True)
-                code, said = forked.run(checkout, main, lambda: None)
+                done = forked.run(checkout, main, lambda: None, code=None)
                 after = files_in(folder)
-            if not code:
+            if not done.code:
                 break
             hits += 1
-            self._refused(code, said, Path(folder.name), "room")
+            self._refused(done, Path(folder.name), "room")
             changed = [n for n in before if "provenance" not in n and after.get(n) != before[n]]
             if changed or outcome.half_written(folder):
                 self.problems.append(f"not as it was: {changed}")
@@ -168,7 +164,7 @@ class Disk:
         assert record is not None
         root = checkout.store.root
         with read_only(root):
-            self._must(*forked.run(checkout, forked.stage(VARIANT)))
+            forked.run(checkout, forked.stage(VARIANT))
         ledger.store.remove(record.key)
         pieces = str(next((self.folder / "pieces").glob("*.gz")))
         damaged = next(iter(ledger.store.states.glob("*.json")))
@@ -181,10 +177,10 @@ class Disk:
                 forked.command("store", "verify"),
                 forked.command("store", "gc", "--yes"),
             ):
-                code, said = forked.run(checkout, main)
-                self._refused(code, said, root, "Read-only file system")
+                done = forked.run(checkout, main, code=None)
+                self._refused(done, root, "Read-only file system")
         damaged.write_bytes(content)
-        self._must(*forked.run(checkout, forked.stage(VARIANT)))
+        forked.run(checkout, forked.stage(VARIANT))
         self.problems += outcome.outcome(checkout).differences(outcome.outcome(self.whole))
         return "4 commands refused, and a finished run collected"
 
@@ -194,12 +190,12 @@ class Disk:
         for at in range(1, 6):
             checkout = self._copy(f"removed-{at}")
             gone = partial(faked.removed_after, at, checkout.store.root)
-            code, said = forked.run(checkout, forked.stage(VARIANT), gone)
-            codes.append(code)
-            if code:
+            done = forked.run(checkout, forked.stage(VARIANT), gone, code=None)
+            codes.append(done.code)
+            if done.code:
                 self.refusals += 1
-            if "Traceback" in said:
-                self.problems.append(f"no refusal: {said[-600:]}")
+            if "Traceback" in done.said:
+                self.problems.append(f"no refusal: {done.said[-600:]}")
             self._sound(checkout)
             self._goes_on(checkout)
         return f"exit codes {codes}"
@@ -212,13 +208,12 @@ class Disk:
         for number, shift in enumerate((-20 * years, 20 * years, -3600.0)):
             checkout = self._copy(f"clock-{number}")
             half = partial(faked.stopped_after, 3)
-            forked.run(checkout, forked.stage(VARIANT), half)
+            forked.run(checkout, forked.stage(VARIANT), half, code=9)
             (checkout.store.states / ".dead.part").write_bytes(b"half")
             for path in checkout.store.root.rglob("*"):
                 os.utime(path, (time.time() + shift,) * 2)
-            said = forked.run(checkout, forked.stage(VARIANT), partial(faked.clock_shifted, -shift))
-            self._must(*said)
-            self._must(*forked.run(checkout, forked.command("store", "gc", "--yes")))
+            forked.run(checkout, forked.stage(VARIANT), partial(faked.clock_shifted, -shift))
+            forked.run(checkout, forked.command("store", "gc", "--yes"))
             left = (checkout.store.states / ".dead.part").exists()
             if left and abs(shift) > 3600:
                 self.problems.append(f"shift {shift:.0f}: a dead process's file stays")
@@ -247,7 +242,7 @@ class Disk:
             self._sound(checkout)
             mixed += any("with other bits" in text for text in said)
             self.problems += _other_past(checkout)
-            self._must(*forked.run(checkout, forked.stage(VARIANT)))
+            forked.run(checkout, forked.stage(VARIANT))
         return f"{self.rounds} times, of which {mixed} met with other bits"
 
     def case(self, name: str) -> dict[str, Any]:

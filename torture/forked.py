@@ -14,8 +14,9 @@ from pathlib import Path
 import typer
 
 from netstab.training import trajectory
-from torture.checkout import DEADLINE_S, Checkout
-from torture.spy import SPY
+from tests.checkout import DEADLINE_S, Result
+from tests.spy import SPY
+from torture.checkout import Checkout
 
 
 class Forked:
@@ -115,21 +116,24 @@ def run(
     checkout: Checkout,
     main: Callable[[], object],
     prepare: Callable[[], object] | None = None,
-) -> tuple[int, str]:
-    """Run a function in a checkout to its end; its exit code and what it said.
+    *,
+    code: int | None = 0,
+) -> Result:
+    """Run a function in a checkout to its end, and insist on its exit code (None: any).
 
     Raises:
+        AssertionError: it ended otherwise.
         TimeoutError: it hangs; it is ended.
     """
-    said = checkout.root.parent / f"{checkout.root.name}.said"
-    said.unlink(missing_ok=True)
-    # A pipe: a limit on the size of files is none on it.
-    os.mkfifo(said)
-    reader = os.open(said, os.O_RDONLY | os.O_NONBLOCK)
-    process = start(checkout, main, said, prepare)
+    pipe = checkout.root.parent / f"{checkout.root.name}.said"
+    pipe.unlink(missing_ok=True)
+    # A limit on the size of files is none on a pipe.
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    process = start(checkout, main, pipe, prepare)
     text, deadline = b"", time.monotonic() + DEADLINE_S
     try:
-        while (code := process.poll()) is None:
+        while (found := process.poll()) is None:
             text += _available(reader)
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{checkout.root}: a process has not ended")
@@ -138,8 +142,11 @@ def run(
     finally:
         process.kill()
         os.close(reader)
-        said.unlink()
-    return code, text.decode(errors="replace")
+        pipe.unlink()
+    said = text.decode(errors="replace")
+    if code not in (None, found):
+        raise AssertionError(f"exit code {found}: {said}")
+    return Result(said, found)
 
 
 def _available(reader: int) -> bytes:

@@ -14,8 +14,9 @@ from typing import Any
 
 import psutil
 
+from tests.checkout import DEADLINE_S, DVC, NETSTAB, Result
 from torture import forked, log, outcome
-from torture.checkout import DEADLINE_S, DVC, NETSTAB, SAVE_INTERVAL_S, TRAIN, Checkout
+from torture.checkout import SAVE_INTERVAL_S, TRAIN, Checkout
 
 SLACK_S = 0.05
 """Between an epoch's end in the log and the look at the clock that decides on a save."""
@@ -77,14 +78,14 @@ class Kind:
             return forked.start(checkout, self.forks, said)
         return checkout.start(*self.command, said=said)
 
-    def call(self, checkout: Checkout, *, fork: bool) -> tuple[int, str]:
-        """Run it to its end: exit code, and what it said."""
+    def call(self, checkout: Checkout, *, fork: bool) -> Result:
+        """Run it to its end."""
         if fork:
             assert self.forks
-            code, said = forked.run(checkout, self.forks)
+            done = forked.run(checkout, self.forks, code=None)
         else:
-            code, said = checkout.run(*self.command)
-        return forked.run(checkout, self.then) if self.then and not code else (code, said)
+            done = checkout.run(*self.command, code=None)
+        return forked.run(checkout, self.then, code=None) if self.then and not done.code else done
 
 
 KINDS: dict[str, list[Kind]] = {
@@ -142,22 +143,23 @@ class Trial:
         checkout = self.base.copied_to(self.folder)
         if way.filled:
             shutil.copytree(reference.store, checkout.store.root)
-        said = self.folder / ".netstab" / "said"
-        when = self._until(way, reference, checkout, said, fork=fork)
+        said_in = self.folder / ".netstab" / "said"
+        when = self._until(way, reference, checkout, said_in, fork=fork)
         row: dict[str, Any] = {"number": self.number, "command": " ".join(way.command[-2:])}
         row |= {"forked": fork}
         row |= {"when": when[0], "doing": when[1]} if when else {"doing": "was over before"}
         try:
-            code, text = way.call(checkout, fork=fork)
-            if code:
-                self.problems.append(f"the next call: exit code {code}: {text[-800:]}")
+            done = way.call(checkout, fork=fork)
+            if done.code:
+                said = done.said[-800:]
+                self.problems.append(f"the next call: exit code {done.code}: {said}")
         except (subprocess.TimeoutExpired, TimeoutError):
             self.problems.append(f"the next call has not ended after {DEADLINE_S:.0f} s")
         self.problems += outcome.wait_for_end(checkout)
         if not self.problems:
             self.problems += outcome.faults(checkout, reference.outcome)
         if when:
-            cost = log.lost(log.read(checkout.log), when[2], when[3])
+            cost = log.lost(log.events(checkout), when[2], when[3])
             row |= {"epochs": cost.epochs, "lost_s": cost.seconds, "waiting_s": cost.waiting}
             if cost.waiting > SAVE_INTERVAL_S + SLACK_S:
                 self.problems.append(f"{cost.waiting:.2f} s of whole epochs were lost")
@@ -188,7 +190,7 @@ class Trial:
             victims = []
         if way.one and victims:
             # Many of them may be idle: one that has begun what was waited for.
-            begun = {e["pid"] for e in log.read(checkout.log) if e["begins"] and e["doing"] == when}
+            begun = {e["pid"] for e in log.events(checkout) if e["begins"] and e["doing"] == when}
             victims = [self.draw.choice([v for v in victims if v.pid in begun] or victims)]
         # Of a child that has ended but was not waited for, nothing is killed.
         at, killed = time.monotonic(), {v.pid for v in victims}
@@ -208,11 +210,11 @@ class Trial:
         if first.pid not in killed and code == 0 and not way.mends:
             self.problems.append("it lost a process, and ended with exit code 0")
         dying = killed if way.one else killed | _trainers(checkout, at)
-        return when, log.doing(log.read(checkout.log), dying, at), dying, at
+        return when, log.doing(log.events(checkout), dying, at), dying, at
 
     def _wait(self, first: Process, checkout: Checkout, when: str, count: int) -> None:
         while first.poll() is None:
-            begun = [e for e in log.read(checkout.log) if e["doing"] == when and e["begins"]]
+            begun = [e for e in log.events(checkout) if e["doing"] == when and e["begins"]]
             if len(begun) >= count:
                 return
             time.sleep(0.005)
@@ -220,7 +222,7 @@ class Trial:
 
 def _trainers(checkout: Checkout, at: float) -> set[int]:
     """The processes that trained: dead with the one that was killed, or orphans, who lose none."""
-    return {event["pid"] for event in log.read(checkout.log) if event["t"] <= at}
+    return {event["pid"] for event in log.events(checkout) if event["t"] <= at}
 
 
 @dataclass(frozen=True)
@@ -243,17 +245,17 @@ def reference(base: Checkout, way: Kind, folder: Path) -> Reference:
     for number in range(2):
         checkout = base.copied_to(folder / str(number))
         if way.filled:
-            checkout.must(*NETSTAB, "sweep")
+            checkout.run(*NETSTAB, "sweep")
         started = time.monotonic()
-        code, said = way.call(checkout, fork=way.forks is not None)
-        if code:
-            raise RuntimeError(f"{way.command}: exit code {code}\n{said}")
+        done = way.call(checkout, fork=way.forks is not None)
+        if done.code:
+            raise RuntimeError(f"{way.command}: exit code {done.code}\n{done.said}")
         seconds = time.monotonic() - started
         found.append(outcome.outcome(checkout))
     if differences := found[0].differences(found[1]):
         raise RuntimeError(f"{way.command} comes to other bits each time: {differences}")
     events: dict[str, int] = {}
-    for event in log.read(checkout.log):
+    for event in log.events(checkout):
         if event["begins"] and not way.filled:
             events[event["doing"]] = events.get(event["doing"], 0) + 1
     return Reference(found[0], seconds, events, checkout.store.root)

@@ -1,20 +1,16 @@
 """What the processes of a checkout did, from the spy's log: when killed, what was lost."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from torture.checkout import Checkout
 
 Event = dict[str, Any]
 
 
-def read(path: Path) -> list[Event]:
-    """The events so far; a line that a kill has cut is none."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    except FileNotFoundError:
-        return []
-    return [json.loads(line) for line in lines]
+def events(checkout: Checkout) -> list[Event]:
+    """The events so far but the engine's own epochs, which are part of training or measuring."""
+    return [event for event in checkout.events() if event["doing"] != "epoch"]
 
 
 def doing(events: list[Event], pids: set[int], at: float) -> str:

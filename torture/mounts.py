@@ -38,9 +38,3 @@ def read_only(folder: Path) -> Iterator[None]:
 def limit_files(limit: int) -> None:
     """Let no file of this process become larger than so many bytes."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-
-def files_in(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its path from there."""
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}

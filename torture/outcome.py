@@ -15,7 +15,8 @@ from netstab.files import ABANDONED_S
 from netstab.store.housekeeping import garbage, verify
 from netstab.store.measurements import Measurements
 from netstab.store.states import Store
-from torture.checkout import DEADLINE_S, Checkout
+from tests.checkout import DEADLINE_S
+from torture.checkout import Checkout
 
 NOT_RESULTS = ("provenance.json", "report.html")
 """They tell of when and how long, which no two runs have in common."""

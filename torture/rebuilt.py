@@ -8,8 +8,9 @@ from typing import Any
 
 from netstab.store.measurements import Measurements
 from netstab.store.states import Record
+from tests.checkout import DVC
 from torture import forked, outcome
-from torture.checkout import DVC, Checkout
+from torture.checkout import Checkout
 from torture.damage import damages
 from torture.outcome import Outcome
 
@@ -37,11 +38,12 @@ def stage_rebuilds(
     said, problems = "", []
     if path.suffix == ".safetensors" and record.epoch == max(r.epoch for r in records):
         # Of a finished run only the record is read: what its tensors are, verify finds.
-        code, said = forked.run(checkout, forked.command("store", "verify"))
-        problems += [] if code == 1 else [f"store verify: exit code {code}"]
-    code, more = forked.run(checkout, forked.stage(VARIANT))
-    said += more
-    problems += [] if code == 0 else [f"exit code {code}: {more[-600:]}"]
+        done = forked.run(checkout, forked.command("store", "verify"), code=None)
+        said = done.said
+        problems += [] if done.code == 1 else [f"store verify: exit code {done.code}"]
+    done = forked.run(checkout, forked.stage(VARIANT), code=None)
+    said += done.said
+    problems += [] if done.code == 0 else [f"exit code {done.code}: {done.said[-600:]}"]
     if path.exists() and path.read_bytes() != content and "is set aside in" not in said:
         problems.append("made again without a word")
     shutil.rmtree(store.damaged, ignore_errors=True)
@@ -74,8 +76,8 @@ def pipeline_rebuilds(whole: Checkout, folder: Path, draw: random.Random) -> dic
         others = [p for p in chosen if p.suffix == path.suffix and p != path] or [path]
         ways = [*damages(before[path], draw, 3), ("another's", before[draw.choice(others)])]
         path.write_bytes(draw.choice(ways)[1])
-    code, said = checkout.run(*DVC, "repro")
-    problems = [] if code == 0 else [f"exit code {code}: {said[-600:]}"]
+    done = checkout.run(*DVC, "repro", code=None)
+    problems = [] if done.code == 0 else [f"exit code {done.code}: {done.said[-600:]}"]
     problems += [
         f"{path.relative_to(checkout.root)} is not as it was"
         for path in chosen

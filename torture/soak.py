@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netstab.store.housekeeping import entries, verify
+from tests.checkout import DEADLINE_S, DVC, NETSTAB
 from torture import flat, outcome
-from torture.checkout import DEADLINE_S, DVC, NETSTAB, Checkout
+from torture.checkout import Checkout
 
 CHANGES = (
     *(f"outpost.decay_factor={value}" for value in (0.1, 0.2, 0.5)),
@@ -57,10 +58,10 @@ class Soak:
     def begin(self) -> None:
         """Reproduce and commit, so that experiments have something to start from."""
         # DVC commits experiments itself, under the name that git has.
-        self.checkout.must("git", "config", "user.name", "A")
-        self.checkout.must("git", "config", "user.email", "a@example.org")
-        self.checkout.must(*NETSTAB, "sweep")
-        self.checkout.must(*DVC, "repro")
+        self.checkout.run("git", "config", "user.name", "A")
+        self.checkout.run("git", "config", "user.email", "a@example.org")
+        self.checkout.run(*NETSTAB, "sweep")
+        self.checkout.run(*DVC, "repro")
         self.checkout.commit("reproduced")
 
     def step(self) -> None:
@@ -100,7 +101,7 @@ class Soak:
 
     def _drawn(self) -> tuple[str, tuple[str, ...]]:
         change = self.draw.choice(CHANGES)
-        commits = self.checkout.must("git", "log", "--all", "--format=%H", "main").split()
+        commits = self.checkout.run("git", "log", "--all", "--format=%H", "main").said.split()
         ways: dict[str, tuple[str, ...]] = {
             "exp run": (*DVC, "exp", "run", "-S", change),
             "exp run --temp": (*DVC, "exp", "run", "--temp", "-S", change),
@@ -143,10 +144,11 @@ class Soak:
         """
         problems = [*self.refused[:40], *outcome.wait_for_end(self.checkout)]
         for command in ((*DVC, "repro"), (*NETSTAB, "store", "gc", "--yes")):
-            code, said = self.checkout.run(*command)
-            if code:
-                problems.append(f"at the end, {command[-2:]}: exit code {code}: {said[-800:]}")
-        status = self.checkout.must(*DVC, "status", "--json")
+            done = self.checkout.run(*command, code=None)
+            if done.code:
+                what = f"at the end, {command[-2:]}: exit code {done.code}"
+                problems.append(f"{what}: {done.said[-800:]}")
+        status = self.checkout.run(*DVC, "status", "--json").said
         if json.loads(status):
             problems.append(f"dvc status: {status[:400]}")
         sound, aside = verify(self.checkout.store)
@@ -161,8 +163,8 @@ class Soak:
     def _same_as(self, fresh: Checkout) -> list[str]:
         """Hold the results against those of an empty store with the same parameters."""
         shutil.copy(self.checkout.root / "params.yaml", fresh.root / "params.yaml")
-        fresh.must(*NETSTAB, "sweep")
-        fresh.must(*DVC, "repro")
+        fresh.run(*NETSTAB, "sweep")
+        fresh.run(*DVC, "repro")
         mine, other = outcome.outcome(self.checkout), outcome.outcome(fresh)
         shared = mine.states.keys() & other.states.keys()
         self.samples.append({"states_compared": len(shared)})
