@@ -20,8 +20,9 @@ from netstab import params
 from netstab.data import cifar, pickles
 from netstab.errors import DataError, NetstabError, ParameterError
 from netstab.params import check
+from netstab.plain_json import digest
 from netstab.results.schema import measurement_fault
-from netstab.store.states import Record, Store, _digest
+from netstab.store.states import Record, Store
 from netstab.training import state
 from tests import pieces, small
 from torture.fuzz.bounds import Tally, canary, judge
@@ -246,7 +247,7 @@ def test_a_record_that_means_no_good_is_set_aside(
     store, content = Store(tmp_path), record(**(RECORDS[kind] if kind else {}))
     store.states.mkdir()
     path = store.states / f"{'a' * 64}.json"
-    path.write_text(json.dumps({**content, "record_sha256": _digest(content)}))
+    path.write_text(json.dumps({**content, "record_sha256": digest(content)}))
     assert (store.record("a" * 64) is None) == (kind is not None)
     assert ("aaaaaaaaaaaa is set aside" in capsys.readouterr().err) == (kind is not None)
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from netstab import paths
-from netstab.evidence import files, report
+from netstab import files, paths
+from netstab.evidence import report
 from netstab.evidence.summary.aggregate import (
     aggregate,
     curves,

@@ -14,9 +14,9 @@ from ruamel.yaml import YAML
 
 from netstab import paths
 from netstab.errors import NetstabError
-from netstab.evidence.files import write_folder
 from netstab.evidence.summary.aggregate import aggregate
 from netstab.evidence.summary.terminal import read_summaries, summary_table
+from netstab.files import write_folder
 from netstab.params import Params, read
 from netstab.results.runs import collect
 from netstab.study.experiments import variants

@@ -1,17 +1,16 @@
 """What a checkout's processes came to: to be held against an undisturbed one, to the bit."""
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from netstab.files import ABANDONED_S
+from netstab.plain_json import digest
 from netstab.store.housekeeping import garbage, verify
 from netstab.store.measurements import Measurements
 from netstab.store.states import Store
@@ -41,11 +40,6 @@ class Outcome:
                     fault = fault if name in mine else "is missing"
                     found.append(f"{what}: {name[:60]} {fault}")
         return found
-
-
-def digest(content: Any) -> str:
-    """Of what JSON can hold."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def states_of(store: Store) -> dict[str, str]:

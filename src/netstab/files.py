@@ -3,9 +3,10 @@
 import errno
 import os
 import secrets
+import shutil
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SUFFIX = ".part"
@@ -23,18 +24,70 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}")
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file whole: written beside its place, then moved there.
+@contextmanager
+def replacing(path: Path, *, shared: bool = False, sync: bool = False) -> Iterator[Path]:
+    """A path beside a file to write to; it replaces the file at the end if nothing fails.
+
+    The folder is made where it is not there.
+
+    Args:
+        path: of the file.
+        shared: whether other processes may write it at the same time. Then each writes under a name
+            of its own; otherwise the name is always the same, and the next one to write clears away
+            what a killed process left.
+        sync: bring it to the disk, so that it survives a loss of power.
 
     Raises:
         OSError: it cannot be written; what was there stays.
     """
-    temporary = part_of(path)
+    temporary = part_of(path) if shared else path.with_name(f".{path.name}{SUFFIX}")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        temporary.write_bytes(content)
+        yield temporary
+        if sync:
+            sync_file(temporary)
         temporary.replace(path)
+        if sync:
+            sync_folder(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        # Where nothing can be written, nothing can be removed: the error says it.
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_file(
+    path: Path, content: str | bytes, *, shared: bool = False, sync: bool = False
+) -> None:
+    """Replace a file whole; text as UTF-8. See `replacing`."""
+    with replacing(path, shared=shared, sync=sync) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_folder(folder: Path, texts: Mapping[str, str]) -> None:
+    """Replace a folder by one that holds exactly these files (name -> text).
+
+    The new folder is complete before the old one moves aside, and in place before that one goes.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    new = folder.with_name(f".{folder.name}.new")
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    for name, text in texts.items():
+        (new / name).write_text(text, encoding="utf-8")
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def sync_file(path: Path) -> None:
+    """Bring a file to the disk, so that it survives a loss of power."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

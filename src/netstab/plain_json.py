@@ -1,8 +1,9 @@
-"""JSON that others wrote, within bounds: size, values, depth, numbers and texts. No torch here.
+"""JSON that others wrote, within bounds: size, values, depth, numbers and texts; and its hash.
 
 A hash says that a file is whole, and not that it means well: whoever can write it can fit the hash.
 """
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -54,6 +55,18 @@ def parse(text: bytes, *, finite: bool = False) -> Any:
         raise ValueError("it is nested without end") from None
     _check(content)
     return content
+
+
+def digest(content: object, *, compact: bool = False) -> str:
+    """SHA-256 (hex) of a content's canonical JSON: names sorted, ASCII alone.
+
+    Args:
+        content: what JSON can hold.
+        compact: without spaces, as what determines a state is hashed; files are hashed with them.
+    """
+    separators = (",", ":") if compact else None
+    text = json.dumps(content, sort_keys=True, separators=separators)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _check(content: Any) -> None:

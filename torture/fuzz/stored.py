@@ -1,7 +1,6 @@
 """Targets: what lies in a shared store, or comes from one. Hashes are no secret, and always fit."""
 
 import gzip
-import hashlib
 import io
 import json
 import shutil
@@ -22,6 +21,7 @@ from netstab.commands import pieces as piece_commands
 from netstab.commands import plan, store
 from netstab.exchange import exporting, piecefile
 from netstab.exchange.importing import import_files
+from netstab.plain_json import digest
 from netstab.results.schema import Origin
 from netstab.store import finished
 from netstab.store.ledger import Ledger
@@ -104,15 +104,11 @@ def _use(ledger: Ledger, run: Run, place: Path) -> bool:
 # Records
 
 
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
 def _sealed(content: bytes, field: str) -> bytes:
     """Fit the hash to a JSON text, where it is one."""
     try:
         parsed = json.loads(content)
-        return json.dumps({**parsed, field: _digest(parsed)}).encode()
+        return json.dumps({**parsed, field: digest(parsed)}).encode()
     except (ValueError, TypeError, RecursionError):
         return content
 

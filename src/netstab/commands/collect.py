@@ -19,6 +19,7 @@ from netstab.commands import preflight
 from netstab.commands.dvc import run_dvc
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError
+from netstab.files import write_file
 from netstab.locks import results_lock, shared_with_children
 from netstab.results.write import write_json
 from netstab.store import finished
@@ -143,6 +144,4 @@ def _restore(rows: bytes | None) -> None:
     if rows is None:
         LOCK.unlink(missing_ok=True)
         return
-    temporary = LOCK.with_name(f".{LOCK.name}.part")
-    temporary.write_bytes(rows)
-    temporary.replace(LOCK)
+    write_file(LOCK, rows)

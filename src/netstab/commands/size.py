@@ -9,7 +9,7 @@ from rich.console import Console
 from netstab import params, paths
 from netstab.data import subset
 from netstab.errors import NetstabError
-from netstab.files import replace_file
+from netstab.files import write_file
 from netstab.params import sizes
 from netstab.params.sizes import Value
 
@@ -64,7 +64,7 @@ def write(size: str, source: str | None, console: Console) -> None:
         console.print(f"{paths.PARAMS} has this size already")
         return
     try:
-        replace_file(path, after.encode())
+        write_file(path, after)
     except OSError as error:
         raise NetstabError(
             f"{path}: cannot be written ({error.strerror}); free some room or mend the rights"

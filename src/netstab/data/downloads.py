@@ -2,10 +2,8 @@
 
 import hashlib
 import http.client
-import os
 import re
 import socket
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from urllib.parse import urlsplit
 
 from netstab import paths
 from netstab.errors import DataError
+from netstab.files import replacing
 
 TIMEOUT_S = 60.0
 """Silence after which a server is given up on."""
@@ -114,11 +113,8 @@ def _download(url: str, part: Path) -> None:
 def _whole_or_nothing(url: str, kept: Path) -> Iterator[Path]:
     """A place for a download, which becomes `kept` if all goes well and vanishes otherwise."""
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".part-", dir=kept.parent) as folder:
-            part = Path(folder) / kept.name
+        with replacing(kept, shared=True) as part:
             yield part
-            os.replace(part, kept)
     except (OSError, http.client.HTTPException, ValueError) as error:
         if isinstance(error, urllib.error.HTTPError):
             # It holds the connection open.

@@ -2,9 +2,8 @@
 
 import gzip
 import io
-import os
 import tarfile
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from netstab import paths
@@ -12,7 +11,7 @@ from netstab.data import downloads, pickles
 from netstab.data.archives import stream
 from netstab.data.cifar import LAYOUTS, Batches
 from netstab.errors import DataError
-from netstab.files import part_of
+from netstab.files import write_file
 
 IMAGES = 1017
 """Of each batch in the `mini` size: 5,085 to train on and 1,017 to validate on."""
@@ -67,17 +66,9 @@ def write(source: Path, target: Path, images: int) -> None:
             )
         labels = [int(label) for label in batch[layout.labels][:images]]
         contents[name] = {"data": batch["data"][:images].copy(), layout.labels: labels}
-    part = part_of(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("xb") as file:
-            file.write(_packed(contents))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, target)
+        write_file(target, _packed(contents), shared=True, sync=True)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
         raise DataError(f"{target}: cannot be written ({error}). Free some room there.") from error
 
 

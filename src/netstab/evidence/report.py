@@ -1,15 +1,17 @@
 """From the runs' files to everything that the report stage writes."""
 
 import json
+from contextlib import suppress
+from pathlib import Path
 
 from altair.utils import schemapi
 
 from netstab import paths
 from netstab.evidence.claims.judge import claims_csv, claims_json
 from netstab.evidence.figures import drawings
-from netstab.evidence.files import read_folder, write_file, write_folder
 from netstab.evidence.page import render as page
 from netstab.evidence.summary.aggregate import Results, aggregate, curves
+from netstab.files import write_file, write_folder
 from netstab.params import Params
 from netstab.results.runs import collect
 
@@ -28,7 +30,7 @@ def make(params: Params) -> Results:
     with schemapi.debug_mode(False):
         drawn = drawings.draw(results)
         html = page.render(results, drawn)
-    pictures = drawings.svgs(drawn, read_folder(paths.FIGURES))
+    pictures = drawings.svgs(drawn, _texts(paths.FIGURES))
     summaries = {
         f"{name}.json": json.dumps(summary, indent=2) + "\n"
         for name, summary in results.summaries.items()
@@ -42,3 +44,12 @@ def make(params: Params) -> Results:
     write_folder(paths.FIGURES, pictures)
     write_file(paths.REPORT, html)
     return results
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    """The files of a folder that can be read as text, by name; none where it is not there."""
+    found = {}
+    for path in sorted(folder.glob("*")):
+        with suppress(OSError, UnicodeDecodeError):
+            found[path.name] = path.read_text(encoding="utf-8")
+    return found

@@ -5,10 +5,8 @@ of memory: the file, what it unpacks to, and the number of values in it are limi
 """
 
 import gzip
-import hashlib
 import json
 import zlib
-from contextlib import suppress
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,8 @@ from pydantic import ValidationError
 from netstab import plain_json
 from netstab.errors import NetstabError, StoreError
 from netstab.exchange.piece import Piece, fault_of
-from netstab.files import abandoned, part_of
+from netstab.files import SUFFIX as PART
+from netstab.files import abandoned, write_file
 
 SUFFIX = ".json.gz"
 FORMAT = "netstab piece"
@@ -51,7 +50,9 @@ def write(piece: Piece, target: Path) -> Path:
             f"{len(piece.runs)} runs make a file of {len(packed) / 2**20:.0f} MiB; at most "
             f"{MOST_FILE // 2**20} are read again. Export fewer at a time: --seed, --only"
         )
-    path = target / f"piece-{_digest(content)[:12]}{SUFFIX}" if _is_folder(target) else target
+    path = target
+    if _is_folder(target):
+        path = target / f"piece-{plain_json.digest(content)[:12]}{SUFFIX}"
     if not path.name.endswith(SUFFIX):
         raise NetstabError(f"{path}: name a folder, or a file that ends in {SUFFIX}")
     _replace(path, packed)
@@ -60,7 +61,8 @@ def write(piece: Piece, target: Path) -> Path:
 
 def pack(content: dict[str, Any]) -> bytes:
     """What a file with this content holds."""
-    whole = {"format": FORMAT, "version": VERSION, "sha256": _digest(content), "content": content}
+    sha256 = plain_json.digest(content)
+    whole = {"format": FORMAT, "version": VERSION, "sha256": sha256, "content": content}
     return gzip.compress(json.dumps(whole).encode(), mtime=0)
 
 
@@ -97,7 +99,7 @@ def read(path: Path) -> Piece:
             f"{VERSION}; export it with the netstab that is used here"
         )
     content = whole.get("content")
-    if not isinstance(content, dict) or _digest(content) != whole.get("sha256"):
+    if not isinstance(content, dict) or plain_json.digest(content) != whole.get("sha256"):
         raise StoreError(f"{path}: is damaged (its hash is another one); copy it again")
     try:
         return Piece.model_validate(content)
@@ -146,28 +148,18 @@ def _no_piece(path: Path, error: Exception) -> StoreError:
     )
 
 
-def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
 def _is_folder(target: Path) -> bool:
     return target.is_dir() or not target.suffix
 
 
 def _replace(path: Path, packed: bytes) -> None:
-    temporary = part_of(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        left = path.parent.glob(f".{escape(path.name)}.*.part")
+        write_file(path, packed, shared=True)
+        left = path.parent.glob(f".{escape(path.name)}.*{PART}")
         for killed in abandoned(path.parent, left):
             killed.unlink(missing_ok=True)
-        temporary.write_bytes(packed)
-        temporary.replace(path)
     except OSError as error:
         raise NetstabError(
             f"{path}: cannot be written ({error.strerror or error}); free some room or name "
             "another place"
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

@@ -3,12 +3,12 @@
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from netstab.errors import NetstabError
+from netstab.files import write_file
 from netstab.results.schema import (
     HISTORY,
     HISTORY_COLUMNS,
@@ -43,11 +43,10 @@ def write_run(
     """
     told = provenance.model_dump(by_alias=True)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / HISTORY, _csv(HISTORY_COLUMNS, history))
-        _replace(folder / STABILITY, _csv(STABILITY_COLUMNS, stability))
-        _replace(folder / SHARPNESS, json.dumps(sharpness, indent=1) + "\n")
-        _replace(folder / PROVENANCE, json.dumps(told, indent=2) + "\n")
+        write_file(folder / HISTORY, _csv(HISTORY_COLUMNS, history))
+        write_file(folder / STABILITY, _csv(STABILITY_COLUMNS, stability))
+        write_file(folder / SHARPNESS, json.dumps(sharpness, indent=1) + "\n")
+        write_file(folder / PROVENANCE, json.dumps(told, indent=2) + "\n")
     except OSError as error:
         raise NetstabError(
             f"{folder}: cannot be written ({error}); free some room or mend the rights, "
@@ -62,8 +61,7 @@ def write_json(path: Path, content: object) -> None:
         NetstabError: it cannot be written; what was there stays.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, json.dumps(content, indent=1) + "\n")
+        write_file(path, json.dumps(content, indent=1) + "\n")
     except OSError as error:
         raise NetstabError(
             f"{path}: cannot be written ({error}); free some room or mend the rights, "
@@ -78,12 +76,3 @@ def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     # repr of a float is the shortest text that reads back to the same bits; None is empty.
     writer.writerows(rows)
     return text.getvalue()
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

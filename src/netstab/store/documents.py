@@ -1,15 +1,13 @@
 """JSON under keys, beside the states: written whole or not at all, checked on reading."""
 
-import hashlib
 import json
-import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from netstab import plain_json
-from netstab.files import part_of, sync_folder
+from netstab.files import write_file
 from netstab.store.states import Store, cannot_read, cannot_write
 
 Entry = dict[str, Any]
@@ -54,7 +52,7 @@ class Documents:
             content = plain_json.read(path)
             digest = content.pop("sha256")
             found: Entry = content["entry"]
-            sound = content["key"] == key and digest == _digest(content)
+            sound = content["key"] == key and digest == plain_json.digest(content)
             if sound and isinstance(found, dict):
                 return content["inputs"], found
         except FileNotFoundError:
@@ -74,20 +72,11 @@ class Documents:
         """
         content = json.loads(json.dumps({"key": key, "inputs": dict(inputs), "entry": entry}))
         path = self.root / f"{key}.json"
-        temporary = part_of(path)
+        text = json.dumps({**content, "sha256": plain_json.digest(content)})
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump({**content, "sha256": _digest(content)}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            sync_folder(self.root)
+            write_file(path, text, shared=True, sync=True)
         except OSError as error:
             raise cannot_write(self.root, error) from error
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
 
     def remove(self, key: str) -> None:
         """Remove an entry, if it is there.
@@ -118,7 +107,3 @@ class Documents:
             f"{self._remedy}",
             file=sys.stderr,
         )
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -20,7 +20,7 @@ from typing import Any
 
 from netstab import plain_json
 from netstab.errors import StoreError
-from netstab.files import abandoned, part_of, sync_folder
+from netstab.files import abandoned, part_of, sync_file, sync_folder
 from netstab.locks import NO_LOCKS, is_locked, locked
 from netstab.results.schema import Row
 from netstab.store import records
@@ -93,7 +93,7 @@ class Store:
             digest = content.pop("record_sha256")
             records.Content.model_validate(content)
             record = Record(**content)
-            sound = record.key == key and digest == _digest(asdict(record))
+            sound = record.key == key and digest == plain_json.digest(asdict(record))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError, AttributeError):
@@ -143,17 +143,15 @@ class Store:
         try:
             self.states.mkdir(parents=True, exist_ok=True)
             write(tensors)
-            with tensors.open("rb+") as file:
+            with tensors.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-                os.fsync(file.fileno())
+            sync_file(tensors)
             own = replace(record, sha256=digest, size=tensors.stat().st_size)
             content = asdict(own)
             _refuse_unreadable(own, content)
-            content["record_sha256"] = _digest(content)
-            with described.open("w", encoding="utf-8") as file:
-                json.dump(content, file)
-                file.flush()
-                os.fsync(file.fileno())
+            content["record_sha256"] = plain_json.digest(content)
+            described.write_text(json.dumps(content), encoding="utf-8")
+            sync_file(described)
             # All the room that it takes is taken by now.
             tensors.replace(self._tensors_files(own)[0])
             stored = self._publish(described, own)
@@ -293,10 +291,6 @@ def _refuse_unreadable(record: Record, content: dict[str, Any]) -> None:
             f"{record.run} at epoch {record.epoch}: is not stored, for it could not be read again "
             f"({why}); change the name or value in params.yaml that this tells of"
         ) from error
-
-
-def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def cannot_read(path: Path, error: OSError) -> StoreError:

@@ -4,12 +4,11 @@ States that are determined by the same have the same key, whatever run of whatev
 them. What of a schedule comes after the state is not in it.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from netstab.params import Params
+from netstab.plain_json import digest
 from netstab.study.experiments import Variant, view
 from netstab.study.schedule import Schedule
 
@@ -59,8 +58,7 @@ def state_key(who: dict[str, Any], schedule: Schedule, epoch: int) -> str:
 
 def key_of(inputs: Mapping[str, Any]) -> str:
     """SHA-256 (hex) of what determines a state: identity, and the schedule before it."""
-    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest(inputs, compact=True)
 
 
 def before(inputs: Mapping[str, Any], epoch: int) -> dict[str, Any]:

@@ -4,13 +4,12 @@ A measurement is named by the state that it was taken on and by its own settings
 measures anew and leaves every state as it is.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from netstab.params import NETWORK as NETWORK
 from netstab.params import PARTS, Params
+from netstab.plain_json import digest
 from netstab.study.schedule import Schedule
 
 
@@ -84,8 +83,7 @@ def ceiling_inputs(params: Params, state_keys: Sequence[str]) -> dict[str, Any]:
 
 def measurement_key(version: int, inputs: Mapping[str, Any]) -> str:
     """SHA-256 (hex) that names a measurement; `version` is of the numbers that measures compute."""
-    text = json.dumps({"version": version, **inputs}, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest({"version": version, **inputs}, compact=True)
 
 
 def boundaries(params: Params) -> dict[str, tuple[str, str]]:

@@ -14,7 +14,7 @@ import typer
 
 from netstab.evidence.figures import vega
 from netstab.evidence.figures.palette import MANY_COLOURS, REFERENCE_STYLES
-from netstab.evidence.files import write_file
+from netstab.files import write_file
 from netstab.study.experiments import REFERENCES
 
 TEMPLATES = Path(".dvc/plots")

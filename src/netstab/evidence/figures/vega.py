@@ -14,7 +14,7 @@ import vl_convert
 
 from netstab import paths
 from netstab.evidence.figures.palette import CONFIG
-from netstab.evidence.files import write_file
+from netstab.files import write_file
 
 WIDTH = 640
 """Of an SVG file's plot or small multiples, in pixels."""
@@ -42,7 +42,7 @@ def bundle() -> str:
     if script is None:
         script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", version())
         with suppress(OSError):  # nowhere to keep it: it is put together anew next time
-            write_file(kept, f"{_digest(script)}\n{script}")
+            write_file(kept, f"{_digest(script)}\n{script}", shared=True)
     # A block of its own keeps the bundle's many short names out of the page's.
     return "{" + script.replace("</script", r"<\/script") + "}"
 

@@ -19,7 +19,7 @@ from ray import ObjectRef
 from ray.exceptions import RayTaskError
 
 from netstab.errors import NetstabError
-from netstab.files import part_of
+from netstab.files import part_of, write_file
 from netstab.store.documents import Entry
 from netstab.store.measurements import Measurements
 from netstab.store.states import Record, Store, cannot_write
@@ -122,16 +122,11 @@ class FarStore(Store):
         return self.root / f"{record.key}-{record.sha256[:16]}.safetensors"
 
     def _put(self, path: Path, content: bytes) -> None:
-        temporary = part_of(path)
         try:
             depots.private_folder(self.root)  # what looks after temporary folders may remove it
-            temporary.write_bytes(content)
-            temporary.replace(path)
+            write_file(path, content, shared=True)
         except OSError as error:
             raise cannot_write(self.root, error) from error
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
 
     def _drop(self) -> None:
         """Remove copies but the last few, and those that somebody may be reading: the depot has
