@@ -16,7 +16,6 @@ from netstab.measure import evaluate as evaluation
 from netstab.study.schedule import Phase
 from netstab.training.engine import Engine
 from netstab.training.model import ResNet18
-from netstab.training.trajectory import start
 
 STACKED = 2
 """Seeds that are stacked in one network."""
@@ -122,7 +121,7 @@ def _parts(course: Course, phase: Phase, steps: int) -> dict[str, Callable[[], T
             pass
 
     engine = Trainer(course.study, course.manifest, course.device).engine
-    start(engine, seed=0)
+    engine.start(seed=0)
 
     def evaluate(batch: int) -> Callable[[], Took]:
         def case() -> Took:

@@ -28,7 +28,6 @@ from netstab.training import state
 from netstab.training.engine import Engine
 from netstab.training.model import ResNet18
 from netstab.training.trainer import load_images
-from netstab.training.trajectory import start
 
 WARM_UP_STEPS = 2
 
@@ -40,7 +39,7 @@ class Trainer:
         model = ResNet18(study.model.width, manifest.image_shape[2], len(manifest.classes))
         self.engine = Engine(model, study.train, device, compiled=study.runtime.compile)
         self._epoch = 0
-        start(self.engine, seed=0)
+        self.engine.start(seed=0)
 
     def epoch(self, phase: Phase, training: Images, validation: Images) -> None:
         """Train one epoch of a phase, and evaluate."""

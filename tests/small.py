@@ -13,10 +13,10 @@ from netstab.params import Params, check
 from netstab.store.ledger import Ledger
 from netstab.store.states import Store
 from netstab.study.experiments import Run, find_variant
+from netstab.training.context import Built, EngineContext
 from netstab.training.device import hardware
 from netstab.training.engine import Engine
 from netstab.training.model import ResNet18
-from netstab.training.trajectory import Workshop
 from tests.checkout import ROOT, changed
 
 CPU = torch.device("cpu")
@@ -77,15 +77,15 @@ def ledger(study: Params, store: Path, *, numerics: int = 1, data: str = "small"
     return Ledger(study, Dataset(data, IMAGES, 3, CLASSES), Store(store), numerics)
 
 
-def workshop(study: Params) -> Workshop:
+def context(study: Params) -> EngineContext:
     """Engine and images for the study."""
 
     def build() -> Any:
         torch.set_num_threads(study.runtime.threads or 1)
         padding = study.train.crop_padding
-        return engine(study), images(padding), images(0), hardware(CPU, 1)
+        return Built(engine(study), images(padding), images(0), hardware(CPU, 1))
 
-    return Workshop(build)
+    return EngineContext(build)
 
 
 def run(study: Params, name: str, seed: int = 0) -> Run:

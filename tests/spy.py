@@ -55,8 +55,8 @@ def _spied():
     from netstab.training import observer
     Engine.epoch = stopped(Engine.epoch)
     spy(Engine, "epoch", "epoch", epoch)
-    spy(_Segment, "_epoch", "training", lambda self, number, _: state(self, number + 1))
-    spy(_Segment, "_save", "saving", lambda self, number, _, *, interim: state(self, number))
+    spy(_Segment, "_epoch", "training", lambda self, number: state(self, number + 1))
+    spy(_Segment, "_save", "saving", lambda self, number, *, interim: state(self, number))
     spy(observer.Observer, "_sharpness", "measuring")
     spy(observer.Observer, "_signals", "measuring")
     spy(finished, "write", "collecting")

@@ -82,7 +82,7 @@ def assert_one_step_matches_eager(backend: str, mode: Frozen, names: list[str]) 
         engine.model.zero_grad()
         now = phase(PATTERNS[name], mode)
         found = one_step(engine, now, torch.float32)
-        trajectory.start(engine, 5)
+        engine.start(5)
         eager = one_step(fresh(study, double=False), now, torch.float32)
         assert found.keys() == eager.keys()
         for key, value in eager.items():
@@ -126,15 +126,15 @@ def test_runs_share_their_past_to_the_bit_where_the_next_run_overwrites_results(
     tmp_path: Path,
 ) -> None:
     study = small.params(experiments=["expB"])
-    shop = small.workshop(study)
-    engine = shop.built[0]
+    context = small.context(study)
+    engine = context.built.engine
     engine.compiled = Compiled(engine.forward, OVERWRITING)
     shared = small.ledger(study, tmp_path / "shared")
     for name in ("baseline", "expB-64", "expE-batch", "expE-ema"):
         run = small.run(study, name)
         alone = small.ledger(study, tmp_path / name)
         found, expected = (
-            trajectory.train(ledger, run, shop, small.silent) for ledger in (shared, alone)
+            trajectory.train(ledger, run, context, small.silent) for ledger in (shared, alone)
         )
         assert found.history == expected.history, name
         ours, theirs = shared.store.tensors_file(found), alone.store.tensors_file(expected)

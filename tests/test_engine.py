@@ -13,6 +13,7 @@ from netstab.errors import TrainingError
 from netstab.params import PARTS, Params
 from netstab.study.schedule import Frozen, Phase, Setting
 from netstab.training import device, state, trajectory
+from netstab.training.engine import Engine
 from netstab.training.model import ResNet18
 from netstab.training.optimizer import apply_rates
 from tests import small
@@ -40,10 +41,10 @@ def phase(frozen: tuple[str, ...], mode: Frozen, *, start: int = 0, rate: float 
     return Phase(start, start + 1, settings, batch_size=8)
 
 
-def fresh(study: Params, *, double: bool = True) -> trajectory.Engine:
+def fresh(study: Params, *, double: bool = True) -> Engine:
     torch.set_num_threads(1)
     engine = small.engine(study, double=double)
-    trajectory.start(engine, 5)
+    engine.start(5)
     return engine
 
 
@@ -63,7 +64,7 @@ def test_the_fused_optimizer_of_a_gpu_matches_the_naive_trainer() -> None:
 
 
 def assert_matches_the_naive_trainer(
-    engine: trajectory.Engine, study: Params, pattern: str, mode: Frozen
+    engine: Engine, study: Params, pattern: str, mode: Frozen
 ) -> None:
     # 34 steps an epoch: one of the trunk, then one frozen (the third thaws, with new momentum).
     naive = NaiveTrainer(ResNet18(2, 3, small.CLASSES).double(), study.train)
@@ -164,7 +165,7 @@ def test_a_thawed_part_starts_with_empty_momentum() -> None:
     assert any(n.startswith("momentum.layer1") for n in state.capture(engine))
 
 
-def one_step(engine: trajectory.Engine, now: Phase, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+def one_step(engine: Engine, now: Phase, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     images = small.images(2, dtype=dtype)
     draws = draw_epoch(len(images), 16, padding=2, flip=True, seed=1, epoch=0)
     loss, _ = engine.enter(now)(*next(training_batches(images, draws, 16)))
@@ -221,7 +222,7 @@ def test_a_run_that_diverges_stops_and_its_last_good_state_stays(tmp_path: Path)
     ledger = small.ledger(study, tmp_path)
     run = small.run(study, "own-hot")
     with pytest.raises(TrainingError, match=r"own-hot-0: the training loss is not finite"):
-        trajectory.train(ledger, run, small.workshop(study), small.silent)
+        trajectory.train(ledger, run, small.context(study), small.silent)
     assert ledger.resume(run).epoch == 3
     assert ledger.finished(run) is None
 
@@ -246,12 +247,12 @@ from netstab.training.observer import Observer
 from tests import small, test_measuring
 study = test_measuring.study()
 device.configure(study.train, study.runtime)
-shop = small.workshop(study)
+context = small.context(study)
 ledger = small.ledger(study, Path(sys.argv[1]))
 run = small.run(study, "baseline")
-observer = Observer(ledger, shop.twin, shop.built[1], shop.built[3])
+observer = Observer(ledger, context.twin, context.built.training, context.built.hardware)
 end = plan.kept_epochs(study, ledger.tree, run.variant)[0]
-trajectory.train(ledger, run, shop, small.silent, lambda: observer, end)
+trajectory.train(ledger, run, context, small.silent, lambda: observer, end)
 assert ledger.measurements.listing()
 print(sorted({"torch._dynamo", "torch._inductor"} & set(sys.modules)))
 """

@@ -60,7 +60,7 @@ STUDY = small.params(seeds=[0, 1], own={}, expE={})
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the baseline of seed 0; tests work on copies."""
     made = small.ledger(STUDY, tmp_path_factory.mktemp("forecast") / "store")
-    trajectory.train(made, small.run(STUDY, "baseline"), small.workshop(STUDY), small.silent)
+    trajectory.train(made, small.run(STUDY, "baseline"), small.context(STUDY), small.silent)
     return made.store.root
 
 

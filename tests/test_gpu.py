@@ -17,8 +17,9 @@ from netstab.study.experiments import runs
 from netstab.study.measuring import boundaries
 from netstab.study.schedule import Frozen, Phase
 from netstab.training import device, state, trajectory
+from netstab.training.context import Built, EngineContext
 from netstab.training.engine import Engine
-from netstab.training.model import ResNet18
+from netstab.training.model import ResNet18, initialise
 from netstab.training.observer import Observer
 from tests import small
 from tests.reference import NaiveTrainer
@@ -43,7 +44,7 @@ def engine(params: Params, where: str, *, double: bool = False, compiled: bool =
     model = ResNet18(params.model.width, 3, small.CLASSES)
     model = model.double() if double else model
     made = Engine(model, params.train, torch.device(where), compiled=compiled)
-    trajectory.start(made, 5)
+    made.start(5)
     return made
 
 
@@ -74,7 +75,7 @@ def test_engine_matches_the_naive_cpu_trainer(where: str, pattern: str, mode: Fr
     params = study()
     fast = engine(params, where, double=True)
     naive = NaiveTrainer(ResNet18(2, 3, small.CLASSES).double(), params.train)
-    trajectory.initialise(naive.model, 5)
+    initialise(naive.model, 5)
     training, on_cpu = images(where, 2, torch.float64), images("cpu", 2, torch.float64)
     for epoch, frozen in enumerate(((), PATTERNS[pattern])):
         now = phase(frozen, mode, start=epoch)
@@ -212,19 +213,19 @@ def test_resumed_runs_come_to_the_same_bits(
     assert set(chosen) <= set(runs(params))
     shared = small.ledger(params, tmp_path / "shared")
 
-    def workshop() -> trajectory.Workshop:
+    def context() -> EngineContext:
         def build() -> Any:
             made = engine(params, where, compiled=compiled)
             hardware = device.hardware(torch.device(where), 1)
-            return made, images(where, 2), images(where, 0), hardware
+            return Built(made, images(where, 2), images(where, 0), hardware)
 
-        return trajectory.Workshop(build)
+        return EngineContext(build)
 
     for run in chosen:
         # A new engine for each run: what is shared goes through the store.
-        trajectory.train(shared, run, workshop(), small.silent)
+        trajectory.train(shared, run, context(), small.silent)
         alone = small.ledger(params, tmp_path / run.name)
-        expected = trajectory.train(alone, run, workshop(), small.silent)
+        expected = trajectory.train(alone, run, context(), small.silent)
         record = shared.finished(run)
         assert record is not None and record.history == expected.history
         ours, theirs = shared.store.tensors_file(record), alone.store.tensors_file(expected)
@@ -240,16 +241,16 @@ def test_measuring_leaves_the_bits_of_a_run_alone(where: str, tmp_path: Path) ->
     records = {}
     for name in ("measured", "unmeasured"):
         ledger = small.ledger(params, tmp_path / name)
-        shop = trajectory.Workshop(
-            lambda: (
+        context = EngineContext(
+            lambda: Built(
                 engine(params, where),
                 images(where, 2),
                 images(where, 0),
                 device.hardware(torch.device(where), 1),
             )
         )
-        observer = partial(_observer, ledger, shop) if name == "measured" else None
-        record = trajectory.train(ledger, run, shop, small.silent, observer)
+        observer = partial(_observer, ledger, context) if name == "measured" else None
+        record = trajectory.train(ledger, run, context, small.silent, observer)
         path = ledger.store.tensors_file(record)
         assert path is not None
         records[name] = record.history, state.read(path), len(ledger.measurements.listing())
@@ -259,9 +260,9 @@ def test_measuring_leaves_the_bits_of_a_run_alone(where: str, tmp_path: Path) ->
     assert measured[2] > 10 and unmeasured[2] == 0
 
 
-def _observer(ledger: Ledger, shop: trajectory.Workshop) -> Observer:
-    _, training, _, hardware = shop.built
-    return Observer(ledger, shop.twin, training, hardware)
+def _observer(ledger: Ledger, context: EngineContext) -> Observer:
+    _, training, _, hardware = context.built
+    return Observer(ledger, context.twin, training, hardware)
 
 
 @pytest.mark.parametrize("where", [COMPILED])

@@ -22,9 +22,9 @@ from netstab.study.experiments import Run
 from netstab.study.measuring import sharpness_scopes, stability_epochs
 from netstab.training import observer as observer_module
 from netstab.training import replay, state, trajectory
+from netstab.training.context import EngineContext
 from netstab.training.observer import Observer
 from netstab.training.trainer import Trainer
-from netstab.training.trajectory import Workshop
 from tests import small
 from tests.checkout import QUICK_SHARPNESS
 from tests.pipeline_helpers import STUDY
@@ -40,17 +40,17 @@ def study(stability: dict[str, Any] | None = None, **changes: Any) -> Params:
     return small.params(experiments=["expB"], own={}, expE={}, measure=measure, **changes)
 
 
-def observing(ledger: Ledger, shop: Workshop) -> Callable[[], Observer]:
-    return lambda: Observer(ledger, shop.twin, shop.built[1], shop.built[3])
+def observing(ledger: Ledger, context: EngineContext) -> Callable[[], Observer]:
+    return lambda: Observer(ledger, context.twin, context.built.training, context.built.hardware)
 
 
 def train(ledger: Ledger, name: str, *, measured: bool = True) -> Record:
-    shop = small.workshop(ledger.params)
-    observer = observing(ledger, shop) if measured else None
+    context = small.context(ledger.params)
+    observer = observing(ledger, context) if measured else None
     run = small.run(ledger.params, name)
-    record = trajectory.train(ledger, run, shop, small.silent, observer)
+    record = trajectory.train(ledger, run, context, small.silent, observer)
     if observer and any(ledger.unmeasured(run)):
-        replay.measure(ledger, run, shop, observer(), small.silent)
+        replay.measure(ledger, run, context, observer(), small.silent)
     return record
 
 
@@ -58,9 +58,9 @@ def test_a_rehearsal_measures_the_whole_network_and_leaves_no_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = small.ledger(study(), tmp_path)
-    shop = small.workshop(ledger.params)
-    trajectory.start(shop.built[0], 0)
-    before = state.capture(shop.built[0])
+    context = small.context(ledger.params)
+    context.built.engine.start(0)
+    before = state.capture(context.built.engine)
     measured: list[Any] = []
     looked: list[str] = []
     measure, look = sharpness.measure, observer_module.signals
@@ -76,12 +76,12 @@ def test_a_rehearsal_measures_the_whole_network_and_leaves_no_trace(
 
     monkeypatch.setattr(sharpness, "measure", told)
     monkeypatch.setattr(observer_module, "signals", seen)
-    observing(ledger, shop)().rehearse(shop.built[0].model)
-    every = [name for name, _ in shop.twin.named_parameters()]
+    observing(ledger, context)().rehearse(context.built.engine.model)
+    every = [name for name, _ in context.twin.named_parameters()]
     assert measured == [(every, SHARPNESS["images"], 1)]
     assert looked == ["12 images"] * 2
     assert not ledger.measurements.listing()
-    assert state.equal(state.capture(shop.built[0]), before)
+    assert state.equal(state.capture(context.built.engine), before)
 
 
 @pytest.mark.slow
@@ -173,7 +173,7 @@ def test_runs_share_what_was_measured_on_their_common_past(tmp_path: Path) -> No
 def test_a_killed_measurement_goes_on_where_it_was(tmp_path: Path) -> None:
     ledger = small.ledger(study(), tmp_path)
     train(ledger, "baseline", measured=False)
-    run, shop = small.run(study(), "baseline"), small.workshop(study())
+    run, context = small.run(study(), "baseline"), small.context(study())
 
     class KilledError(Exception):
         pass
@@ -186,7 +186,7 @@ def test_a_killed_measurement_goes_on_where_it_was(tmp_path: Path) -> None:
             raise KilledError
 
     with pytest.raises(KilledError):
-        replay.measure(ledger, run, shop, observing(ledger, shop)(), kill)
+        replay.measure(ledger, run, context, observing(ledger, context)(), kill)
     assert ledger.unmeasured(run)[0] == [4, 6, 8]
     train(ledger, "baseline")
     whole = small.ledger(study(), tmp_path / "whole")

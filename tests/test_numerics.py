@@ -91,7 +91,7 @@ def _batch_norm_momentum(patch: pytest.MonkeyPatch) -> None:
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 0.1001
 
-    patch.setattr("netstab.training.trajectory.initialise", mutated)
+    patch.setattr("netstab.training.engine.initialise", mutated)
 
 
 def _labels(patch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def _branch_epoch(patch: pytest.MonkeyPatch) -> None:
 
 def _initialisation(patch: pytest.MonkeyPatch) -> None:
     original = model.initialise
-    patch.setattr("netstab.training.trajectory.initialise", lambda m, seed: original(m, seed + 1))
+    patch.setattr("netstab.training.engine.initialise", lambda m, seed: original(m, seed + 1))
 
 
 def _weight_decay_on_frozen(patch: pytest.MonkeyPatch) -> None:

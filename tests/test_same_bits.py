@@ -15,6 +15,7 @@ from netstab.store.ledger import Ledger
 from netstab.store.states import Record
 from netstab.study.experiments import Run, runs, variants
 from netstab.training import state, trajectory
+from netstab.training.context import EngineContext
 from tests import small
 
 KINDS = ("baseline", "outpost", "expA-128", "expB-64", "expC-256", "expD-512", "own-thaw")
@@ -31,8 +32,8 @@ def study(mode: str = "live", **changes: object) -> Params:
 
 
 def train(ledger: Ledger, run: Run) -> Record:
-    shop = small.workshop(ledger.params)
-    return trajectory.train(ledger, run, shop, small.silent)
+    context = small.context(ledger.params)
+    return trajectory.train(ledger, run, context, small.silent)
 
 
 def assert_same(ledger: Ledger, record: Record, other: Ledger, expected: Record) -> None:
@@ -75,10 +76,10 @@ class _CutError(Exception):
     pass
 
 
-def _of_one_epoch(params: Params) -> trajectory.Workshop:
+def _of_one_epoch(params: Params) -> EngineContext:
     """An engine that stops at the second epoch that it is to train: the first is saved by then."""
-    shop = small.workshop(params)
-    engine = shop.built[0]
+    context = small.context(params)
+    engine = context.built.engine
     epoch, begun = engine.epoch, itertools.count()
 
     def first(*arguments: Any) -> Any:
@@ -87,7 +88,7 @@ def _of_one_epoch(params: Params) -> trajectory.Workshop:
         return epoch(*arguments)
 
     engine.epoch = first  # type: ignore[method-assign]
-    return shop
+    return context
 
 
 @pytest.mark.slow
@@ -105,9 +106,9 @@ def test_runs_that_share_their_past_are_the_runs_alone(
         nonlocal epochs
         epochs += 1
 
-    shop = small.workshop(together.params)
+    context = small.context(together.params)
     for run in runs(together.params):
-        trajectory.train(together, run, shop, count)
+        trajectory.train(together, run, context, count)
     assert epochs == together.tree.epochs < together.tree.epochs_apart
     kinds = {variant.experiment: variant.name for variant in variants(params)}
     assert kinds.keys() == {kind.split("-")[0] for kind in KINDS} | {"strict", "expE"}
@@ -164,7 +165,7 @@ def counting(*args):
 
 engine.training_batches = counting
 run = small.run(study, {kind!r})
-trajectory.train(ledger, run, small.workshop(study), small.silent)
+trajectory.train(ledger, run, small.context(study), small.silent)
 """
 
 

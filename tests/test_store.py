@@ -30,6 +30,7 @@ from netstab.study.experiments import Run, runs
 from netstab.study.plan import Work, kept_epochs
 from netstab.sweep import estimate
 from netstab.training import state, trajectory
+from netstab.training.context import EngineContext
 from tests import pieces, small
 
 
@@ -81,9 +82,9 @@ def train(ledger: Ledger, name: str) -> tuple[Record, list[int]]:
     def epoch_done(run: Run, row: Row, seconds: float) -> None:
         trained.append(int(row["epoch"]))
 
-    workshop = small.workshop(ledger.params)
+    context = small.context(ledger.params)
     run = small.run(ledger.params, name)
-    return trajectory.train(ledger, run, workshop, epoch_done), trained
+    return trajectory.train(ledger, run, context, epoch_done), trained
 
 
 @pytest.fixture(scope="module")
@@ -288,7 +289,7 @@ def test_a_complete_run_is_taken_from_its_record_alone(ledger: Ledger) -> None:
     def build() -> Any:
         raise AssertionError("nothing has to be built")
 
-    record = trajectory.train(ledger, run, trajectory.Workshop(build), small.silent)
+    record = trajectory.train(ledger, run, EngineContext(build), small.silent)
     assert record == ledger.finished(run)
     assert [row["epoch"] for row in record.history] == list(range(10))
 
@@ -442,7 +443,7 @@ def epoch_done(run, row, seconds):
         sys.stdin.read()
 
 run = small.run(params, "baseline")
-record = trajectory.train(ledger, run, small.workshop(params), epoch_done)
+record = trajectory.train(ledger, run, small.context(params), epoch_done)
 print("record", record.sha256, sum(p["to"] - p["from"] for p in record.provenance))
 """
 
@@ -508,7 +509,7 @@ def test_a_run_under_way_keeps_its_latest_state_and_no_other(tmp_path: Path) -> 
         records = [entry.record for entry in entries(ledger)]
         seen.append([r.epoch if not r.interim else f"{r.epoch} interim" for r in records])
 
-    trajectory.train(ledger, run, small.workshop(ledger.params), epoch_done)
+    trajectory.train(ledger, run, small.context(ledger.params), epoch_done)
     assert seen == [
         [],
         ["1 interim"],
@@ -537,7 +538,7 @@ def test_an_interim_state_at_the_end_of_a_now_shorter_run_becomes_its_end(
             raise Killed
 
     with pytest.raises(Killed):
-        trajectory.train(long, run, small.workshop(long.params), epoch_done)
+        trajectory.train(long, run, small.context(long.params), epoch_done)
     short = small.ledger(study(), tmp_path)
     record, trained = train(short, "baseline")
     assert trained == []

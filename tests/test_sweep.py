@@ -58,8 +58,8 @@ def test_every_epoch_of_the_plan_is_in_one_job_and_parents_come_first(tmp_path: 
 
 def test_what_is_stored_is_no_job_and_a_view_or_a_measurement_that_lacks_is(tmp_path: Path) -> None:
     ledger = small.ledger(small.params(experiments=["expB"], own={}), tmp_path)
-    workshop = small.workshop(ledger.params)
-    trajectory.train(ledger, run(ledger, "baseline"), workshop, lambda *_: None)
+    context = small.context(ledger.params)
+    trajectory.train(ledger, run(ledger, "baseline"), context, lambda *_: None)
     assert ("baseline-0", 10, 0) in names(jobs(ledger)), "its measurements are missing"
     trained = {job.run.name: job for job in jobs(ledger) if job.work}
     assert trained["outpost-0"].after is None and trained["outpost-0"].epochs == 7
@@ -79,9 +79,9 @@ def test_the_longest_way_counts_what_hangs_on_a_job(tmp_path: Path) -> None:
 
 def test_a_run_stops_at_the_boundary_that_it_is_asked_for(tmp_path: Path) -> None:
     ledger = small.ledger(small.params(), tmp_path)
-    workshop, outpost = small.workshop(ledger.params), run(ledger, "outpost")
+    context, outpost = small.context(ledger.params), run(ledger, "outpost")
     first = jobs(ledger)[0]
-    record = trajectory.train(ledger, first.run, workshop, lambda *_: None, end=first.end)
+    record = trajectory.train(ledger, first.run, context, lambda *_: None, end=first.end)
     assert record.epoch == first.end == 3
     assert ledger.store.record(ledger.key(outpost, 3)) is not None
     stored = {
@@ -229,10 +229,10 @@ class Tried(worker._Worker):
             if self._fault:
                 raise type(self._fault)(*self._fault.args)  # nobody else keeps it
 
-        shop = small.workshop(self._params)
-        self.engines.append(weakref.ref(shop.built[0]))
+        context = small.context(self._params)
+        self.engines.append(weakref.ref(context.built.engine))
         self._trainer = SimpleNamespace(  # type: ignore[assignment]
-            workshop=shop,
+            context=context,
             ledger=small.ledger(self._params, self._store),
             device=SimpleNamespace(type="cuda"),
             rehearse_measures=rehearse,
@@ -282,18 +282,18 @@ def test_a_trial_trains_on_and_on_a_gpu_takes_the_memory_of_measuring_too(
     kind: str, tmp_path: Path
 ) -> None:
     ledger = small.ledger(small.params(), tmp_path)
-    shop, taken = small.workshop(ledger.params), []
+    context, taken = small.context(ledger.params), []
     trainer = SimpleNamespace(
-        workshop=shop,
+        context=context,
         ledger=ledger,
         device=SimpleNamespace(type=kind),
         rehearse_measures=lambda: taken.append("memory"),
     )
     made_ready = worker._warmed_up(SimpleNamespace(trainer=lambda threads: trainer), 1)  # type: ignore[arg-type]
     assert taken == (["memory"] if kind == "cuda" else [])
-    engine = shop.built[0]
+    engine = context.built.engine
     before = state.capture(engine)
-    assert made_ready() == min(worker.STEPS[kind] * 8, len(shop.built[1]))
+    assert made_ready() == min(worker.STEPS[kind] * 8, len(context.built.training))
     assert not state.equal(state.capture(engine), before), "it trained on"
     with torch.no_grad():
         next(engine.model.parameters()).fill_(float("nan"))

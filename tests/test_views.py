@@ -33,7 +33,7 @@ def train(ledger: Ledger, name: str, counted: list[int] | None = None) -> Record
             counted.append(int(row["epoch"]))
 
     run = small.run(ledger.params, name)
-    return trajectory.train(ledger, run, small.workshop(ledger.params), count)
+    return trajectory.train(ledger, run, small.context(ledger.params), count)
 
 
 def tensors(ledger: Ledger, record: Record) -> state.Tensors:
@@ -60,7 +60,7 @@ def test_views_ride_along_and_cost_no_epoch(tmp_path: Path) -> None:
         )
 
 
-def test_the_baseline_has_the_same_bits_with_views_aboard_and_without(tmp_path: Path) -> None:
+def test_the_baseline_has_the_same_bits_with_views_and_without(tmp_path: Path) -> None:
     with_views = small.ledger(study(), tmp_path / "with")
     without = small.ledger(small.params(experiments=[], own={}, expE={}), tmp_path / "without")
     bare = small.ledger(
@@ -93,7 +93,7 @@ def test_a_view_cut_at_every_epoch_or_asked_for_later_is_the_view_without_a_stop
                 raise CutError
 
         try:
-            record = trajectory.train(cut, run, small.workshop(cut.params), cut_after_two)
+            record = trajectory.train(cut, run, small.context(cut.params), cut_after_two)
             break
         except CutError:
             continue

@@ -28,7 +28,7 @@ from netstab.store.ledger import Ledger
 from netstab.store.states import Record
 from netstab.study.experiments import Run
 from netstab.training import state
-from netstab.training.trajectory import Workshop, enter_state
+from netstab.training.context import EngineContext
 from tests import pieces, small
 from torture.fuzz.bounds import Target
 from torture.fuzz.nonsense import TEXTS, as_json, broken, damaged
@@ -194,13 +194,13 @@ NARROW = small.params(model={"width": 1})
 
 
 @cache
-def _workshop() -> Workshop:
-    return small.workshop(NARROW)
+def _context() -> EngineContext:
+    return small.context(NARROW)
 
 
 @cache
 def _tensors() -> dict[str, torch.Tensor]:
-    engine = _workshop().built[0]
+    engine = _context().built.engine
     tensors = state.capture(engine)
     names = [name for name, _ in engine.model.named_parameters()]
     return tensors | {f"momentum.{n}": tensors[f"model.{n}"].clone() for n in names}
@@ -248,25 +248,27 @@ def _other_header(content: bytes, random: Random) -> bytes:
 
 def _restore(content: bytes, place: Path) -> bool:
     ledger = small.ledger(NARROW, place / "store")
-    run, shop = small.run(NARROW, "baseline"), _workshop()
+    run, context = small.run(NARROW, "baseline"), _context()
     key = ledger.key(run, 3)
     history = pieces.history(key, 3)
     told = pieces.provenance(3, "here")
     record = Record(key, run.name, 3, ledger.inputs(run, 3), history, told, interim=False)
     record = ledger.store.save(record, lambda path: path.write_bytes(content) and None)
-    shop.key = None
+    context.key = None
     entered = False
 
     def enter(_: Console) -> None:
         nonlocal entered
-        entered = enter_state(ledger, run, record, shop)
+        entered = context.enter(ledger, run, record)
 
     _said(enter)
     if entered:
         path = ledger.store.tensors_file(record)
         assert path is not None
         there = state.read(path)
-        assert state.equal(state.capture(shop.built[0]), there), "other numbers than are stored"
+        assert state.equal(state.capture(context.built.engine), there), (
+            "other numbers than are stored"
+        )
     else:
         assert key not in ledger.store
     shutil.rmtree(place / "store")

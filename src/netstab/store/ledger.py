@@ -104,7 +104,7 @@ class Ledger:
         """Whether a run is a view of another one's training."""
         return run.variant in self.tree.views
 
-    def riders(self, run: Run) -> list[Run]:
+    def views_of(self, run: Run) -> list[Run]:
         """The views of a run's training, whether they are stored or not."""
         return [Run(v, run.seed) for v in self.tree.views] if run == self.host(run) else []
 

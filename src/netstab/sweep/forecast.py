@@ -161,10 +161,10 @@ def _views(ledger: Ledger, job: Job, known: Pace) -> float:
     """Seconds that views add to their host's epochs: images that go forward, by operations."""
     forward = sum(ledger.costs.forward.values())
     images = 0.0
-    for rider in ledger.riders(job.run):
-        how = view(ledger.params, rider.variant)
+    for seen in ledger.views_of(job.run):
+        how = view(ledger.params, seen.variant)
         assert how is not None
-        first = max(job.end - job.epochs, ledger.tree.views[rider.variant])
+        first = max(job.end - job.epochs, ledger.tree.views[seen.variant])
         each = min(how.batch_norm_images, ledger.dataset.training_images)
         images += each * max(0, job.end - first)
     return images * forward * (known.seconds / known.flop if known.flop else 0.0)

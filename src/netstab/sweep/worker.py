@@ -177,10 +177,8 @@ def _timed(here: _Worker, together: Barrier, threads: int, seconds: float) -> fl
 
 def _warmed_up(here: _Worker, threads: int) -> Callable[[], int]:
     """What trains some steps of the trunk, and says how many images that were."""
-    from netstab.training import trajectory
-
     trainer = here.trainer(threads)
-    engine, training, validation, _ = trainer.workshop.built
+    engine, training, validation, _ = trainer.context.built
     run = trainer.ledger.host(Run(Variant("baseline"), 0))
     phase = trainer.ledger.schedule(run).phases[0]
     steps = STEPS[trainer.device.type]
@@ -192,11 +190,11 @@ def _warmed_up(here: _Worker, threads: int) -> Callable[[], int]:
         except TrainingError:
             # It learnt the same few images too long. A start each time would be timed as well: it
             # draws every weight on the CPU.
-            trajectory.start(engine, 0)
+            engine.start(0)
             engine.epoch(phase, *few, 0, 0)
         return len(few[0]) // phase.batch_size * phase.batch_size
 
-    trajectory.start(engine, 0)
+    engine.start(0)
     train()
     if trainer.device.type == "cuda":
         # Measuring takes more memory than training does. Torch keeps what it took, as it will in

@@ -14,7 +14,7 @@ from netstab.params import PARTS, Train
 from netstab.results.schema import Row, history_row
 from netstab.study.schedule import Frozen, Phase
 from netstab.training.compiled import Compiled, Forward
-from netstab.training.model import ResNet18, apply_modes
+from netstab.training.model import ResNet18, apply_modes, initialise
 from netstab.training.optimizer import apply_rates, sgd
 
 AfterStep = Callable[[], None]
@@ -47,6 +47,11 @@ class Engine:
             device.type, torch.bfloat16, enabled=train.precision == "bf16"
         )
         self.compiled = Compiled(self.forward) if compiled else None
+
+    def start(self, seed: int) -> None:
+        """Bring network and optimizer into the state of epoch 0."""
+        initialise(self.model, seed)
+        self.optimizer.state.clear()
 
     def enter(self, phase: Phase) -> Forward:
         """Put model and optimizer into a phase, and give its forward pass."""

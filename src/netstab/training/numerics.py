@@ -20,19 +20,19 @@ import typer
 from torch import Tensor
 
 from netstab import paths
-from netstab.data.batches import Images
 from netstab.data.dataset import Dataset
 from netstab.params import Params
 from netstab.store.ledger import Ledger
 from netstab.store.states import Store
 from netstab.study.experiments import Run, Variant, schedule, variants
 from netstab.training import state
-from netstab.training.device import Hardware, hardware
+from netstab.training.context import Built, EngineContext
+from netstab.training.device import hardware
 from netstab.training.engine import Engine
 from netstab.training.golden import BATCH, CLASSES, SEED, STEPS, images, study
 from netstab.training.model import ResNet18
 from netstab.training.observer import Observer
-from netstab.training.trajectory import Workshop, train
+from netstab.training.trajectory import train
 
 TOLERANCE = 1e-8
 """Relative, and absolute near zero. In float64 another order of summation moves the values by
@@ -95,7 +95,7 @@ def trajectory(params: Params, variant: Variant, store: str) -> dict[str, Any]:
         Its history, and the sums of its last state.
     """
     ledger = _ledger(params, store)
-    record = train(ledger, Run(variant, SEED), Workshop(_builder(params)), lambda *_: None)
+    record = train(ledger, Run(variant, SEED), EngineContext(_builder(params)), lambda *_: None)
     path = ledger.store.tensors_file(record)
     assert path is not None
     return {
@@ -107,18 +107,18 @@ def trajectory(params: Params, variant: Variant, store: str) -> dict[str, Any]:
 def measurements() -> dict[str, Any]:
     """Every measurement of a run that decays and freezes, taken while it trains."""
     params = study(0.0167, "live")
-    run, workshop = Run(Variant("expC", "256"), SEED), Workshop(_builder(params))
+    run, context = Run(Variant("expC", "256"), SEED), EngineContext(_builder(params))
 
     with tempfile.TemporaryDirectory() as folder:
         ledger = _ledger(params, folder)
 
         def observer() -> Observer:
-            return Observer(ledger, workshop.twin, workshop.built[1], workshop.built[3])
+            return Observer(ledger, context.twin, context.built.training, context.built.hardware)
 
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            train(ledger, run, workshop, lambda *_: None, observer)
+            train(ledger, run, context, lambda *_: None, observer)
         finally:
             torch.set_num_threads(threads)
         drifts, curvatures = ledger.stability_keys(run), ledger.sharpness_keys(run)
@@ -141,11 +141,12 @@ def _ledger(params: Params, folder: str) -> Ledger:
     return Ledger(params, dataset, Store(Path(folder)), numerics=0)
 
 
-def _builder(params: Params) -> Callable[[], tuple[Engine, Images, Images, Hardware]]:
-    def build() -> tuple[Engine, Images, Images, Hardware]:
+def _builder(params: Params) -> Callable[[], Built]:
+    def build() -> Built:
         model = ResNet18(params.model.width, 3, CLASSES).double()
         made = Engine(model, params.train, torch.device("cpu"))
-        return (made, *images(params.train.crop_padding), hardware(torch.device("cpu"), 1))
+        used = hardware(torch.device("cpu"), 1)
+        return Built(made, *images(params.train.crop_padding), used)
 
     return build
 

@@ -36,13 +36,13 @@ class Observer:
         hardware: for provenance.
 
     Attributes:
-        said: told in words of what takes long.
+        report: told in words what takes long.
     """
 
     def __init__(
         self, ledger: Ledger, twin: nn.Module, training: Images, hardware: Hardware
     ) -> None:
-        self.said: Callable[[str], None] = lambda words: None
+        self.report: Callable[[str], None] = lambda words: None
         self._ledger = ledger
         self._twin = twin
         self._hardware = hardware
@@ -100,7 +100,7 @@ class Observer:
         protocol = sharpness.protocol(self._subset, settings, SHARPNESS_SEED)
         for scope, key in wanted.items():
             what = "whole network" if scope == measuring.NETWORK else f"block {scope}"
-            self.said(f"measuring sharpness at epoch {epoch}, {what}")
+            self.report(f"measuring sharpness at epoch {epoch}, {what}")
             started = time.monotonic()
             parts = measuring.parts_of(ledger.params, scope)
             names = [n for n, _ in self._twin.named_parameters() if n.split(".", 1)[0] in parts]

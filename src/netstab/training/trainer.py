@@ -15,6 +15,7 @@ from netstab.store.states import Record
 from netstab.study.experiments import Run
 from netstab.training import device as devices
 from netstab.training import replay, trajectory
+from netstab.training.context import Built, EngineContext
 from netstab.training.engine import Engine
 from netstab.training.model import ResNet18, block_parameters
 from netstab.training.observer import Observer
@@ -37,7 +38,7 @@ class Trainer:
         manifest: of the images.
         device: that the parameters ask for.
         threads: of the CPU.
-        workshop: engine and images.
+        context: engine and images.
     """
 
     def __init__(
@@ -47,30 +48,29 @@ class Trainer:
         self.manifest = manifest
         self._read, self._host = read, host
         params = ledger.params
-        self.device = devices.choose(params.runtime)
-        self.threads = devices.configure(params.train, params.runtime)
-        self.workshop = trajectory.Workshop(self._build)
+        self.device, self.threads = device_of(params)
+        self.context = EngineContext(self._build)
         if self.device.type == "cpu" and params.train.precision == "bf16":
             _warn_of_emulation()
 
-    def _build(self) -> tuple[Engine, Images, Images, devices.Hardware]:
+    def _build(self) -> Built:
         params, manifest = self.ledger.params, self.manifest
         model = ResNet18(params.model.width, manifest.image_shape[2], len(manifest.classes))
         block_parameters(model, params.blocks)
         engine = Engine(model, params.train, self.device, compiled=params.runtime.compile)
         images = load_images(self.ledger, manifest, self.device, self._read)
-        return (engine, *images, devices.hardware(self.device, self.threads, self._host))
+        return Built(engine, *images, devices.hardware(self.device, self.threads, self._host))
 
     @cached_property
     def _observer(self) -> Observer:
-        _, training, _, used = self.workshop.built
-        return Observer(self.ledger, self.workshop.twin, training, used)
+        built = self.context.built
+        return Observer(self.ledger, self.context.twin, built.training, built.hardware)
 
     def train(
         self,
         run: Run,
         epoch_done: trajectory.EpochDone,
-        said: Callable[[str], None],
+        report: Callable[[str], None],
         end: int | None = None,
     ) -> Record:
         """Train a run and take its measurements.
@@ -78,7 +78,7 @@ class Trainer:
         Args:
             run: a run or a view.
             epoch_done: told of every epoch.
-            said: told in words what is measured.
+            report: told in words what is measured.
             end: a boundary of the run's segments at which to stop; None for its end.
 
         Raises:
@@ -88,20 +88,19 @@ class Trainer:
         ledger = self.ledger
 
         def observer() -> Observer:
-            self._observer.said = said
+            self._observer.report = report
             return self._observer
 
-        record = trajectory.train(ledger, run, self.workshop, epoch_done, observer, end)
+        record = trajectory.train(ledger, run, self.context, epoch_done, observer, end)
         if record.epoch == ledger.schedule(run).epochs and any(ledger.unmeasured(run)):
             # One process at a time; and what is in use is not collected as garbage.
             with ledger.store.lock(record.key):
-                replay.measure(ledger, run, self.workshop, observer(), said)
+                replay.measure(ledger, run, self.context, observer(), report)
         return record
 
     def rehearse_measures(self) -> None:
         """Measure the engine's network in brief; see `Observer.rehearse`."""
-        engine, *_ = self.workshop.built
-        self._observer.rehearse(engine.model)
+        self._observer.rehearse(self.context.built.engine.model)
 
 
 def device_of(params: Params) -> tuple[torch.device, int]:

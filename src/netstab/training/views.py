@@ -1,8 +1,8 @@
-"""Views of a run that ride along while it trains: averaged weights, recomputed statistics.
+"""Views of a run, recorded while it trains: averaged weights, recomputed statistics.
 
 A view takes weights from its host's training and gives nothing back, so the host's bits do not
-depend on who rides along. It has records of its own, under its own keys; before its start its past
-is the host's.
+depend on its views. It has records of its own, under its own keys; before its start its past is the
+host's.
 """
 
 from torch import nn
@@ -27,8 +27,8 @@ from netstab.training import state
 from netstab.training.engine import Engine
 
 
-class Rider:
-    """One view, from an epoch of its host on."""
+class ViewRecorder:
+    """Records one view, from an epoch of its host on."""
 
     def __init__(
         self, ledger: Ledger, run: Run, history: list[Row], average: Average | None
@@ -55,7 +55,7 @@ class Rider:
     def end_epoch(
         self, row: Row, engine: Engine, twin: nn.Module, training: Images, validation: Images
     ) -> None:
-        """After an epoch of the host, whose row this is: evaluate what is seen instead."""
+        """After an epoch of the host, whose row this is: evaluate the view's network instead."""
         if row["epoch"] >= self.start:
             copy_into(twin, engine.model.state_dict())
             if self._average is not None:
@@ -94,8 +94,10 @@ class Rider:
         self._ledger.store.save(record, lambda path: state.write(tensors, path))
 
 
-def board(ledger: Ledger, host: Run, record: Record | None, engine: Engine) -> list[Rider]:
-    """The host's views that are not complete and can ride along from a state of it.
+def view_recorders(
+    ledger: Ledger, host: Run, record: Record | None, engine: Engine
+) -> list[ViewRecorder]:
+    """Recorders of the host's views that are not complete and can go on from a state of it.
 
     Args:
         ledger: knows the views and what the store has of them.
@@ -106,12 +108,12 @@ def board(ledger: Ledger, host: Run, record: Record | None, engine: Engine) -> l
     epoch = record.epoch if record else 0
     history = list(record.history) if record else []
     found = []
-    for run in ledger.riders(host):
+    for run in ledger.views_of(host):
         if (done := ledger.finished(run)) and not done.interim:
             continue
         start = ledger.tree.views[run.variant]
         if epoch <= start:
-            found.append(Rider(ledger, run, list(history), None))
+            found.append(ViewRecorder(ledger, run, list(history), None))
         elif (own := ledger.store.record(ledger.key(run, epoch))) is not None:
             tensors = state.read_checked(
                 ledger.store, own, lambda held: state.fits_average(engine.model, held)
@@ -119,5 +121,5 @@ def board(ledger: Ledger, host: Run, record: Record | None, engine: Engine) -> l
             if tensors is not None:
                 stored = {name.removeprefix("average."): t for name, t in tensors.items()}
                 average = laid_out(stored, engine.model) if stored else None
-                found.append(Rider(ledger, run, list(own.history), average))
+                found.append(ViewRecorder(ledger, run, list(own.history), average))
     return found
