@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
@@ -175,9 +176,13 @@ def test_batches_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.Mon
 
 def test_an_official_batch_is_far_below_every_limit() -> None:
     labels = [n % 100 for n in range(50_000)]
-    content = {"labels": labels, "filenames": [f"image_s_{n:06}.png" for n in labels]}
+    names = [f"image_s_{n:06}.png" for n in labels]
     for protocol in (0, 2, 4):
+        content = {"labels": labels, "filenames": names}
         assert pickles.load(pickle.dumps(content, protocol), "train")["labels"] == labels
+    # Numpy's own scalars, in the protocol that needs most instructions for them.
+    content = {"labels": [np.int64(label) for label in labels], "filenames": names}
+    assert pickles.load(pickle.dumps(content, 0), "train")["labels"] == labels
     assert pickles.MOST_STEPS >= 5 * 400_000
 
 
