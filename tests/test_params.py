@@ -4,13 +4,14 @@ import copy
 import random
 from collections.abc import Callable, Iterator
 from difflib import unified_diff
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from dvc.utils.hydra import apply_overrides
-from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
+from dvc.utils.serialize import dumps_yaml, load_yaml, parse_yaml_for_update
 from pydantic import ValidationError
 
 from netstab.data.batches import to_device
@@ -88,6 +89,34 @@ def test_an_override_changes_one_line_and_no_comment(
         f"+{new}",
     ]
     read(path)
+
+
+def mappings(content: dict[str, Any], path: Keys = ()) -> Iterator[tuple[Keys, dict[str, Any]]]:
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield (*path, key), value
+            yield from mappings(value, (*path, key))
+
+
+# DVC deletes no key whose value is null.
+REMOVABLE = {p: m for p, m in mappings(small.SHIPPED) if m and None not in m.values()}
+
+
+@pytest.mark.parametrize("path", REMOVABLE, ids=".".join)
+def test_everything_in_a_mapping_can_be_removed_by_overrides(path: Keys, tmp_path: Path) -> None:
+    place = tmp_path / "params.yaml"
+    place.write_text(TEXT, encoding="utf-8")
+    apply_overrides(str(place), ["~" + ".".join((*path, key)) for key in REMOVABLE[path]])
+    assert load_yaml(str(place)) == changed((path, {}))
+    if path == ("expE",) or path[0] == "own":
+        read(place)
+
+
+def test_no_comment_stands_right_behind_a_key_whose_values_are_below() -> None:
+    # DVC cannot read back what it writes once all of them are removed.
+    for line, behind in pairwise(TEXT.splitlines()):
+        is_within = len(behind) - len(behind.lstrip()) > len(line) - len(line.lstrip())
+        assert not (line.endswith(":") and behind.lstrip().startswith("#") and is_within), line
 
 
 @pytest.mark.parametrize(
@@ -378,6 +407,13 @@ def test_time_scale_multiplies_every_epoch(scale: float, epochs: list[int]) -> N
 def test_a_whole_number_may_be_written_with_a_point() -> None:
     params = check(small.content(model={"width": 16.0}))
     assert repr(params.model.width) == "16"
+
+
+def test_a_rate_that_decays_to_nothing_at_all_is_a_rate() -> None:
+    rivals = {"batch": {**small.SHIPPED["expE"]["batch"], "decay_factor": 5e-324}}
+    last = schedule(check(small.content(expE=rivals)), Variant("expE", "batch")).phases[-1]
+    # The largest batch of pieces of 128, at a rate that no number stands for.
+    assert (last.batch_size, last.setting("stem")) == (4992, 0.0)
 
 
 def places(content: Any, path: Keys = ()) -> Iterator[Keys]:

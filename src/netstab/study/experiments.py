@@ -6,6 +6,7 @@ a new effect of learning rate decay - Network Stability" (2020); for the rivals 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from netstab.errors import NetstabError
 from netstab.params import BLOCK_EXPERIMENTS, FROZEN, Batch, BnRecal, Change, Decay, Ema, Params
@@ -184,7 +185,8 @@ def _grown(params: Params, batch: Batch, epoch: int) -> tuple[int, float]:
     of images as ever; what it falls short of its aim, the rate makes up for.
     """
     train = params.train
-    aim = train.batch_size * train.learning_rate / _decayed(params, batch, epoch)
+    rate = _decayed(params, batch, epoch)
+    aim = train.batch_size * train.learning_rate / rate if rate else inf
     # A hair more, since 64 * 0.1 / (0.1 * 0.1) falls short of 640.
     times = int(min(aim, batch.largest_batch) * (1 + 1e-9)) // train.batch_size
     size = max(1, times) * train.batch_size
