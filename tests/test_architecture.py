@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from netstab import paths
 from netstab.data.dataset import Dataset
 from netstab.errors import ParameterError
-from netstab.params import BLOCK_EXPERIMENTS, Params, check
+from netstab.params import BLOCK_EXPERIMENTS, PARTS, Params, check
 from netstab.store.ledger import Ledger
 from netstab.store.states import Store
 from netstab.study.experiments import Run, runs, variants
@@ -275,8 +275,8 @@ def test_the_shipped_study_has_84_stages(shipped: dict[str, PipelineStage]) -> N
         ({"experiments": ["expB"]}, 84 - 48),
         ({"experiments": [], "own": {}, "expE": {}, "seeds": [0]}, 5),
         # Names and seeds that could be read as other values, or spelt otherwise.
-        ({"blocks": {"64": ["stem"], "null": ["layer1"]}}, 84 + 5 * 3),
-        ({"blocks": {"64": ["stem"], "1e3": ["layer1"]}, "seeds": [0, 10**18]}, 27 * 2 + 3 + 5 * 2),
+        ({"blocks": {"null": list(PARTS[:2]), "1e3": list(PARTS[2:])}, "own": {}}, 81 - 5 * 2 * 3),
+        ({"blocks": {"nan": list(PARTS)}, "own": {}, "seeds": [0, 10**18]}, (26 - 5 * 3) * 2 + 3),
         ({"own": {name: {} for name in ("NA", "true", "None", "inf")}}, 84 + 3 * 3),
     ],
 )
@@ -409,7 +409,7 @@ def test_a_stage_tracks_every_parameter_that_changes_its_run(
 def test_other_blocks_change_the_experiments_alone(
     shipped: dict[str, PipelineStage],
 ) -> None:
-    blocks = {"64": ["stem"], "128": ["layer1", "layer2"]}
+    blocks = {**small.SHIPPED["blocks"], "64": ["stem"], "128": ["layer1", "layer2"]}
     content = small.content(blocks=blocks)
     before, after = end_keys(check(small.content())), end_keys(check(content))
     retrained = {name for name in before if before[name][0] != after[name][0]}
