@@ -1,5 +1,7 @@
 """Batches: what is drawn depends on (seed, epoch) alone, and augmentation does what it says."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -116,6 +118,27 @@ def test_evaluation_counts_what_it_says_and_leaves_modes_alone() -> None:
     assert float(result.top1_pct) == pytest.approx(100 / 7)
     assert float(result.top5_pct) == pytest.approx(500 / 7)
     assert model.training and not model.frozen.training
+
+
+class Coarse(torch.nn.Module):
+    """Logits that depend on the image, of so few values that most are equal to others."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (3 * torch.sin(x.flatten(1) @ torch.arange(48 * 20.0).view(48, 20).double())).round()
+
+
+def test_of_equal_logits_the_first_classes_are_the_guesses() -> None:
+    draw = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (700, 4, 4, 3), dtype=torch.uint8, generator=draw)
+    images = replace(plain(pixels, 0), labels=torch.randint(0, 20, (700,), generator=draw))
+    logits = Coarse()(torch.cat([x for x, _ in validation_batches(images, 700)]))
+    guesses = logits.sort(dim=1, descending=True, stable=True).indices == images.labels[:, None]
+    result = evaluate(Coarse(), images, torch.autocast("cpu", enabled=False))
+    assert float(result.top1_pct) == pytest.approx(float(100 * guesses[:, 0].double().mean()))
+    assert float(result.top5_pct) == pytest.approx(float(500 * guesses[:, :5].double().mean()))
+    # As training counts its first guesses.
+    right = logits.argmax(1) == images.labels
+    assert float(result.top1_pct) == pytest.approx(float(100 * right.double().mean()))
 
 
 def test_with_fewer_than_five_classes_top5_is_all() -> None:

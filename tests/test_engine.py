@@ -87,6 +87,20 @@ def assert_matches_the_naive_trainer(
     assert len(steps) * len(phases) >= 100
 
 
+@pytest.mark.parametrize("first", range(small.CLASSES - 1))
+def test_training_and_validation_count_equal_logits_alike(first: int) -> None:
+    engine = fresh(small.params())
+    linear = engine.model.head.linear
+    with torch.no_grad():
+        linear.weight.zero_()
+        linear.bias.copy_(torch.arange(small.CLASSES) >= first)
+    images = small.images(0, dtype=torch.float64)
+    row = engine.epoch(phase(PARTS, Frozen.EVAL), images, images, 9, 0)
+    share = float((images.labels == first).double().mean())
+    assert row["train_top1_pct"] == pytest.approx(100 * share)
+    assert row["val_top1_pct"] == pytest.approx(100 * share)
+
+
 def test_a_large_batch_is_the_mean_of_its_pieces_gradients() -> None:
     study = small.params(train={"momentum": 0.0})
     engine = fresh(study)

@@ -24,6 +24,23 @@ class Evaluation:
     """Percentage of images whose class is among the first five guesses (or all, if fewer)."""
 
 
+def guesses_before(logits: Tensor, labels: Tensor) -> Tensor:
+    """How many classes are guessed before an image's own: by logits, equal ones by number.
+
+    `argmax` takes the first of equal logits too; `topk` takes any.
+
+    Args:
+        logits: [N, classes].
+        labels: int64 [N].
+
+    Returns:
+        int64 [N]; 0 where the first guess is right.
+    """
+    own = logits.gather(1, labels[:, None])
+    smaller = torch.arange(logits.shape[1], device=labels.device) < labels[:, None]
+    return ((logits > own) | ((logits == own) & smaller)).sum(1)
+
+
 @torch.no_grad()
 def evaluate(model: nn.Module, images: Images, autocast: torch.autocast) -> Evaluation:
     """Evaluate with batch norm in eval mode; the model's modes are as before afterwards."""
@@ -35,8 +52,8 @@ def evaluate(model: nn.Module, images: Images, autocast: torch.autocast) -> Eval
             logits = model(x)
         logits = logits.to(images.mean.dtype)
         loss = functional.cross_entropy(logits, y, reduction="sum")
-        guesses = logits.topk(min(5, logits.shape[1]), dim=1).indices == y[:, None]
-        sums += torch.stack([loss.double(), guesses[:, 0].sum().double(), guesses.sum().double()])
+        better = guesses_before(logits, y)
+        sums += torch.stack([loss.double(), *((better < n).sum().double() for n in (1, 5))])
     for module, training in modes.items():
         module.training = training
     count = len(images)

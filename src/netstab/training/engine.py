@@ -124,6 +124,7 @@ class Engine:
         with self.autocast:
             logits = self.model(x)
         logits = logits.to(x.dtype)
+        # Of equal logits the first class is the guess, as in `evaluate`.
         right = (logits.detach().argmax(1) == y).sum()
         return functional.cross_entropy(logits, y), right
 
