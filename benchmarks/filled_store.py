@@ -10,7 +10,8 @@ from netstab.data.manifest import read_manifest
 from netstab.params import PARTS
 from netstab.results.schema import Row
 from netstab.store.ledger import Ledger, versions
-from netstab.store.states import Record, Store
+from netstab.store.records import Record
+from netstab.store.states import Store
 from netstab.study.experiments import Run, runs
 from netstab.study.measuring import NETWORK
 from netstab.study.plan import kept_epochs

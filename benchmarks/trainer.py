@@ -20,7 +20,8 @@ from netstab.measure.evaluate import evaluate
 from netstab.params import Params
 from netstab.results.schema import Row
 from netstab.store.ledger import Ledger, versions
-from netstab.store.states import Record, Store
+from netstab.store.records import Record
+from netstab.store.states import Store
 from netstab.study.experiments import Variant, schedule
 from netstab.study.schedule import Phase
 from netstab.training import device as devices
@@ -38,13 +39,13 @@ class Trainer:
     def __init__(self, study: Params, manifest: Manifest, device: torch.device) -> None:
         model = ResNet18(study.model.width, manifest.image_shape[2], len(manifest.classes))
         self.engine = Engine(model, study.train, device, compiled=study.runtime.compile)
-        self._epoch = 0
+        self._history: list[Row] = []
         self.engine.start(seed=0)
 
     def epoch(self, phase: Phase, training: Images, validation: Images) -> None:
         """Train one epoch of a phase, and evaluate."""
-        self.engine.epoch(phase, training, validation, 0, self._epoch)
-        self._epoch += 1
+        epoch = len(self._history)
+        self._history.append(self.engine.epoch(phase, training, validation, 0, epoch))
 
     def evaluate(self, validation: Images) -> float:
         """Evaluate; returns the loss, which waits for the device."""
@@ -52,8 +53,8 @@ class Trainer:
 
     def save(self, store: Store) -> None:
         """Save the state as a stage does: its tensors, their hash, its record."""
-        history: list[Row] = [{"epoch": past} for past in range(self._epoch)]
-        record = Record("0" * 64, "benchmark", self._epoch, {}, history, [], False)
+        history = list(self._history)
+        record = Record("0" * 64, "benchmark", len(history), {}, history, [], False)
         store.save(record, lambda path: state.write(state.capture(self.engine), path))
 
 

@@ -10,7 +10,7 @@ from netstab.exchange import exporting, piecefile
 from netstab.params import Params
 from netstab.results.schema import HISTORY_COLUMNS, MEASURES, STABILITY_COLUMNS
 from netstab.store.ledger import Ledger
-from netstab.store.states import Record
+from netstab.store.records import Record
 from netstab.study.choice import choose
 from netstab.study.experiments import Run
 from tests import small

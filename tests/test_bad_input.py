@@ -23,7 +23,8 @@ from netstab.errors import DataError, NetstabError, ParameterError
 from netstab.params import check
 from netstab.plain_json import digest
 from netstab.results.schema import measurement_fault
-from netstab.store.states import Record, Store
+from netstab.store.records import Record
+from netstab.store.states import Store
 from netstab.training import state
 from tests import pieces, small
 from torture.fuzz.bounds import Tally, canary, judge
@@ -234,7 +235,10 @@ RECORDS: dict[str, dict[str, object]] = {
     "a name with escapes": {"run": "\x1b[31mx"},
     "a name of a path": {"run": "../x"},
     "no history": {"history": []},
-    "rows of other columns": {"history": [{"epoch": 0}, {"epoch": 1}, {"epoch": 2, "x": 1}]},
+    "rows of other columns": {"history": [row | {"x": 1} for row in pieces.history("a", 3)]},
+    "a loss without an end": {
+        "history": [row | {"val_loss": float("inf")} for row in pieces.history("a", 3)]
+    },
     "a text for a number": {"size": "5"},
     "a number out of all bounds": {"size": 10**4000},
     "nested without end": {"inputs": json.loads("[" * 200 + "]" * 200)},

@@ -20,9 +20,9 @@ from netstab.data import subset
 from netstab.data.dataset import Dataset
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.params import read
-from netstab.results.schema import Row
 from netstab.store.ledger import Ledger, versions
-from netstab.store.states import Record, Store
+from netstab.store.records import Record
+from netstab.store.states import Store
 from netstab.study.experiments import runs
 from netstab.study.plan import kept_epochs
 from tests import pieces, small
@@ -89,7 +89,7 @@ class Project:
                 key = ledger.key(run, epoch)
                 if key not in self.store:
                     inputs = ledger.inputs(run, epoch)
-                    rows: list[Row] = [{"epoch": number} for number in range(epoch)]
+                    rows = pieces.history(key, epoch)
                     record = Record(key, run.name, epoch, inputs, rows, [], interim=False)
                     self.store.save(record, lambda path: path.write_bytes(bytes(100_000)) and None)
 
@@ -301,7 +301,7 @@ def test_store_gc_removes_only_what_the_parameters_have_no_use_for(project: Proj
     before = project.store.listing()
     assert project.netstab("store", "gc").stdout.startswith("0 files (0 states, 0.0 MB) are of no")
     project.set(expB={"freeze_epoch": 100})
-    found = "8 files (4 states, 0.4 MB) are of no use to the current params.yaml."
+    found = "8 files (4 states, 0.7 MB) are of no use to the current params.yaml."
     assert project.netstab("store", "gc", "--dry-run").stdout.startswith(found)
     assert project.store.listing() == before
     refused = project.netstab("store", "gc", code=1, typed="n\n")

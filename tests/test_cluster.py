@@ -18,7 +18,8 @@ from netstab.data.prepare import prepare
 from netstab.errors import TrainingError
 from netstab.params import Params
 from netstab.store.ledger import Ledger, versions
-from netstab.store.states import Record, Store
+from netstab.store.records import Record
+from netstab.store.states import Store
 from netstab.study.experiments import runs
 from netstab.sweep.board import Board
 from netstab.sweep.jobs import jobs

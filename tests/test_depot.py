@@ -9,17 +9,18 @@ import pytest
 
 from netstab.errors import StoreError
 from netstab.locks import locked
-from netstab.store.states import Record, Store
+from netstab.store.records import Record
+from netstab.store.states import Store
 from netstab.sweep.ray.start import collect_folders
 from netstab.sweep.ray.store_server import Depot, collect_marks, mark, marked, private_folder, sees
 from netstab.sweep.worker import Said
+from tests import pieces
 
 KEY = "a" * 64
 
 
 def saved(store: Store, content: bytes = b"tensors") -> Record:
-    rows = [{"epoch": epoch} for epoch in range(3)]
-    record = Record(KEY, "baseline-0", 3, {}, rows, [], interim=False)
+    record = Record(KEY, "baseline-0", 3, {}, pieces.history(KEY, 3), [], interim=False)
 
     def write(path: Path) -> None:
         path.write_bytes(content)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from netstab.store.ledger import Ledger
-from netstab.store.states import Record
+from netstab.store.records import Record
 from netstab.study.cost import state_bytes
 from netstab.study.experiments import Run, runs
 from netstab.sweep import estimate, forecast

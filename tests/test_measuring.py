@@ -17,7 +17,8 @@ from netstab.params import Params
 from netstab.results.schema import Origin
 from netstab.store import finished
 from netstab.store.ledger import Ledger, versions
-from netstab.store.states import Record, Store
+from netstab.store.records import Record
+from netstab.store.states import Store
 from netstab.study.experiments import Run
 from netstab.study.measuring import sharpness_scopes, stability_epochs
 from netstab.training import observer as observer_module

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from netstab.errors import NetstabError, StoreError
-from netstab.store.states import Record, Store
+from netstab.store.records import Record
+from netstab.store.states import Store
 from netstab.study.experiments import Run, Variant
 from netstab.sweep.jobs import Job
 from netstab.sweep.ray.start import refuse_share
 from netstab.sweep.ray.store_server import Depot, mark
-from tests import small
+from tests import pieces, small
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra: cluster")
 
@@ -32,8 +33,12 @@ def later(path: Path) -> None:
     path.write_bytes(b"later")
 
 
+def record(key: str = KEY, *, interim: bool = False) -> Record:
+    return Record(key, "baseline-0", 1, {}, pieces.history(key, 1), [], interim)
+
+
 def saved(store: Store, *, interim: bool = False) -> Record:
-    return store.save(Record(KEY, "baseline-0", 1, {}, [{"epoch": 0}], [], interim), written)
+    return store.save(record(interim=interim), written)
 
 
 class Handle:
@@ -83,7 +88,7 @@ def test_workers_of_a_far_node_leave_each_others_copies_alone(depot: Depot, tmp_
     one, other = (FarStore(tmp_path / "copies", Handle(depot)) for _ in range(2))
     interim = saved(one, interim=True)
     before = one.tensors_file(interim)
-    done = other.save(Record(KEY, "baseline-0", 1, {}, [{"epoch": 0}], [], False), later)
+    done = other.save(record(), later)
     after = other.tensors_file(done)
     assert before and after and (before.read_bytes(), after.read_bytes()) == (b"tensors", b"later")
     assert one.tensors_file(done) == after and one.record(KEY) == done
@@ -104,8 +109,7 @@ def test_a_far_node_keeps_the_last_copies_and_those_that_may_be_read(
     store = FarStore(tmp_path / "copies", Handle(depot))
     records, copies = [], tmp_path / "copies"
     for number in range(KEPT + 3):
-        record = Record(f"{number:064d}", "baseline-0", 1, {}, [{"epoch": 0}], [], False)
-        records.append(store.save(record, written))
+        records.append(store.save(record(f"{number:064d}"), written))
     assert len(list(copies.glob("*.safetensors"))) == KEPT + 3, "somebody may be reading these"
     for number, copy in enumerate(sorted(copies.glob("*.safetensors"))):
         then = time.time() - READ_S - 100 + number

@@ -12,7 +12,7 @@ import pytest
 
 from netstab.params import Params
 from netstab.store.ledger import Ledger
-from netstab.store.states import Record
+from netstab.store.records import Record
 from netstab.study.experiments import Run, runs, variants
 from netstab.training import state, trajectory
 from netstab.training.context import EngineContext

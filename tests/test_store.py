@@ -25,7 +25,8 @@ from netstab.params import Params
 from netstab.results.schema import Row
 from netstab.store.housekeeping import entries, garbage, remove, verify
 from netstab.store.ledger import Ledger
-from netstab.store.states import Record, Store
+from netstab.store.records import Record
+from netstab.store.states import Store
 from netstab.study.experiments import Run, runs
 from netstab.study.plan import Work, kept_epochs
 from netstab.sweep import estimate
@@ -46,7 +47,7 @@ def fake(key: str, *, epoch: int = 3, **changes: Any) -> Record:
         run="baseline-0",
         epoch=epoch,
         inputs={"seed": 0, "schedule": [{"settings": {"stem": 0.1}}]},
-        history=[{"epoch": i, "train_loss": 1 / 3, "val_loss": float("inf")} for i in range(epoch)],
+        history=pieces.history(key, epoch),
         provenance=pieces.provenance(epoch, "here"),
         interim=False,
     )
@@ -362,7 +363,8 @@ import resource
 from pathlib import Path
 from netstab.errors import StoreError
 from netstab.locks import is_locked, shared_with_children
-from netstab.store.states import Record, Store
+from netstab.store.records import Record
+from netstab.store.states import Store
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     record = Record("{"b" * 64}", "baseline-0", 3, {{}}, [], [], False)
@@ -780,21 +782,6 @@ def test_a_run_goes_on_from_the_state_that_another_host_stored_first(
     assert here is not None and here.sha256 != end.sha256, "it went on from bits of its own"
 
 
-def test_a_store_of_before_is_read_checked_and_collected(ledger: Ledger) -> None:
-    store, run = ledger.store, small.run(ledger.params, "outpost")
-    for key in store.listing():
-        tensors_of(store, key).rename(store.states / f"{key}.safetensors")
-    assert verify(store) == (3, 0)
-    end = ledger.finished(run)
-    assert end is not None
-    assert garbage(ledger) == []
-    store.remove(end.key)
-    assert not [name for name in files(store) if name.startswith(end.key)]
-    again, trained = train(ledger, "outpost")
-    assert trained == list(range(3, 10))
-    assert again.sha256 == end.sha256
-
-
 def test_what_is_replaced_while_it_is_read_is_not_set_aside(tmp_path: Path) -> None:
     store = Store(tmp_path)
     before = store.save(fake("a" * 64, interim=True), content(b"before"))
@@ -880,7 +867,8 @@ def test_a_file_system_that_brings_no_folder_to_the_disk_stores_all_the_same(
     [
         {"run": "own-" + "n" * 210},
         {"provenance": pieces.provenance(3, "a\u00a0b")},
-        {"history": [{"epoch": i} | ({"new": 1} if i else {}) for i in range(3)]},
+        {"history": [row | {"new": 1} for row in pieces.history("a" * 64, 3)]},
+        {"history": [row | {"val_loss": float("inf")} for row in pieces.history("a" * 64, 3)]},
     ],
 )
 def test_what_could_not_be_read_again_is_refused_and_not_trained_without_end(

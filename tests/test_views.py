@@ -10,7 +10,7 @@ from netstab.measure.probe import probe
 from netstab.measure.views import laid_out, move_average, recompute_batch_norm, start_average
 from netstab.params import Params
 from netstab.store.ledger import Ledger
-from netstab.store.states import Record
+from netstab.store.records import Record
 from netstab.study.experiments import Run
 from netstab.training import state, trajectory
 from tests import small

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from netstab.store.measurements import Measurements
-from netstab.store.states import Record
+from netstab.store.records import Record
 from tests.checkout import DVC
 from torture import forked, outcome
 from torture.checkout import Checkout

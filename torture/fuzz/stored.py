@@ -25,7 +25,7 @@ from netstab.plain_json import digest
 from netstab.results.schema import Origin
 from netstab.store import finished
 from netstab.store.ledger import Ledger
-from netstab.store.states import Record
+from netstab.store.records import Record
 from netstab.study.experiments import Run
 from netstab.training import state
 from netstab.training.context import EngineContext

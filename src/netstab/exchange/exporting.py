@@ -10,7 +10,7 @@ from netstab.exchange.piece import Measurement, Piece, fault_of
 from netstab.results.exported import FinishedRun, Passed
 from netstab.results.schema import TrainedSegment
 from netstab.store.ledger import Ledger
-from netstab.store.states import Record
+from netstab.store.records import Record
 from netstab.study.experiments import Run, Variant
 
 

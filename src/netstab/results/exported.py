@@ -8,6 +8,27 @@ from netstab.results.schema import HISTORY_COLUMNS, Checked, Epoch, Row, Sha256,
 from netstab.study.keys import before, key_of, shared_epochs
 
 
+class Trained(Checked):
+    """What is known of a trained state without its tensors."""
+
+    key: Sha256
+    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
+    epoch: Epoch
+    inputs: dict[str, Any]
+    """What `key` is the hash of."""
+    history: list[Row]
+    provenance: list[TrainedSegment]
+
+    @model_validator(mode="after")
+    def _has_its_history(self) -> Self:
+        epochs = [row.get("epoch") for row in self.history]
+        if epochs != list(range(self.epoch)) or not all(type(epoch) is int for epoch in epochs):
+            raise ValueError(f"its history has not one row for each of {self.epoch} epochs")
+        if any(row.keys() != set(HISTORY_COLUMNS) for row in self.history):
+            raise ValueError("its history has other columns than a history has")
+        return self
+
+
 class Passed(Checked):
     """A state on the way of a run, at which others branch off, or the run's own end."""
 
@@ -17,15 +38,9 @@ class Passed(Checked):
     """Of its tensors: weights, buffers and momentum, by name."""
 
 
-class FinishedRun(Checked):
-    """A finished run: its last state's record, and hashes of the states on its way."""
+class FinishedRun(Trained):
+    """A finished run: its last state, and hashes of the states on its way."""
 
-    key: Sha256
-    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
-    epoch: Epoch
-    inputs: dict[str, Any]
-    """What `key` is the hash of."""
-    history: list[Row]
     provenance: Annotated[list[TrainedSegment], Field(min_length=1)]
     tensors_sha256: Sha256
     way: list[Passed]
@@ -36,11 +51,6 @@ class FinishedRun(Checked):
             raise ValueError("its key is not the hash of what determines it")
         if _epochs(self.inputs) != self.epoch:
             raise ValueError("its schedule has another number of epochs")
-        epochs = [row.get("epoch") for row in self.history]
-        if epochs != list(range(self.epoch)) or not all(type(epoch) is int for epoch in epochs):
-            raise ValueError(f"its history has not one row for each of {self.epoch} epochs")
-        if any(row.keys() != set(HISTORY_COLUMNS) for row in self.history):
-            raise ValueError("its history has other columns than a history has")
         return self
 
     @model_validator(mode="after")

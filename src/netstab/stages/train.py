@@ -14,7 +14,7 @@ from netstab.locks import results_lock
 from netstab.machine import wait_passively
 from netstab.store import finished
 from netstab.store.ledger import Ledger, open_ledger
-from netstab.store.states import Record
+from netstab.store.records import Record
 from netstab.study.experiments import Run, find_variant, runs
 
 

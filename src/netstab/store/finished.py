@@ -16,7 +16,7 @@ from netstab.results.schema import (
 from netstab.results.write import write_run
 from netstab.store.documents import Entry
 from netstab.store.ledger import Ledger
-from netstab.store.states import Record
+from netstab.store.records import Record
 from netstab.study.experiments import Run
 
 

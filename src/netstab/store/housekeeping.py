@@ -9,7 +9,8 @@ from netstab.files import SUFFIX, abandoned
 from netstab.store.imported import Imports
 from netstab.store.ledger import Ledger
 from netstab.store.measurements import Measurements
-from netstab.store.states import Record, Store
+from netstab.store.records import Record
+from netstab.store.states import Store
 from netstab.study.experiments import runs
 
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from netstab.results.exported import FinishedRun
 from netstab.store.documents import Documents
-from netstab.store.states import Record, Store
+from netstab.store.records import Record
+from netstab.store.states import Store
 
 
 class Imports:

@@ -13,7 +13,8 @@ from netstab.errors import DataError, NetstabError
 from netstab.params import Params, read
 from netstab.store.imported import Imports
 from netstab.store.measurements import Measurements
-from netstab.store.states import Record, Store
+from netstab.store.records import Record
+from netstab.store.states import Store
 from netstab.study import measuring, plan
 from netstab.study.cost import Costs
 from netstab.study.experiments import REFERENCES, Run, Variant, runs

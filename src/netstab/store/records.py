@@ -1,32 +1,81 @@
-"""What a record of a state must be, whoever wrote it. No torch here."""
+"""What is known of a state without its tensors, and how it is written down. No torch here."""
 
-from typing import Annotated, Any, Self
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field
 
-from netstab.results.schema import Checked, Epoch, Row, Sha256, TrainedSegment
+from netstab.errors import StoreError
+from netstab.plain_json import digest, parse
+from netstab.results.exported import Trained
+from netstab.results.schema import Row, Sha256
 
 
-class Content(Checked):
-    """A record's fields; see `store.Record`."""
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of a state without its tensors.
 
-    # A validation loss that is not finite is a result.
-    model_config = ConfigDict(allow_inf_nan=True)
+    Attributes:
+        key: SHA-256 (hex) of `inputs`.
+        run: name of the run that trained up to it, for people.
+        epoch: the state is the one at the start of this epoch.
+        inputs: everything that determines the state: identity and schedule so far.
+        history: a row for each epoch so far.
+        provenance: a row for each segment so far: fields of a `TrainedSegment`.
+        interim: saved in mid-segment against kills; goes when the segment is done.
+        sha256: of the tensors' file.
+        size: of the tensors' file in bytes.
+    """
 
-    key: Sha256
-    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
-    epoch: Epoch
+    key: str
+    run: str
+    epoch: int
     inputs: dict[str, Any]
-    history: list[Row]
-    provenance: list[TrainedSegment]
+    history: list[Row] = field(repr=False)
+    provenance: list[dict[str, Any]] = field(repr=False)
+    interim: bool
+    sha256: str = ""
+    size: int = 0
+
+
+class _Content(Trained):
+    """Fields of a `Record`, whoever wrote it."""
+
     interim: bool
     sha256: Sha256
     size: Annotated[int, Field(ge=0)]
 
-    @model_validator(mode="after")
-    def _has_a_row_an_epoch(self) -> Self:
-        if [row.get("epoch") for row in self.history] != list(range(self.epoch)):
-            raise ValueError("its history has not one row for each epoch")
-        if any(row.keys() != self.history[0].keys() for row in self.history):
-            raise ValueError("its history has other columns in other rows")
-        return self
+
+def write(record: Record) -> str:
+    """A record as JSON, with its hash.
+
+    Raises:
+        StoreError: it would be refused when it is read, and trained again without end.
+    """
+    content = asdict(record)
+    text = json.dumps({**content, "record_sha256": digest(content)})
+    try:
+        read(parse(text.encode()), record.key)
+    except ValueError as error:
+        why = " ".join(str(error).split())[:300]
+        raise StoreError(
+            f"{record.run} at epoch {record.epoch}: is not stored, for it could not be read again "
+            f"({why}); change the name or value in params.yaml that this tells of"
+        ) from error
+    return text
+
+
+def read(content: Any, key: str) -> Record:
+    """The record of a key from what `write` wrote.
+
+    Raises:
+        ValueError: it is damaged, of another key, or no record.
+    """
+    if not isinstance(content, dict):
+        raise ValueError("it is no record")
+    told = content.pop("record_sha256", None)
+    if content.get("key") != key or told != digest(content):
+        raise ValueError("its hash or its key is another one")
+    _Content.model_validate(content)
+    return Record(**content)

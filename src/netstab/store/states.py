@@ -3,57 +3,28 @@
 A state is two files in `states/`: `KEY-HASH.safetensors` with the tensors, named after the first
 16 digits of their own hash, and `KEY.json`, its record, which is written last and so says that the
 state is there. Whoever writes the same key elsewhere, with other bits, pairs no record with the
-wrong tensors; the record that is there first stays. (A store from before has `KEY.safetensors`.)
+wrong tensors; the record that is there first stays.
 No torch here: a run that is complete is collected from its record alone.
 """
 
 import errno
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from netstab import plain_json
 from netstab.errors import StoreError
 from netstab.files import abandoned, part_of, sync_file, sync_folder
 from netstab.locks import NO_LOCKS, is_locked, locked
-from netstab.results.schema import Row
 from netstab.store import records
+from netstab.store.records import Record
 
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
 """What a file system without hard links answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is known of a state without its tensors.
-
-    Attributes:
-        key: SHA-256 (hex) of `inputs`.
-        run: name of the run that trained up to it, for people.
-        epoch: the state is the one at the start of this epoch.
-        inputs: everything that determines the state: identity and schedule so far.
-        history: a row for each epoch so far.
-        provenance: a row for each stretch of epochs: who trained it, on what, how long.
-        interim: saved in mid-segment against kills; goes when the segment is done.
-        sha256: of the tensors' file.
-        size: of the tensors' file in bytes.
-    """
-
-    key: str
-    run: str
-    epoch: int
-    inputs: dict[str, Any]
-    history: list[Row] = field(repr=False)
-    provenance: list[dict[str, Any]] = field(repr=False)
-    interim: bool
-    sha256: str = ""
-    size: int = 0
 
 
 class Store:
@@ -89,34 +60,26 @@ class Store:
         """The record of a state, or None where there is none; a damaged one is set aside."""
         path = self._record_file(key)
         try:
-            content = plain_json.read(path)
-            digest = content.pop("record_sha256")
-            records.Content.model_validate(content)
-            record = Record(**content)
-            sound = record.key == key and digest == plain_json.digest(asdict(record))
+            return records.read(plain_json.read(path), key)
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError, AttributeError):
-            sound = False
-        except OSError as error:
-            raise cannot_read(path, error) from error
-        if not sound:
+        except ValueError:
             self.set_aside(key, "its record is damaged")
             return None
-        return record
+        except OSError as error:
+            raise cannot_read(path, error) from error
 
     def tensors_file(self, record: Record) -> Path | None:
         """The checked file with a state's tensors; a damaged one is set aside, None returned."""
-        for path in self._tensors_files(record):
-            try:
-                with path.open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise cannot_read(path, error) from error
-            if digest == record.sha256:
-                return path
+        path = self._tensors_file(record)
+        try:
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() == record.sha256:
+                    return path
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise cannot_read(path, error) from error
         now = self.record(record.key)
         # Otherwise removed or replaced just now, by whoever trained past it.
         if now is not None and now.sha256 == record.sha256:
@@ -125,8 +88,8 @@ class Store:
 
     def files(self, record: Record) -> list[Path]:
         """The files that a state consists of."""
-        tensors = (path for path in self._tensors_files(record) if path.exists())
-        return [self._record_file(record.key), *list(tensors)[:1]]
+        tensors = self._tensors_file(record)
+        return [self._record_file(record.key), *([tensors] if tensors.exists() else [])]
 
     def save(self, record: Record, write: Callable[[Path], None]) -> Record:
         """Store a state; `write` writes its tensors into the path that it is given.
@@ -147,13 +110,10 @@ class Store:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             sync_file(tensors)
             own = replace(record, sha256=digest, size=tensors.stat().st_size)
-            content = asdict(own)
-            _refuse_unreadable(own, content)
-            content["record_sha256"] = plain_json.digest(content)
-            described.write_text(json.dumps(content), encoding="utf-8")
+            described.write_text(records.write(own), encoding="utf-8")
             sync_file(described)
             # All the room that it takes is taken by now.
-            tensors.replace(self._tensors_files(own)[0])
+            tensors.replace(self._tensors_file(own))
             stored = self._publish(described, own)
             sync_folder(self.states)
         except OSError as error:
@@ -188,7 +148,7 @@ class Store:
                 file=sys.stderr,
             )
             with suppress(OSError):
-                self._tensors_files(own)[0].unlink()
+                self._tensors_file(own).unlink()
         return there
 
     def remove(self, key: str) -> None:
@@ -212,7 +172,7 @@ class Store:
         """
         try:
             self.damaged.mkdir(parents=True, exist_ok=True)
-            for path in (self._record_file(key), *self.states.glob(f"{key}*.safetensors")):
+            for path in (self._record_file(key), *self.states.glob(f"{key}-*.safetensors")):
                 # Missing, or set aside by another process at the same time.
                 with suppress(FileNotFoundError):
                     path.replace(self.damaged / path.name)
@@ -274,23 +234,8 @@ class Store:
     def _record_file(self, key: str) -> Path:
         return self.states / f"{key}.json"
 
-    def _tensors_files(self, record: Record) -> tuple[Path, Path]:
-        """Where a state's tensors are, and where a store from before has them."""
-        names = f"{record.key}-{record.sha256[:16]}", record.key
-        named, before = (self.states / f"{name}.safetensors" for name in names)
-        return named, before
-
-
-def _refuse_unreadable(record: Record, content: dict[str, Any]) -> None:
-    """Refuse what would be set aside when it is read, and trained again without end."""
-    try:
-        records.Content.model_validate(plain_json.parse(json.dumps(content).encode()))
-    except ValueError as error:
-        why = " ".join(str(error).split())[:300]
-        raise StoreError(
-            f"{record.run} at epoch {record.epoch}: is not stored, for it could not be read again "
-            f"({why}); change the name or value in params.yaml that this tells of"
-        ) from error
+    def _tensors_file(self, record: Record) -> Path:
+        return self.states / f"{record.key}-{record.sha256[:16]}.safetensors"
 
 
 def cannot_read(path: Path, error: OSError) -> StoreError:

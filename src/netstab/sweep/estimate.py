@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from netstab.store.ledger import Ledger
-from netstab.store.states import Record
+from netstab.store.records import Record
 from netstab.study import cost
 from netstab.study.plan import Work
 

@@ -6,7 +6,7 @@ from netstab.data.manifest import Manifest
 from netstab.data.tensors import load
 from netstab.errors import TrainingError
 from netstab.store.ledger import Ledger
-from netstab.store.states import Record
+from netstab.store.records import Record
 from netstab.study.experiments import Run
 from netstab.study.plan import Work
 from netstab.sweep import estimate

@@ -10,7 +10,7 @@ from torch import nn
 from netstab.data.batches import Images
 from netstab.results.schema import Row
 from netstab.store.ledger import Ledger
-from netstab.store.states import Record
+from netstab.store.records import Record
 from netstab.study.experiments import Run
 from netstab.training import state
 from netstab.training.device import Hardware

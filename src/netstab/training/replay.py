@@ -7,7 +7,7 @@ what is measured over an epoch needs that epoch trained anew, from the nearest s
 from collections.abc import Callable
 
 from netstab.store.ledger import Ledger
-from netstab.store.states import Record
+from netstab.store.records import Record
 from netstab.study.experiments import Run
 from netstab.training.context import EngineContext
 from netstab.training.observer import Observer

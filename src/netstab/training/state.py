@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from netstab.errors import StoreError
-from netstab.store.states import Record, Store
+from netstab.store.records import Record
+from netstab.store.states import Store
 from netstab.training.engine import Engine
 from netstab.training.model import same_layout_copy
 

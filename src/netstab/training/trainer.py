@@ -11,7 +11,7 @@ from netstab.data.manifest import Manifest
 from netstab.data.tensors import Tensors, load
 from netstab.params import Params
 from netstab.store.ledger import Ledger
-from netstab.store.states import Record
+from netstab.store.records import Record
 from netstab.study.experiments import Run
 from netstab.training import device as devices
 from netstab.training import replay, trajectory

@@ -14,7 +14,7 @@ from typing import Any
 from netstab.errors import TrainingError
 from netstab.results.schema import Row
 from netstab.store.ledger import Ledger, Resume
-from netstab.store.states import Record
+from netstab.store.records import Record
 from netstab.study.experiments import Run
 from netstab.study.plan import Work
 from netstab.training import state

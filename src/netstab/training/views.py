@@ -21,7 +21,7 @@ from netstab.measure.views import (
 from netstab.params import Ema
 from netstab.results.schema import Row
 from netstab.store.ledger import Ledger
-from netstab.store.states import Record
+from netstab.store.records import Record
 from netstab.study.experiments import Run, view
 from netstab.training import state
 from netstab.training.engine import Engine

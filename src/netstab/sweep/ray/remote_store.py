@@ -22,7 +22,8 @@ from netstab.errors import NetstabError
 from netstab.files import part_of, write_file
 from netstab.store.documents import Entry
 from netstab.store.measurements import Measurements
-from netstab.store.states import Record, Store, cannot_write
+from netstab.store.records import Record
+from netstab.store.states import Store, cannot_write
 from netstab.sweep.ray import store_server as depots
 
 KEPT = 4

@@ -19,7 +19,8 @@ from netstab.files import abandoned
 from netstab.locks import is_locked, locked
 from netstab.store.documents import Entry
 from netstab.store.measurements import Measurements
-from netstab.store.states import Record, Store, cannot_write
+from netstab.store.records import Record
+from netstab.store.states import Store, cannot_write
 from netstab.sweep.worker import Said
 
 MARKS = "drivers"
