@@ -10,7 +10,7 @@ import pytest
 
 from netstab import paths
 from netstab.evidence import report
-from netstab.evidence.summary.aggregate import Results
+from netstab.evidence.results import Results
 from netstab.params import Params
 from tests import synthetic_runs as synthetic
 
@@ -61,9 +61,17 @@ def make(root: Path) -> Reported:
 
 
 def study(page: Path) -> dict[str, Any]:
-    """What a page's script draws from: tables of numbers, and the figures' specs."""
+    """What a page's script draws from: tables of numbers, and the figures' specs, by name."""
     html = page.read_text(encoding="utf-8")
     found = re.search(r'<script type="application/json" id="study">(.*?)</script>', html, re.DOTALL)
     assert found
     content: dict[str, Any] = json.loads(found[1])
-    return content
+    return {**content, "tables": {table["table"]: table for table in content["tables"]}}
+
+
+def legend(spec: Any) -> set[str]:
+    """Labels of a figure's legends."""
+    if not isinstance(spec, dict):
+        return set().union(*map(legend, spec)) if isinstance(spec, list) else set()
+    own = spec["scale"]["domain"] if spec.get("legend") and spec["type"] == "nominal" else ()
+    return {*own, *legend(list(spec.values()))}

@@ -9,7 +9,7 @@ import pytest
 from netstab import paths
 from netstab.data.manifest import read_manifest
 from netstab.evidence.claims.judge import claims_csv, claims_json
-from netstab.evidence.summary.aggregate import Results, aggregate
+from netstab.evidence.results import Results
 from netstab.params import Params, read
 from netstab.results.runs import collect
 
@@ -30,7 +30,7 @@ def results(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Results
         (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        return aggregate(params, collect(params))
+        return Results.of(params, collect(params))
 
 
 def test_the_mini_studys_runs_are_whole(results: Results) -> None:

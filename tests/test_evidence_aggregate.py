@@ -13,13 +13,9 @@ import pytest
 
 from netstab import files, paths
 from netstab.evidence import report
-from netstab.evidence.summary.aggregate import (
-    aggregate,
-    curves,
-    final_window,
-    jitter_window,
-    panels,
-)
+from netstab.evidence.results import Results
+from netstab.evidence.summary.curves import bands, curves, panels
+from netstab.evidence.summary.windows import final_window, jitter_window
 from netstab.params import Params
 from netstab.results.runs import collect
 from netstab.results.schema import MEASURES
@@ -36,6 +32,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def table_of_curves(params: Params) -> pd.DataFrame:
+    return curves(params, bands(collect(params)))
+
+
 def window(params: Params, name: str) -> int | None:
     return jitter_window(params, schedule(params, find_variant(params, name)))
 
@@ -43,7 +43,7 @@ def window(params: Params, name: str) -> int | None:
 def test_final_and_jitter_follow_their_definitions(root: Path) -> None:
     params = synthetic.small()
     synthetic.write(root, params)
-    summary = aggregate(params, collect(params)).summaries["expB-64"]
+    summary = Results.of(params, collect(params)).summaries["expB-64"]
     for measure in MEASURES:
         seeds = [
             pd.read_csv(paths.run_dir(f"expB-64-{seed}") / "history.csv")[measure].tolist()
@@ -65,7 +65,7 @@ def test_jitter_of_independent_noise_is_its_deviation_and_of_a_trend_nothing(roo
     synthetic.write(root, params)
     noise = np.random.default_rng(7).normal(80.0, 2.5, 200)
     synthetic.change(root, "baseline-0", val_top1_pct=noise, val_loss=np.linspace(3, 1, 200))
-    summary = aggregate(params, collect(params)).summaries["baseline"]
+    summary = Results.of(params, collect(params)).summaries["baseline"]
     assert summary["jitter_val_top1_pct"] == pytest.approx(2.5, rel=0.15)
     assert summary["jitter_val_loss"] == pytest.approx(0, abs=1e-12)
 
@@ -75,13 +75,13 @@ def test_spread_is_over_seeds_and_none_for_one_seed(root: Path) -> None:
     synthetic.write(root, params)
     synthetic.change(root, "baseline-0", val_top1_pct=90.0)
     synthetic.change(root, "baseline-1", val_top1_pct=92.0)
-    summary = aggregate(params, collect(params)).summaries["baseline"]
+    summary = Results.of(params, collect(params)).summaries["baseline"]
     assert summary["n_seeds"] == 2
     assert summary["final_val_top1_pct"] == 91
     assert summary["final_val_top1_pct_sd"] == pytest.approx(sqrt(2), rel=1e-5)
 
     alone = synthetic.small(seeds=[0])
-    summary = aggregate(alone, collect(alone)).summaries["baseline"]
+    summary = Results.of(alone, collect(alone)).summaries["baseline"]
     assert summary["n_seeds"] == 1
     assert summary["final_val_top1_pct"] == 90
     assert summary["final_val_top1_pct_sd"] is None
@@ -112,7 +112,7 @@ def test_jitter_window_keeps_clear_of_the_variants_own_last_intervention(
 def test_variant_without_a_jitter_window_has_no_jitter_but_the_same_keys(root: Path) -> None:
     params = synthetic.small(expB={"freeze_epoch": 195})
     synthetic.write(root, params)
-    summaries = aggregate(params, collect(params)).summaries
+    summaries = Results.of(params, collect(params)).summaries
     late, baseline = summaries["expB-64"], summaries["baseline"]
     assert late["jitter_window_epochs"] is None
     assert late["jitter_val_loss"] is None
@@ -160,7 +160,7 @@ def test_drift_and_sharpness_at_the_end_are_means_over_seeds_of_what_was_measure
         for found in told["measurements"]:
             found["eigenvalue"] = top if found["epoch"] == 200 else 99.0
         (folder / "sharpness.json").write_text(json.dumps(told))
-    summary = aggregate(params, collect(params)).summaries["expB-64"]
+    summary = Results.of(params, collect(params)).summaries["expB-64"]
     assert summary["final_forward_drift"] == pytest.approx(0.3)
     assert summary["final_forward_drift_sd"] == pytest.approx(0.2 / sqrt(2), rel=1e-5)
     assert summary["final_sharpness"] == 20
@@ -179,7 +179,7 @@ def test_an_eigenvalue_that_did_not_converge_is_no_figure(
         for found in told["measurements"]:
             found["eigenvalue"] = None
         path.write_text(json.dumps(told))
-    summary = aggregate(params, collect(params)).summaries["expB-64"]
+    summary = Results.of(params, collect(params)).summaries["expB-64"]
     assert summary["final_sharpness"] is summary["final_sharpness_sd"] is None
     assert summary["final_trace"] is not None
     assert summary["final_adaptive_sharpness"] is not None
@@ -189,7 +189,7 @@ def test_figures_are_rounded_to_six_digits(root: Path) -> None:
     params = synthetic.small(seeds=[0])
     synthetic.write(root, params)
     synthetic.change(root, "baseline-0", val_loss=1 / 3)
-    assert aggregate(params, collect(params)).summaries["baseline"]["final_val_loss"] == 0.333333
+    assert Results.of(params, collect(params)).summaries["baseline"]["final_val_loss"] == 0.333333
 
 
 def test_files_of_what_is_no_longer_asked_for_are_removed(root: Path) -> None:
@@ -271,7 +271,7 @@ def test_own_intervention_with_a_references_name_keeps_curves_apart() -> None:
 def test_curves_are_means_over_seeds_in_long_form(root: Path) -> None:
     params = synthetic.small()
     synthetic.write(root, params)
-    table = curves(aggregate(params, collect(params)))
+    table = table_of_curves(params)
     assert list(table) == ["experiment", "curve", "epoch", *MEASURES]
     assert table["curve"].drop_duplicates().tolist() == ["baseline", "64", "128", "256", "512"]
     assert len(table) == 5 * 200
@@ -287,7 +287,7 @@ def test_curves_are_means_over_seeds_in_long_form(root: Path) -> None:
 @in_one_process
 def test_curves_are_written_with_every_panel_and_six_digits(whole: Reported) -> None:
     written = pd.read_csv(whole.root / paths.CURVES, dtype={"curve": str})
-    made = curves(whole.results)
+    made = curves(whole.params, whole.results.bands)
     assert written["experiment"].drop_duplicates().tolist() == list(PANELS)
     assert len(written) == 200 * (5 + 5 + 6 + 6 + 10 + 3)
     for measure in MEASURES:
@@ -297,6 +297,6 @@ def test_curves_are_written_with_every_panel_and_six_digits(whole: Reported) -> 
 def test_curves_without_any_experiment_have_their_header(root: Path) -> None:
     params = synthetic.small(experiments=[], **TINY)
     synthetic.write(root, params)
-    assert curves(aggregate(params, collect(params))).empty
+    assert table_of_curves(params).empty
     report.make(params)
     assert paths.CURVES.read_text().startswith("experiment,curve,epoch,train_loss")

@@ -12,16 +12,19 @@ import pandas as pd
 import pytest
 
 from netstab import paths
-from netstab.evidence.figures import drawings, events, figures_summary, palette, question, tables
-from netstab.evidence.figures.lanes import lanes_of
+from netstab.evidence.figures import drawings, events, question, rivals, tables, theme
+from netstab.evidence.figures.lines import line_styles
+from netstab.evidence.figures.tree import lanes_of
 from netstab.evidence.figures.vega import to_svg
-from netstab.evidence.summary.aggregate import Results, aggregate, panels
+from netstab.evidence.results import Results
+from netstab.evidence.summary.curves import panels
+from netstab.evidence.summary.relative import Point, locate
 from netstab.params import Params
 from netstab.results.runs import collect
 from netstab.study.experiments import Variant, find_variant, schedule, variants
 from netstab.study.plan import tree
 from tests import synthetic_runs as synthetic
-from tests.synthetic_report import Reported, in_one_process
+from tests.synthetic_report import Reported, in_one_process, legend
 from tests.synthetic_report import study as page_study
 
 
@@ -33,16 +36,13 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def study(root: Path, params: Params) -> Results:
     synthetic.write(root, params)
-    return aggregate(params, collect(params))
+    return Results.of(params, collect(params))
 
 
 @pytest.mark.slow
 @in_one_process
 def test_every_figure_has_a_text_alternative_with_its_numbers(whole: Reported) -> None:
-    found = {
-        name: figure["spec"]["description"]
-        for name, figure in page_study(whole.page)["figures"].items()
-    }
+    found = {name: spec["description"] for name, spec in page_study(whole.page)["figures"].items()}
     for name, about in found.items():
         assert re.search(r"\d", about), name
         assert not re.search(r"nan|None|inf\b", about), name
@@ -93,8 +93,8 @@ def test_curves_of_a_shared_past_are_drawn_once(whole: Reported) -> None:
     found = page_study(whole.page)["figures"]
 
     def common(name: str) -> dict[str, int]:
-        ((_, sources),) = found[name]["sources"].items()
-        return {source["as"]["curve"]: source["as"]["common"] for source in sources}
+        (rows,) = (rows for rows in found[name]["datasets"].values() if "table" in rows[0])
+        return {row["curve"]: row["common"] for row in rows}
 
     ends = dict.fromkeys(("64", "128", "256", "512"), 139)
     assert common("expD-val_loss") == {"baseline": 0, "outpost": 59, **ends}
@@ -109,9 +109,9 @@ def test_curves_of_a_shared_past_are_drawn_once(whole: Reported) -> None:
 def test_no_two_lines_of_a_panel_look_alike(root: Path) -> None:
     params = synthetic.parameters()
     for panel in panels(params):
-        styles = palette.line_styles(params, panel)
+        styles = line_styles(params, panel)
         assert len(set(styles.values())) == len(styles) == len(panel.lines)
-        for block, colour in zip(params.blocks, palette.BLOCK_COLOURS, strict=False):
+        for block, colour in zip(params.blocks, theme.BLOCK_COLOURS, strict=False):
             own = [style for label, style in styles.items() if label.endswith(block)]
             assert all(found == colour for found, _ in own)
         dashed = [label for label, (_, dash) in styles.items() if dash != (1, 0)]
@@ -156,7 +156,7 @@ def test_signals_are_means_over_seeds_and_told_per_unit_of_path(root: Path) -> N
     synthetic.write(root, params)
     remeasure(root, "baseline-0", forward_change=0.2, forward_cka=0.9, path=4.0)
     remeasure(root, "baseline-1", forward_change=0.4, forward_cka=0.7, path=4.0)
-    table = tables.of_results(aggregate(params, collect(params)))["baseline/stability"]
+    table = tables.of_results(Results.of(params, collect(params)))["baseline/stability"]
     rows = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
     forward = [row for row in rows if not row["place"].startswith("out of")]
     assert {row["place"] for row in forward} == {
@@ -178,7 +178,7 @@ def test_an_eigenvalue_that_did_not_converge_is_a_bound_and_no_point_of_a_line(r
     synthetic.write(root, params)
     curve(root, "expB-64-0", 9.0)
     curve(root, "expB-64-1", None)
-    results = aggregate(params, collect(params))
+    results = Results.of(params, collect(params))
     table = tables.of_results(results)["expB-64/sharpness"]
     rows = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
     plain = [r for r in rows if (r["kind"], r["trait"]) == ("plain", "eigenvalue")]
@@ -203,7 +203,7 @@ def test_the_question_has_no_place_for_sharpness_of_another_protocol(root: Path)
     content = json.loads(path.read_text())
     content["protocol"]["images"] *= 2
     path.write_text(json.dumps(content))
-    drawn = drawings.draw(aggregate(params, collect(params)))
+    drawn = drawings.draw(Results.of(params, collect(params)))
     assert "expB-64 (seed 1): sharpness was measured with other images than the baseline's" in (
         drawn.left_out
     )
@@ -220,7 +220,7 @@ def test_the_question_places_variants_by_ratios_to_the_baseline_of_their_seed(ro
         synthetic.change(root, f"baseline-{seed}", val_top1_pct=80.0)
         synthetic.change(root, f"outpost-{seed}", val_top1_pct=80.0 + factor)
     remeasure(root, "expB-64-0", forward_change=0.0)
-    points, left_out = question.locate(aggregate(params, collect(params)))
+    points, left_out = locate(params, collect(params))
     mean, *seeds = [p.row() for p in points if p.variant.name == "outpost"]
     assert (mean["sharpness"], mean["drift"], mean["gain"]) == pytest.approx((4, 0.25, 5))
     assert [row["sharpness"] for row in seeds] == pytest.approx([2, 8])
@@ -228,7 +228,7 @@ def test_the_question_places_variants_by_ratios_to_the_baseline_of_their_seed(ro
     assert "exactly still" in why
 
 
-def boxes(points: list[question.Point], width: float, height: float) -> dict[str, list[float]]:
+def boxes(points: list[Point], width: float, height: float) -> dict[str, list[float]]:
     """Left, top, right and bottom of each name, 6.6 pixels a letter, from its row."""
     (left, right), (bottom, top) = question.domains(points)
     found = {}
@@ -241,13 +241,11 @@ def boxes(points: list[question.Point], width: float, height: float) -> dict[str
     return found
 
 
-@pytest.mark.parametrize("size", [figures_summary.WIDE, figures_summary.NARROW])
+@pytest.mark.parametrize("size", question.SIZES.values())
 def test_names_in_the_question_cover_neither_points_nor_each_other(size: tuple[int, int]) -> None:
     random = np.random.default_rng(3)
     names = [variant for variant in variants(synthetic.parameters()) if variant.block]
-    points = [
-        question.Point(variant, None, *random.normal(0, 0.7, 2), gain=1.0) for variant in names
-    ]
+    points = [Point(variant, None, *random.normal(0, 0.7, 2), gain=1.0) for variant in names]
     (left, right), (bottom, top) = question.domains(points)
     spots = [
         (
@@ -269,9 +267,9 @@ def test_names_in_the_question_cover_neither_points_nor_each_other(size: tuple[i
 
 def test_a_name_keeps_clear_of_seeds_where_it_can() -> None:
     who = Variant("outpost")
-    mean = question.Point(who, None, -1.0, -1.0, 1.0)
+    mean = Point(who, None, -1.0, -1.0, 1.0)
     # To the right of the mean, where its name would stand first.
-    seeds = [question.Point(who, seed, 0.05 * seed - 1, -1.0, 1.0) for seed in (1, 2)]
+    seeds = [Point(who, seed, 0.05 * seed - 1, -1.0, 1.0) for seed in (1, 2)]
     (alone,) = question.names([mean], 640, 400)
     (beside,) = question.names([mean, *seeds], 640, 400)
     assert (alone["align"], alone["dy"]) == ("left", 0)
@@ -280,7 +278,8 @@ def test_a_name_keeps_clear_of_seeds_where_it_can() -> None:
 
 def test_who_has_no_place_in_the_question_is_named_with_the_reason(root: Path) -> None:
     params = synthetic.parameters(seeds=[0], train={"time_scale": 0.1}, ceiling={"seeds": []})
-    _, left_out = question.locate(study(root, params))
+    synthetic.write(root, params)
+    _, left_out = locate(params, collect(params))
     assert left_out == {
         "a view, measured as the baseline": ["expE-ema", "expE-bnrecal"],
         "some signals stand exactly still, so their ratio says nothing": [
@@ -299,12 +298,12 @@ def test_rivals_are_drawn_with_their_share_of_the_outposts_gain(root: Path) -> N
         synthetic.change(root, f"baseline-{seed}", val_top1_pct=80.0)
         synthetic.change(root, f"outpost-{seed}", val_top1_pct=90.0)
         synthetic.change(root, f"expE-head-{seed}", val_top1_pct=87.0 + seed)
-    figure = figures_summary.rivals(aggregate(params, collect(params)), None)
+    figure = rivals.rivals(Results.of(params, collect(params)))
     assert figure
     assert "expE-head 80% (" in figure.spec["description"]
     for seed in range(3):
         synthetic.change(root, f"outpost-{seed}", val_top1_pct=79.0)
-    assert figures_summary.rivals(aggregate(params, collect(params)), None) is None
+    assert rivals.rivals(Results.of(params, collect(params))) is None
 
 
 def texts(root: ElementTree.Element) -> list[str]:
@@ -319,7 +318,7 @@ def test_every_figure_of_the_page_is_an_svg_file(whole: Reported) -> None:
     drawn = page_study(whole.page)["figures"]
     found = {path.name: path.read_text() for path in (whole.root / paths.FIGURES).iterdir()}
     assert set(found) == {f"{name}.svg" for name in drawn}
-    for name, figure in drawn.items():
+    for name, spec in drawn.items():
         text = found[f"{name}.svg"]
         root = ElementTree.fromstring(text)
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
@@ -328,8 +327,8 @@ def test_every_figure_of_the_page_is_an_svg_file(whole: Reported) -> None:
         assert 'fill="white"' in text, name
         assert not re.search(r'(href|src)="|url\(http|NaN', text), name
         # Its legend is whole, and so is its title.
-        assert set(figure["labels"]) <= set(texts(root)), name
-        title = figure["spec"]["title"]["text"]
+        assert legend(spec) <= set(texts(root)), name
+        title = spec["title"]["text"]
         assert isinstance(title, dict) or title in texts(root), name
 
 

@@ -15,13 +15,13 @@ from netstab import paths
 from netstab.evidence.claims.judgement import Judgement, Part, Verdict
 from netstab.evidence.page import claims_table, findings
 from netstab.evidence.page import render as pages
-from netstab.evidence.summary.aggregate import Results, aggregate
+from netstab.evidence.results import Results
 from netstab.params import Params
 from netstab.results.runs import collect
 from netstab.results.schema import MEASURES
 from netstab.study.experiments import Run, Variant, runs, variants
 from tests import synthetic_runs as synthetic
-from tests.synthetic_report import PANELS, Reported, in_one_process, study
+from tests.synthetic_report import PANELS, Reported, in_one_process, legend, study
 
 LOADING = {"src", "href", "srcset", "action", "data", "poster", "background", "xlink:href"}
 VIEWS = ("expE-ema", "expE-bnrecal")
@@ -72,7 +72,7 @@ def make(root: Path, params: Params, data: dict[str, Any] = synthetic.CIFAR10) -
 
 def draw(params: Params) -> Results:
     """The page of the runs' files as they are, and nothing else of the report."""
-    results = aggregate(params, collect(params))
+    results = Results.of(params, collect(params))
     paths.REPORT.write_text(pages.render(results), encoding="utf-8")
     return results
 
@@ -82,7 +82,7 @@ def read(path: Path = paths.REPORT) -> Page:
 
 
 def subtitle(figure: str) -> list[str]:
-    lines: list[str] = study(paths.REPORT)["figures"][figure]["spec"]["title"]["subtitle"]
+    lines: list[str] = study(paths.REPORT)["figures"][figure]["title"]["subtitle"]
     return lines
 
 
@@ -141,11 +141,7 @@ def test_page_has_the_articles_figures_and_what_was_measured_of_every_experiment
     assert set(drawn["figures"]) <= page.ids
     # Each epoch's mean, smallest and largest; of a measurement, every ten epochs.
     history = drawn["tables"]["expB-64/val_loss"]
-    assert {name: len(column) for name, column in history.items()} == {
-        "mean": 200,
-        "low": 200,
-        "high": 200,
-    }
+    assert [len(history[name]) for name in ("mean", "low", "high")] == [200, 200, 200]
     assert set(drawn["tables"]["expB-64/stability"]["epoch"]) == set(range(0, 200, 10))
     assert set(drawn["tables"]["expB-64/sharpness"]["epoch"]) == set(range(0, 201, 10))
 
@@ -168,7 +164,7 @@ def test_other_data_are_announced_at_the_top_and_in_every_figure(root: Path) -> 
     figures = study(paths.REPORT)["figures"]
     # The tree is of the plan, whatever the data are.
     for name in set(figures) - {"tree"}:
-        assert "not CIFAR-10: scikit-learn digits" in figures[name]["spec"]["title"]["subtitle"]
+        assert "not CIFAR-10: scikit-learn digits" in figures[name]["title"]["subtitle"]
 
 
 def test_a_cut_of_cifar10_is_not_the_official_one(root: Path) -> None:
@@ -211,8 +207,8 @@ def test_missing_runs_are_named_with_what_to_do(root: Path) -> None:
     assert "No usable run of 64" in page.text
     drawn = study(paths.REPORT)["figures"]["expB-val_loss"]
     left = ["baseline", "128", "256", "512"]
-    assert drawn["labels"] == left
-    assert [source["as"]["curve"] for source in drawn["sources"]["curves"]] == left
+    assert legend(drawn) == set(left)
+    assert [row["curve"] for row in drawn["datasets"]["curves"]] == left
 
 
 def test_experiment_without_any_run_says_so_instead_of_empty_charts(root: Path) -> None:
@@ -315,7 +311,7 @@ def test_what_came_out_says_how_much_of_it_stays_once_all_tests_are_counted(
         Judgement(f"A{i}", "", verdict, 3, (), None, p, "")
         for i, (verdict, p) in enumerate(verdicts)
     )
-    results = replace(aggregate(params, collect(params)), judgements=judgements)
+    results = replace(Results.of(params, collect(params)), judgements=judgements)
     assert findings.sentences(results)[-1].endswith(told)
 
 
@@ -323,7 +319,7 @@ def test_what_came_out_says_how_much_of_it_stays_once_all_tests_are_counted(
 def test_a_jitter_of_a_few_epochs_is_no_headline(root: Path, time_scale: float, told: bool) -> None:
     params = synthetic.small(train={"time_scale": time_scale})
     synthetic.write(root, params)
-    said = findings.sentences(aggregate(params, collect(params)))[0]
+    said = findings.sentences(Results.of(params, collect(params)))[0]
     assert "validation top-1 ends at" in said
     assert ("from epoch to epoch it jitters by" in said) == told
 
@@ -333,7 +329,7 @@ def test_equal_ends_are_no_difference(root: Path) -> None:
     synthetic.write(root, params)
     for name in ("baseline-0", "baseline-1", "outpost-0", "outpost-1"):
         synthetic.change(root, name, val_top1_pct=90.0)
-    (ends, _) = findings.sentences(aggregate(params, collect(params)))
+    (ends, _) = findings.sentences(Results.of(params, collect(params)))
     assert "(the baseline) at 90.00 %: no difference" in ends
 
 
@@ -430,7 +426,7 @@ def test_every_figure_has_a_link_to_its_data_and_a_text_alternative(whole: Repor
         # Without JavaScript, what the figure would have said.
         without = re.search(r"<noscript><p>(.*?)</p>", figure, re.DOTALL)
         assert without
-        assert unescape(without[1]) == figures[name]["spec"]["description"]
+        assert unescape(without[1]) == figures[name]["description"]
 
 
 def test_page_without_measurements_says_so(root: Path) -> None:
@@ -454,9 +450,9 @@ def test_a_variant_without_measurements_is_named_beside_those_that_have_them(roo
     assert page.text.count("Not measured: 128.") == 2
     assert "Not in the picture: expB-128: not measured" in page.text
     figures = study(paths.REPORT)["figures"]
-    assert figures["expB-val_loss"]["labels"] == ["baseline", "64", "128", "256", "512"]
+    assert legend(figures["expB-val_loss"]) == {"baseline", "64", "128", "256", "512"}
     for name in ("expB-signals", "expB-functional", "expB-sharpness"):
-        assert figures[name]["labels"] == ["baseline", "64", "256", "512"]
+        assert legend(figures[name]) == {"baseline", "64", "256", "512"}
 
 
 def test_page_says_how_to_cite_study_and_article(root: Path) -> None:

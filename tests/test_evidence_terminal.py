@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from netstab import paths
 from netstab.errors import NetstabError
-from netstab.evidence.summary.aggregate import aggregate
+from netstab.evidence.results import Results
 from netstab.evidence.summary.terminal import read_summaries, summary_table
 from netstab.files import write_folder
 from netstab.params import Params, read
@@ -40,7 +40,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def summed_up(params: Params) -> None:
     """The variants' files of a report, and no more."""
-    summaries = aggregate(params, collect(params)).summaries
+    summaries = Results.of(params, collect(params)).summaries
     write_folder(paths.VARIANTS, {f"{k}.json": json.dumps(s) for k, s in summaries.items()})
 
 

@@ -13,7 +13,7 @@ from netstab import paths
 from netstab.evidence.claims.judge import judge
 from netstab.evidence.claims.judgement import Verdict
 from netstab.evidence.figures.tables import of_results
-from netstab.evidence.summary.aggregate import aggregate
+from netstab.evidence.results import Results
 from netstab.evidence.summary.drift import log_drift, places, shifts
 from netstab.params import Params, check
 from netstab.results.measured import read_ceiling
@@ -68,7 +68,7 @@ def test_a_block_may_be_called_what_a_reader_of_csv_takes_for_missing(
     assert not found.faults
     run = Run(Variant("expB", name), 0)
     assert set(found.stability[run]["block"]) == {name, "rest", "network"}
-    tables = of_results(aggregate(params, found))
+    tables = of_results(Results.of(params, found))
     assert f"into {name}" not in tables[f"expB-{name}/stability"]["place"]  # the image
     assert f"out of {name}" in tables[f"expB-{name}/stability"]["place"]
     assert not own or f"own-{name}/stability" in tables
@@ -95,7 +95,7 @@ def test_views_have_measured_nothing_of_their_own(
     ema = Run(Variant("expE", "ema"), 0)
     assert found.stability[ema].empty
     assert found.sharpness[ema].measurements == ()
-    summaries = aggregate(params, found).summaries
+    summaries = Results.of(params, found).summaries
     assert summaries["expE-ema"]["final_forward_drift"] is None
     assert summaries["expE-ema"].keys() == summaries["baseline"].keys()
 
@@ -289,7 +289,7 @@ def test_summaries_hold_drift_and_sharpness_of_the_end(root: Path) -> None:
         tables = pd.read_csv(paths.run_dir(f"outpost-{seed}") / "stability.csv")
         tables.loc[tables["epoch"] >= 45, ["forward_change", "backward_change"]] = 0.1, 0.4
         tables.to_csv(paths.run_dir(f"outpost-{seed}") / "stability.csv", index=False)
-    summary = aggregate(PARAMS, collect(PARAMS)).summaries["outpost"]
+    summary = Results.of(PARAMS, collect(PARAMS)).summaries["outpost"]
     assert summary["final_sharpness"] == 14
     assert summary["final_sharpness_sd"] == pytest.approx(np.sqrt(8), rel=1e-5)
     assert summary["final_adaptive_sharpness"] == 42
@@ -306,7 +306,7 @@ def test_an_eigenvalue_that_did_not_converge_leaves_no_mean_over_the_others(root
         for found in content["measurements"]:
             found["eigenvalue"] = None if seed == 0 else 5.0
         path.write_text(json.dumps(content))
-    summary = aggregate(PARAMS, collect(PARAMS)).summaries["outpost"]
+    summary = Results.of(PARAMS, collect(PARAMS)).summaries["outpost"]
     # Which seeds those are need not be by chance.
     assert summary["final_sharpness"] is summary["final_sharpness_sd"] is None
     assert summary["final_trace_sd"] is not None

@@ -16,7 +16,7 @@ from selenium.webdriver.common.keys import Keys
 from netstab import paths
 from netstab.evidence.figures import dvc_plots
 from netstab.evidence.page import render as pages
-from netstab.evidence.summary.aggregate import aggregate
+from netstab.evidence.results import Results
 from netstab.params import Params
 from netstab.results.runs import collect
 from netstab.results.schema import MEASURES
@@ -113,7 +113,7 @@ def test_figures_say_what_they_show(browser: Browser, whole: Reported) -> None:
         }))"""
     )
     figures = study(whole.page)["figures"]
-    assert labels == {name: figure["spec"]["description"] for name, figure in figures.items()}
+    assert labels == {name: spec["description"] for name, spec in figures.items()}
 
 
 def test_page_fits_its_width_and_figures_theirs(browser: Browser) -> None:
@@ -232,7 +232,7 @@ def test_hovering_over_a_variant_tells_its_place_in_the_question(
     browser.figure("question")
     # The largest of the outpost's squares, which nothing covers.
     points = browser.driver.find_elements(By.CSS_SELECTOR, "#question .mark-symbol.role-mark path")
-    rows = study(whole.page)["figures"]["question"]["spec"]["datasets"]["points"]
+    rows = study(whole.page)["figures"]["question"]["datasets"]["points"]
     (at,) = (i for i, r in enumerate(rows) if r["variant"] == "outpost" and r["seed"] is None)
     means = [p for p in points if p.get_attribute("stroke") == "#333333"]
     ActionChains(browser.driver).move_to_element(means[at]).perform()
@@ -402,7 +402,7 @@ def test_a_study_that_lacks_something_is_drawn_and_says_what(
     page = tmp_path / paths.REPORT
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        html = pages.render(aggregate(params, collect(params)))
+        html = pages.render(Results.of(params, collect(params)))
     page.write_text(html, encoding="utf-8")
     browser = Browser(driver, page)
     found = watch(browser, PHONE)

@@ -16,7 +16,7 @@ from rich.console import Console
 from netstab.errors import ParameterError
 from netstab.evidence.figures import drawings, vega
 from netstab.evidence.page import render as page
-from netstab.evidence.summary.aggregate import aggregate
+from netstab.evidence.results import Results
 from netstab.evidence.summary.terminal import summary_table
 from netstab.results.runs import collect
 from tests import synthetic_runs
@@ -103,7 +103,7 @@ def render(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Render]:
         stale = json.loads(other.read_text())
         stale["measurements"][0]["block"] = told["block"]
         other.write_text(json.dumps(stale))
-        results = aggregate(params, collect(params))
+        results = Results.of(params, collect(params))
         drawn = drawings.draw(results)
         return page.render(results, drawn), drawn
 

@@ -16,7 +16,8 @@ from netstab.commands import claims
 from netstab.data.dataset import Dataset
 from netstab.data.manifest import Manifest, Origin, Split, read_manifest
 from netstab.evidence.claims.judge import claims_csv, claims_json
-from netstab.evidence.summary.aggregate import aggregate, curves
+from netstab.evidence.results import Results
+from netstab.evidence.summary.curves import curves
 from netstab.evidence.summary.terminal import read_summaries, summary_table
 from netstab.results.runs import collect
 from netstab.store.ledger import Ledger
@@ -50,7 +51,7 @@ def project() -> dict[Path, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         synthetic_runs.write(Path(folder), STUDY)
         with chdir(folder):
-            results = aggregate(STUDY, collect(STUDY))
+            results = Results.of(STUDY, collect(STUDY))
             paths.VARIANTS.mkdir()
             for name, summary in results.summaries.items():
                 (paths.VARIANTS / f"{name}.json").write_text(json.dumps(summary))
@@ -102,8 +103,8 @@ def _report(content: bytes, place: Path) -> bool:
     with chdir(place):
         if kind in (b"claims", b"parts", b"summary"):
             return _show()
-        results = aggregate(STUDY, collect(STUDY))
-        curves(results).to_csv(float_format="%.6g")
+        results = Results.of(STUDY, collect(STUDY))
+        curves(STUDY, results.bands).to_csv(float_format="%.6g")
         json.loads(claims_json(STUDY, results.judgements))
         claims_csv(STUDY, results.judgements)
         faults = [*results.collection.faults, *results.collection.disagreements()]

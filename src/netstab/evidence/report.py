@@ -1,4 +1,4 @@
-"""From the runs' files to everything that the report stage writes."""
+"""The report: from the runs' files to everything that its stage writes."""
 
 import json
 from contextlib import suppress
@@ -7,10 +7,13 @@ from pathlib import Path
 from altair.utils import schemapi
 
 from netstab import paths
+from netstab.data.manifest import Manifest, read_manifest
+from netstab.errors import DataError
 from netstab.evidence.claims.judge import claims_csv, claims_json
 from netstab.evidence.figures import drawings
 from netstab.evidence.page import render as page
-from netstab.evidence.summary.aggregate import Results, aggregate, curves
+from netstab.evidence.results import Results
+from netstab.evidence.summary.curves import curves
 from netstab.files import write_file, write_folder
 from netstab.params import Params
 from netstab.results.runs import collect
@@ -24,8 +27,8 @@ def make(params: Params) -> Results:
     Raises:
         NetstabError: no run at all can be used.
     """
-    results = aggregate(params, collect(params))
-    table = curves(results).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    results = Results.of(params, collect(params), _manifest())
+    table = curves(params, results.bands)
     # Altair checks every piece of a chart against its schema; that is for the tests to do.
     with schemapi.debug_mode(False):
         drawn = drawings.draw(results)
@@ -36,9 +39,9 @@ def make(params: Params) -> Results:
         for name, summary in results.summaries.items()
     }
     judged = claims_json(params, results.judgements)
-    parts = claims_csv(results.params, results.judgements)
+    parts = claims_csv(params, results.judgements)
     write_folder(paths.VARIANTS, summaries)
-    write_file(paths.CURVES, table)
+    write_file(paths.CURVES, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     write_file(paths.CLAIMS, judged)
     write_file(paths.CLAIM_PARTS, parts)
     write_folder(paths.FIGURES, pictures)
@@ -53,3 +56,11 @@ def _texts(folder: Path) -> dict[str, str]:
         with suppress(OSError, UnicodeDecodeError):
             found[path.name] = path.read_text(encoding="utf-8")
     return found
+
+
+def _manifest() -> Manifest | None:
+    """The images' manifest; None without a sound one: the page does without their counts."""
+    try:
+        return read_manifest()
+    except DataError:
+        return None

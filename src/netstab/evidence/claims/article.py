@@ -20,7 +20,7 @@ from netstab.evidence.claims.checks import LOG_RATIO, PERCENT, Check, Effect, un
 from netstab.evidence.claims.compare import BASELINE, OUTPOST, each, final, less, net_jump, rise
 from netstab.evidence.claims.effects import Study
 from netstab.evidence.claims.statistics import Rule, Within, above, below
-from netstab.evidence.summary.drift import Floats
+from netstab.evidence.summary.windows import Floats
 from netstab.params import Params
 from netstab.study.experiments import Variant
 

@@ -8,7 +8,7 @@ import numpy as np
 from netstab.evidence.claims.effects import Lacking, Study
 from netstab.evidence.claims.judgement import Part, Verdict
 from netstab.evidence.claims.statistics import FEWEST_SEEDS, Rule, Sample, bonferroni
-from netstab.evidence.summary.drift import Floats
+from netstab.evidence.summary.windows import Floats
 from netstab.params import Params
 
 Effect = Callable[[Study], Floats]

@@ -8,7 +8,7 @@ from netstab.evidence.claims.comparability import Obstacle, no_obstacle
 from netstab.evidence.claims.effects import Study
 from netstab.evidence.claims.judgement import Part
 from netstab.evidence.claims.statistics import Rule, below
-from netstab.evidence.summary.drift import Floats
+from netstab.evidence.summary.windows import Floats
 from netstab.params import Params
 from netstab.study.experiments import Variant
 

@@ -15,13 +15,14 @@ Ratios (of jitters, eigenvalues, drifts) are compared as logarithms.
 """
 
 from collections.abc import Callable
-from math import sqrt
 from typing import Any
 
 import numpy as np
 
 from netstab.evidence.claims.judgement import Verdict
-from netstab.evidence.summary.drift import Direction, Floats, Shifts, log_drift, shifts
+from netstab.evidence.summary.drift import Direction, Shifts, log_drift, shifts
+from netstab.evidence.summary.relative import PROTOCOL
+from netstab.evidence.summary.windows import Floats, final, final_window, jitter, settled
 from netstab.params import Params
 from netstab.results.runs import Collection
 from netstab.results.schema import MEASURES
@@ -30,9 +31,6 @@ from netstab.study.measuring import NETWORK
 
 FEWEST_DIFFERENCES = 2
 """The fewest that have a standard deviation."""
-
-PROTOCOL = ("images", "batch_norm", "dtype")
-"""What eigenvalues depend on, besides the state."""
 
 
 class Lacking(Exception):
@@ -94,12 +92,11 @@ class Study:
         Raises:
             Lacking: the variant changes within the last epochs.
         """
-        window = self.params.train.window(self.params.report.final_epochs)
         epochs = self.params.train.run_epochs
-        self._undisturbed(variant, epochs - window, epochs)
+        self._undisturbed(variant, epochs - final_window(self.params), epochs)
         found: Floats = self._once(
             ("final", variant, measure),
-            lambda: self.curves(variant, measure)[:, -window:].mean(axis=1),
+            lambda: final(self.params, self.curves(variant, measure)),
         )
         return found
 
@@ -110,7 +107,7 @@ class Study:
             Lacking: the windows would overlap, or the variant changes within one.
         """
         window = self.params.train.window(self.params.report.settle_epochs)
-        last = self.params.train.window(self.params.report.final_epochs)
+        last = final_window(self.params)
         if epoch + window > self.params.train.run_epochs - last:
             raise Lacking(
                 Verdict.TOO_FEW_EPOCHS,
@@ -138,10 +135,7 @@ class Study:
 
     def settled(self, *variants: Variant) -> int:
         """Epoch from which on none of these runs is upset by an intervention any more."""
-        last = [self.collection.schedules[v].changes[-1:] for v in variants]
-        changes = [change for found in last for change in found]
-        settle = self.params.train.at_scale(self.params.report.settle_epochs)
-        return max(changes) + settle if changes else 0
+        return settled(self.params, *(self.collection.schedules[v] for v in variants))
 
     def log_jitter(self, variant: Variant, measure: str, start: int) -> Floats:
         """Logarithm of the jitter from an epoch to the end, [seeds]; no jitter is -infinity.
@@ -158,7 +152,7 @@ class Study:
             )
         found: Floats = self._once(
             ("jitter", variant, measure, start),
-            lambda: _log(_jitter(self.curves(variant, measure)[:, start:])),
+            lambda: _log(jitter(self.curves(variant, measure)[:, start:])),
         )
         return found
 
@@ -224,10 +218,6 @@ class Study:
                 raise Lacking(Verdict.NOT_MEASURED, f"{whose} is not positive")
             found.append(measured.eigenvalue)
         return np.log(found)
-
-
-def _jitter(curves: Floats) -> Floats:
-    return np.asarray(np.diff(curves, axis=1).std(axis=1, ddof=1) / sqrt(2))
 
 
 def _log(values: Floats) -> Floats:

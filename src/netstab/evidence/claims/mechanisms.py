@@ -30,7 +30,8 @@ from netstab.evidence.claims.compare import BASELINE, OUTPOST, Claim, each, less
 from netstab.evidence.claims.effects import Study
 from netstab.evidence.claims.judgement import Part
 from netstab.evidence.claims.statistics import FEWEST_SEEDS, Ratio, Side, above, below, ratio
-from netstab.evidence.summary.drift import Direction, Floats, places
+from netstab.evidence.summary.drift import Direction, places
+from netstab.evidence.summary.windows import Floats
 from netstab.params import Params
 from netstab.study.experiments import Variant, schedule
 from netstab.study.measuring import NETWORK

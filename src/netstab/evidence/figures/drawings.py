@@ -1,14 +1,14 @@
-"""The page's figures as SVG files, for a README or a paper; and the figures of a page, together."""
+"""All figures of a study: for its page, and as SVG files for a README or a paper."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from netstab.evidence.figures import figures, figures_measures, figures_summary, tables
-from netstab.evidence.figures.figures import Figure
+from netstab.evidence.figures import curves, question, rivals, sharpness, stability, tables, tree
+from netstab.evidence.figures.figure import Figure
 from netstab.evidence.figures.tables import Table
 from netstab.evidence.figures.vega import reused, to_svg
-from netstab.evidence.page import texts
-from netstab.evidence.summary.aggregate import Panel, Results, panels
+from netstab.evidence.results import Results
+from netstab.evidence.summary.curves import Panel, panels
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +39,21 @@ class Drawn:
 
 def draw(results: Results) -> Drawn:
     """Every figure that there are numbers for."""
-    warning = texts.data_note(results.params, results.collection).warning
     numbers = tables.of_results(results)
-    question, left_out = figures_summary.the_question(results, warning)
+    asked, left_out = question.question(results)
     summary = {
-        "question": question,
-        "tree": figures_summary.shared_pasts(results),
-        "rivals": figures_summary.rivals(results, warning),
-        **figures_measures.at_the_end(results, numbers, warning),
+        "question": asked,
+        "tree": tree.shared_pasts(results.params),
+        "rivals": rivals.rivals(results),
+        **sharpness.at_the_end(results, numbers),
     }
     shown = panels(results.params)
     return Drawn(
         tables=numbers,
         summary={name: figure for name, figure in summary.items() if figure},
-        curves={p: figures.of_panel(results, p, warning) for p in shown},
-        stability={p: figures_measures.stability(results, p, numbers, warning) for p in shown},
-        sharpness={p: figures_measures.sharpness(results, p, numbers, warning) for p in shown},
+        curves={panel: curves.curves(results, panel) for panel in shown},
+        stability={panel: stability.stability(results, panel, numbers) for panel in shown},
+        sharpness={panel: sharpness.sharpness(results, panel, numbers) for panel in shown},
         left_out=left_out,
     )
 

@@ -13,7 +13,7 @@ import altair as alt
 import typer
 
 from netstab.evidence.figures import vega
-from netstab.evidence.figures.palette import MANY_COLOURS, REFERENCE_STYLES
+from netstab.evidence.figures.theme import MANY_COLOURS, REFERENCE_STYLES
 from netstab.files import write_file
 from netstab.study.experiments import REFERENCES
 

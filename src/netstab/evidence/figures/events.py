@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from netstab.evidence.summary.aggregate import Panel, Results
+from netstab.evidence.results import Results
+from netstab.evidence.summary.curves import Panel
 from netstab.params import PARTS, Ema, Params
 from netstab.study.experiments import Variant, view
 from netstab.study.schedule import Frozen, Schedule, Setting

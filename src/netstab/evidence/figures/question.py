@@ -1,123 +1,72 @@
 """The question as a picture: does a variant gain by sharpness, or by stability?
 
-Each variant is a point, relative to the baseline of the same seeds: the ratio of the network's
-largest Hessian eigenvalues at the end, and the ratio of the forward drifts (see `drift`) over the
-last `report.jitter_epochs`, beginning no earlier than jitter does after the variant's last change.
+Each variant is a point, sharper or not, steadier or not, coloured by its gain (see `relative`).
 """
 
-from dataclasses import dataclass
-from math import exp, isfinite, log
+from collections.abc import Sequence
+from math import ceil, exp, floor, log, log10
 from typing import Any
 
-import numpy as np
+import altair as alt
 
-from netstab.evidence.claims.effects import PROTOCOL
-from netstab.evidence.summary.aggregate import Results, final_window, jitter_start
-from netstab.evidence.summary.drift import log_drift, places, shifts
-from netstab.study.experiments import Run, Variant, view
+from netstab import paths
+from netstab.evidence.figures import labels
+from netstab.evidence.figures.figure import Figure, built, finished, warning
+from netstab.evidence.figures.theme import (
+    EVEN_COLOUR,
+    EXPERIMENT_SHAPES,
+    FIT,
+    GAIN_COLOUR,
+    INK,
+    LOSS_COLOUR,
+    NARROW,
+    WIDTH,
+    legend_columns,
+    pick,
+    when_picked,
+)
+from netstab.evidence.results import Results
+from netstab.evidence.summary.relative import Point, locate
 
-BASELINE = Variant("baseline")
+HEIGHT = 400
+SIZES = {"wide": (WIDTH, HEIGHT), "narrow": (270, HEIGHT)}
+"""Plots that names are placed for: on a page or in an SVG file, and on a phone."""
+
+Range = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A run's place, or the mean of a variant's: differences to the baseline.
+def question(results: Results) -> tuple[Figure | None, list[str]]:
+    """Change in sharpness against change in drift; and who is left out, with why.
 
-    Attributes:
-        variant: whose place it is.
-        seed: of the run; None for the mean over seeds.
-        sharpness: difference of log eigenvalues.
-        drift: difference of log drifts.
-        gain: difference of final validation top-1, in points.
+    No figure where no variant beside the baseline has a place.
     """
-
-    variant: Variant
-    seed: int | None
-    sharpness: float
-    drift: float
-    gain: float
-
-    def row(self) -> dict[str, Any]:
-        """As a row of the chart, with ratios for logarithms."""
-        return {
-            "variant": self.variant.name,
-            "experiment": self.variant.experiment,
-            "seed": self.seed,
-            "sharpness": float(f"{exp(self.sharpness):.4g}"),
-            "drift": float(f"{exp(self.drift):.4g}"),
-            "gain": float(f"{self.gain:.4g}"),
-        }
-
-
-def locate(results: Results) -> tuple[list[Point], dict[str, list[str]]]:
-    """Where the variants stand: means first, then their seeds; and who has no place, by reason.
-
-    A variant that has a place in some seeds alone is named with those in which it has none.
-    """
-    means: list[Point] = []
-    seeds: list[Point] = []
-    left_out: dict[str, list[str]] = {}
-    for variant in results.collection.schedules:
-        if view(results.params, variant):
-            left_out.setdefault("a view, measured as the baseline", []).append(variant.name)
-            continue
-        found = [_locate(results, variant, seed) for seed in results.params.seeds]
-        placed = [point for point in found if isinstance(point, Point)]
-        reasons: dict[str, list[int]] = {}
-        for seed, why in zip(results.params.seeds, found, strict=True):
-            if isinstance(why, str):
-                reasons.setdefault(why, []).append(seed)
-        for why, lacking in reasons.items():
-            which = "seed" if len(lacking) == 1 else "seeds"
-            whose = f" ({which} {', '.join(map(str, lacking))})"
-            everywhere = len(lacking) == len(found)
-            left_out.setdefault(why, []).append(variant.name + ("" if everywhere else whose))
-        if placed:
-            middle = np.mean([(p.sharpness, p.drift, p.gain) for p in placed], axis=0)
-            means.append(Point(variant, None, *map(float, middle)))
-            seeds += placed if len(placed) > 1 else []
-    return [*means, *seeds], left_out
+    points, left_out = locate(results.params, results.collection)
+    absent = [f"{', '.join(names)}: {why}" for why, names in left_out.items()]
+    means = [p for p in points if p.seed is None]
+    if len(means) < 2:
+        return None, absent
+    told = ", ".join(
+        f"{p.variant.name} sharpness x {row['sharpness']:.3g}, drift x {row['drift']:.3g}, "
+        f"top-1 {p.gain:+.2f}"
+        for p in means
+        for row in [p.row()]
+    )
+    spec = finished(
+        _spec(points),
+        "Sharper, or steadier?",
+        [*warning(results), "large: mean over seeds, small: each seed"],
+        "Each variant by its change in sharpness and in forward drift at the end "
+        f"against the baseline, coloured by its gain in final validation top-1. {told}.",
+        points=[point.row() for point in points],
+        names=[
+            {**row, "size": size} for size, plot in SIZES.items() for row in names(points, *plot)
+        ],
+    )
+    files = [("claims.csv", paths.CLAIM_PARTS.name), ("runs", f"{paths.RUNS.name}/")]
+    return Figure(spec, files), absent
 
 
-def _locate(results: Results, variant: Variant, seed: int) -> Point | str:
-    """The place of a run, or why it has none."""
-    start = jitter_start(results.params, results.collection.schedules[variant])
-    mine, base = (_figures(results, Run(v, seed), start) for v in (variant, BASELINE))
-    if isinstance(mine, str) or isinstance(base, str):
-        return mine if isinstance(mine, str) else f"baseline: {base}"
-    protocols = [results.collection.sharpness[Run(v, seed)].protocol for v in (variant, BASELINE)]
-    for name in PROTOCOL:
-        if len({str(protocol.get(name)) for protocol in protocols}) > 1:
-            return f"sharpness was measured with other {name} than the baseline's"
-    return Point(variant, seed, *(a - b for a, b in zip(mine, base, strict=True)))
-
-
-def _figures(results: Results, run: Run, start: int) -> tuple[float, float, float] | str:
-    """Log eigenvalue, log drift, final validation top-1; or what is missing."""
-    params, collection = results.params, results.collection
-    if run not in collection.histories:
-        return "no usable run"
-    epochs = params.train.run_epochs
-    told = collection.sharpness.get(run)
-    measured = told.at(epochs) if told else None
-    if measured is None or run not in collection.stability:
-        return "not measured"
-    if measured.eigenvalue is None or measured.eigenvalue <= 0:
-        return "eigenvalue did not converge or is not positive"
-    if start >= epochs:
-        return "no epoch is left after it settles"
-    try:
-        shifted = shifts(collection.stability[run], params)
-        drift = log_drift(shifted, "forward", places(params, "forward"), start)
-    except LookupError:
-        return "not measured"
-    if not isfinite(drift):
-        return "some signals stand exactly still, so their ratio says nothing"
-    final = collection.histories[run]["val_top1_pct"].to_numpy()[-final_window(params) :].mean()
-    return log(measured.eigenvalue), drift, float(final)
-
-
-def domains(points: list[Point]) -> tuple[tuple[float, float], tuple[float, float]]:
+def domains(points: Sequence[Point]) -> tuple[Range, Range]:
     """Ends of the two axes, as ratios: all points and the baseline, with a margin."""
     ends = []
     for values in ([p.sharpness for p in points], [p.drift for p in points]):
@@ -127,23 +76,8 @@ def domains(points: list[Point]) -> tuple[tuple[float, float], tuple[float, floa
     return ends[0], ends[1]
 
 
-# Offsets (dx, dy) of a name from its point and its alignment, the best first.
-_SIDES = (
-    (9, 0, "left"), (-9, 0, "right"), (0, -13, "center"), (0, 13, "center"),
-    (7, -10, "left"), (7, 10, "left"), (-7, -10, "right"), (-7, 10, "right"),
-    (12, -20, "left"), (12, 20, "left"), (-12, -20, "right"), (-12, 20, "right"),
-)  # fmt: skip
-_LETTER, _LINE = 6.6, 12.5
-"""Width and height of a letter, in pixels, of the wider ones among the page's fonts."""
-
-Box = tuple[float, float, float, float]
-
-
-def names(points: list[Point], width: float, height: float) -> list[dict[str, Any]]:
-    """A place for each mean's name where it covers no mean and no other name, if there is one.
-
-    A place that covers few points of seeds is preferred. A name without a place is left out:
-    its point tells it when hovered over.
+def names(points: Sequence[Point], width: float, height: float) -> list[dict[str, Any]]:
+    """The names of means that have a place, with their offsets.
 
     Args:
         points: as `locate` has them.
@@ -151,42 +85,141 @@ def names(points: list[Point], width: float, height: float) -> list[dict[str, An
         height: likewise.
     """
     (left, right), (bottom, top) = domains(points)
-    means = [point for point in points if point.seed is None]
 
     def spot(point: Point) -> tuple[float, float]:
         x = (point.sharpness - log(left)) / (log(right) - log(left)) * width
         return x, (log(top) - point.drift) / (log(top) - log(bottom)) * height
 
-    taken = [_around(*spot(point), 6) for point in means]
-    seeds = [_around(*spot(point), 2) for point in points if point.seed is not None]
-    rows = []
-    for point in means:
-        x, y = spot(point)
-        name = point.variant.name.removeprefix("exp")
-        free = []
-        for rank, (dx, dy, align) in enumerate(_SIDES):
-            box = _box(x + dx, y + dy, align, len(name) * _LETTER)
-            inside = box[0] >= 0 and box[2] <= width and box[1] >= 0 and box[3] <= height
-            if inside and not any(_overlap(box, other) for other in taken):
-                # Whose name it is must stay plain: four sides further off are worth one seed.
-                cost = rank // 4 + sum(_overlap(box, other) for other in seeds)
-                free.append((cost, box, (dx, dy, align)))
-        if free:
-            _, box, side = min(free, key=lambda place: place[0])
-            taken.append(box)
-            place = {"name": name, **dict(zip(("dx", "dy", "align"), side, strict=True))}
-            rows.append({**place, **{k: point.row()[k] for k in ("sharpness", "drift")}})
-    return rows
+    means = [point for point in points if point.seed is None]
+    named = [(point.variant.name.removeprefix("exp"), spot(point)) for point in means]
+    seeds = [spot(point) for point in points if point.seed is not None]
+    sides = labels.place(named, seeds, width, height)
+    return [
+        {
+            "name": name,
+            **dict(zip(("dx", "dy", "align"), side, strict=True)),
+            **{key: point.row()[key] for key in ("sharpness", "drift")},
+        }
+        for point, (name, _), side in zip(means, named, sides, strict=True)
+        if side is not None
+    ]
 
 
-def _around(x: float, y: float, radius: float) -> Box:
-    return x - radius, y - radius, x + radius, y + radius
+def _spec(points: Sequence[Point]) -> dict[str, Any]:
+    """The plot; its dataset `names` tells for which size the place of a name was found."""
+    means = [p for p in points if p.seed is None]
+    experiments = list(dict.fromkeys(p.variant.experiment for p in means))
+    across, up = domains(points)
+    x = _ratio(alt.X, "sharpness", "sharpness at the end, relative to the baseline", across)
+    y = _ratio(alt.Y, "drift", "forward drift at the end, relative to the baseline", up)
+    # Along the top, where it needs no room beside the labels.
+    for name, value in _ALONG_THE_TOP.items():
+        y["axis"][name] = value
+    even = alt.Chart(alt.InlineData([{"one": 1}])).mark_rule(color="#999999", aria=False)
+    base = alt.Chart(alt.NamedData("points")).encode(
+        x=x,
+        y=y,
+        color=_gain(max(0.5, *(abs(p.gain) for p in means))),
+        shape=_experiment(experiments),
+    )
+    layers = [even.encode(x="one:Q"), even.encode(y="one:Q"), *_points(base), *_names(x, y)]
+    return built(alt.layer(*layers), width="container", height=HEIGHT, autosize=FIT)
 
 
-def _box(x: float, y: float, align: str, width: float) -> Box:
-    left = x - {"left": 0.0, "center": width / 2, "right": width}[align]
-    return left, y - _LINE / 2, left + width, y + _LINE / 2
+def _points(base: alt.Chart) -> list[alt.Chart]:
+    """Small ones for seeds, large ones for their means."""
+    seeds = (
+        base.transform_filter("isValid(datum.seed)")
+        .mark_point(filled=True, size=16, stroke="#777777", strokeWidth=0.4, aria=False)
+        .encode(opacity=when_picked(0.75, 0.05))
+        # Of the first layer with a legend: Vega-Lite has the legend react for this one alone.
+        .add_params(pick("experiment"))
+    )
+    means = (
+        base.transform_filter("!isValid(datum.seed)")
+        .mark_point(filled=True, size=110, stroke=INK, strokeWidth=1, aria=False)
+        .encode(
+            opacity=when_picked(1, 0.12),
+            tooltip=[
+                alt.Tooltip("variant:N"),
+                alt.Tooltip("sharpness:Q", title="sharpness, ratio", format=".3g"),
+                alt.Tooltip("drift:Q", title="drift, ratio", format=".3g"),
+                alt.Tooltip("gain:Q", title="gain in top-1 (points)", format="+.2f"),
+            ],
+        )
+    )
+    return [seeds, means]
 
 
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _names(x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """Names, each over a white one with a wide outline: legible on whatever is below."""
+    offsets: dict[str, Any] = {name: alt.ExprRef(f"datum.{name}") for name in ("align", "dx", "dy")}
+    base = (
+        alt.Chart(alt.NamedData("names"))
+        .transform_filter(f"datum.size === (room < {NARROW} ? 'narrow' : 'wide')")
+        .encode(x=x, y=y, text="name:N")
+    )
+    shared: dict[str, Any] = {"fontSize": 10.5, "baseline": "middle", "aria": False, **offsets}
+    halo = base.mark_text(color="white", stroke="white", strokeWidth=3, opacity=0.8, **shared)
+    return [halo, base.mark_text(color=INK, **shared)]
+
+
+def _gain(most: float) -> alt.Color:
+    """Gain or loss up to the largest, in points."""
+    return alt.Color(
+        "gain:Q",
+        scale=alt.Scale(
+            domain=[-most, 0, most], range=[LOSS_COLOUR, EVEN_COLOUR, GAIN_COLOUR], clamp=True
+        ),
+        legend=alt.Legend(
+            title="gain in final validation top-1 (points)",
+            titleFontWeight="normal",
+            titleLimit=400,
+            orient="bottom",
+            gradientLength=alt.ExprRef(f"room < {NARROW} ? 240 : 300"),
+            gradientThickness=9,
+            gradientOpacity=1,
+            tickCount=5,
+        ),
+    )
+
+
+def _experiment(experiments: Sequence[str]) -> alt.Shape:
+    return alt.Shape(
+        "experiment:N",
+        scale=alt.Scale(
+            domain=list(experiments), range=[EXPERIMENT_SHAPES[name] for name in experiments]
+        ),
+        legend=alt.Legend(
+            orient="top",
+            offset=26,
+            columns=legend_columns(experiments),
+            symbolFillColor="#BBBBBB",
+            symbolStrokeColor=INK,
+            symbolStrokeWidth=1,
+            symbolSize=80,
+        ),
+    )
+
+
+def _ratio(channel: Any, field: str, title: str, domain: Range) -> Any:
+    """A logarithmic axis of ratios, with ticks at 1, 2 and 5."""
+    low, high = domain
+    powers = range(floor(log10(low)), ceil(log10(high)) + 1)
+    ticks = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+    axis = alt.Axis(
+        grid=True,
+        values=[float(f"{tick:.3g}") for tick in ticks if low <= tick <= high],
+        labelExpr="'\N{MULTIPLICATION SIGN} ' + format(datum.value, '~g')",
+    )
+    scale = alt.Scale(type="log", domain=[low, high], nice=False)
+    return channel(f"{field}:Q", title=title, scale=scale, axis=axis)
+
+
+_ALONG_THE_TOP = {
+    "titleAngle": 0,
+    "titleAlign": "left",
+    "titleBaseline": "bottom",
+    "titleX": -34,
+    "titleY": -7,
+}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from netstab.evidence.summary.aggregate import Results
+from netstab.evidence.results import Results
 from netstab.evidence.summary.drift import Direction, places
 from netstab.params import Params
 from netstab.results.schema import MEASURES, Curvature
@@ -25,6 +25,15 @@ KINDS = ("plain", "adaptive")
 """Of sharpness."""
 TRAITS = ("eigenvalue", "trace")
 """Of the Hessian."""
+
+ENDS = ("mean", "low", "high")
+"""Over seeds: mean, smallest and largest."""
+COLUMNS = {
+    "stability": ("distance", "place", "epoch", *(f"{c}_{e}" for c in CHANGES for e in ENDS)),
+    "functional": ("distance", "epoch", *(f"changed_pct_{e}" for e in ENDS)),
+    "sharpness": ("kind", "trait", "block", "epoch", *ENDS, "converged"),
+}
+"""Of each kind of table but those of a history, which have `ENDS`."""
 
 
 def of_results(results: Results) -> dict[str, Table]:

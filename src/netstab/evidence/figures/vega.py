@@ -13,11 +13,8 @@ import altair as alt
 import vl_convert
 
 from netstab import paths
-from netstab.evidence.figures.palette import CONFIG
+from netstab.evidence.figures.theme import CONFIG, WIDTH
 from netstab.files import write_file
-
-WIDTH = 640
-"""Of an SVG file's plot or small multiples, in pixels."""
 
 # Of about the same width wherever a file is looked at, which the system's own is not.
 FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"

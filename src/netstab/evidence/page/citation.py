@@ -3,20 +3,20 @@
 import re
 
 import netstab
-from netstab.evidence.page.texts import DataNote, counted
-from netstab.evidence.summary.aggregate import Results
+from netstab.evidence.results import Results
+from netstab.evidence.texts import counted
 
 ARTICLE = (
     "Proposing a new effect of learning rate decay \N{EN DASH} Network Stability. Medium, 2020."
 )
 
 
-def plain(results: Results, data: DataNote) -> str:
+def plain(results: Results) -> str:
     """The study in a line: project, version, size, data, hardware, date."""
-    return f"netstab {netstab.__version__}: {_TITLE} {_told(results, data)}."
+    return f"netstab {netstab.__version__}: {_TITLE} {_told(results)}."
 
 
-def bibtex(results: Results, data: DataNote) -> str:
+def bibtex(results: Results) -> str:
     """BibTeX entries of the study and of the article."""
     times = [s.finished for p in results.collection.provenance.values() for s in p.segments]
     last = max(times, default=None)
@@ -24,7 +24,7 @@ def bibtex(results: Results, data: DataNote) -> str:
         "title": f"{{netstab: {_TITLE}}}",
         "version": netstab.__version__,
         **({"year": f"{last:%Y}", "month": f"{last:%m}"} if last else {}),
-        "note": _escaped(_told(results, data)),
+        "note": _escaped(_told(results)),
     }
     article = {
         "title": "{Proposing a new effect of learning rate decay -- Network Stability}",
@@ -39,14 +39,14 @@ def bibtex(results: Results, data: DataNote) -> str:
 _TITLE = "What does learning-rate decay do?"
 
 
-def _told(results: Results, data: DataNote) -> str:
+def _told(results: Results) -> str:
     params, provenance = results.params, results.collection.provenance.values()
     stretches = sorted((s for p in provenance for s in p.segments), key=lambda s: s.finished)
     devices = ", ".join(dict.fromkeys(s.device for s in stretches)) or "unknown hardware"
     date = f", {stretches[-1].finished:%Y-%m-%d}" if stretches else ""
     return (
         f"ResNet-18 of width {params.model.width}, {counted(params.train.run_epochs, 'epoch')}, "
-        f"{counted(len(params.seeds), 'seed')}; data: {data.name}; {devices}{date}"
+        f"{counted(len(params.seeds), 'seed')}; data: {results.data.name}; {devices}{date}"
     )
 
 

@@ -4,15 +4,17 @@ import json
 from collections import Counter
 from typing import Any
 
-from netstab.evidence.page.texts import FIGURES, DataNote, counted, measure_title, shown
-from netstab.evidence.summary.aggregate import Results, final_window
+from netstab.evidence.results import Results
+from netstab.evidence.summary.summaries import shown
+from netstab.evidence.summary.windows import final_window
+from netstab.evidence.texts import MEASURE_TITLES, counted
 from netstab.params import Params
 from netstab.results.runs import Collection
 from netstab.results.schema import Provenance
 from netstab.study.experiments import REFERENCES, Run, view
 
 
-def facts(results: Results, data: DataNote) -> list[dict[str, str]]:
+def facts(results: Results) -> list[dict[str, str]]:
     """Data, network, training, seeds and hardware: name, value and a detail of each."""
     params, collection = results.params, results.collection
     train, seeds = params.train, params.seeds
@@ -21,7 +23,7 @@ def facts(results: Results, data: DataNote) -> list[dict[str, str]]:
     versions = ", ".join(sorted({s.torch for s in stretches})) or "unknown"
     scale = "" if train.time_scale == 1 else f", time scale {train.time_scale:g}"
     rows = [
-        ("Data", data.name, data.details),
+        ("Data", results.data.name, results.data.details),
         ("Network", f"ResNet-18, width {params.model.width}", _blocks(params)),
         (
             "Training",
@@ -55,7 +57,7 @@ def results_table(results: Results) -> dict[str, Any]:
         summary = results.summaries[variant.name]
         cells = [
             shown(summary, f"{kind}_{measure}", 4 if measure.endswith("loss") else 2)
-            for measure in FIGURES
+            for measure in MEASURE_TITLES
             for kind in ("final", "jitter")
         ]
         group = "" if variant.experiment in REFERENCES else variant.experiment
@@ -66,7 +68,7 @@ def results_table(results: Results) -> dict[str, Any]:
         "jitter: what changes from epoch to epoch at the end, as a standard deviation (of the "
         "differences between neighbouring epochs, over the square root of 2). Each is the mean "
         "over seeds ± the standard deviation over seeds.",
-        "headings": [measure_title(measure) for measure in FIGURES],
+        "headings": list(MEASURE_TITLES.values()),
         "groups": list(groups.values()),
     }
 
@@ -133,6 +135,25 @@ def last_finished(collection: Collection) -> str:
     """When the last stretch of any run was finished; empty where nothing is known."""
     times = [s.finished for p in collection.provenance.values() for s in p.segments]
     return f"{max(times):%Y-%m-%d %H:%M} UTC" if times else ""
+
+
+ARTICLE = {"width": 64, "epochs": 200, "time scale": 1.0, "batch": 128, "image size": 32}
+
+
+def size_differences(params: Params) -> list[str]:
+    """How the size differs from the article's; empty where it does not."""
+    mine = {
+        "width": params.model.width,
+        "epochs": params.train.run_epochs,
+        "time scale": params.train.time_scale,
+        "batch": params.train.batch_size,
+        "image size": params.data.image_size,
+    }
+    return [
+        f"{what} {mine[what]:g} instead of {article:g}"
+        for what, article in ARTICLE.items()
+        if mine[what] != article
+    ]
 
 
 def settings(params: Params) -> list[tuple[str, str]]:

@@ -5,8 +5,9 @@ from math import exp, log
 from netstab.evidence.claims.judgement import Judgement, Verdict
 from netstab.evidence.claims.statistics import FEWEST_SEEDS, Sample
 from netstab.evidence.page.claims_table import MINUS
-from netstab.evidence.page.texts import DataNote, counted
-from netstab.evidence.summary.aggregate import Results, final_window
+from netstab.evidence.results import Results
+from netstab.evidence.summary.windows import final
+from netstab.evidence.texts import counted
 from netstab.study.experiments import Variant
 
 BASELINE, OUTPOST = Variant("baseline"), Variant("outpost")
@@ -18,7 +19,7 @@ def sentences(results: Results) -> list[str]:
     return [*_headline(results), _verdicts(results)]
 
 
-def sample(results: Results, data: DataNote) -> str:
+def sample(results: Results) -> str:
     """What all of it rests on: seeds, runs, data, hardware."""
     collection = results.collection
     devices = {s.device for p in collection.provenance.values() for s in p.segments}
@@ -26,7 +27,7 @@ def sample(results: Results, data: DataNote) -> str:
     return (
         f"{counted(len(results.params.seeds), 'seed')}, paired; "
         f"{len(collection.histories)} of {counted(len(collection.expected), 'run')}; "
-        f"{data.name}{hardware}."
+        f"{results.data.name}{hardware}."
     )
 
 
@@ -35,9 +36,8 @@ def _headline(results: Results) -> list[str]:
     seeds = [seed for seed in runs[BASELINE] if seed in runs[OUTPOST]]
     if not seeds:
         return []
-    window = final_window(results.params)
     mine, theirs = (
-        [float(runs[v][s]["val_top1_pct"].to_numpy()[-window:].mean()) for s in seeds]
+        [float(final(results.params, runs[v][s]["val_top1_pct"].to_numpy())) for s in seeds]
         for v in (OUTPOST, BASELINE)
     )
     gains = [a - b for a, b in zip(mine, theirs, strict=True)]

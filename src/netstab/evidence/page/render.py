@@ -11,14 +11,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import netstab
-from netstab.evidence.figures import drawings, events, figures_measures, palette, vega
-from netstab.evidence.figures.charts_measures import CHANGE_TITLES, DISTANCE_TITLES, KIND_TITLES
+from netstab.evidence import texts
+from netstab.evidence.figures import curves, drawings, events, sharpness, stability, theme, vega
 from netstab.evidence.figures.drawings import Drawn
-from netstab.evidence.figures.figures import Figure, usable
-from netstab.evidence.page import citation, claims_table, facts, findings, texts
-from netstab.evidence.summary.aggregate import Panel, Results
+from netstab.evidence.figures.figure import Figure, table_rows
+from netstab.evidence.figures.lines import usable
+from netstab.evidence.figures.measured import not_measured
+from netstab.evidence.page import citation, claims_table, facts, findings
+from netstab.evidence.results import Results
+from netstab.evidence.summary.curves import Panel
 from netstab.results.runs import stage_name
-from netstab.study.measuring import NETWORK
 
 TITLE = "What does learning-rate decay do?"
 
@@ -31,7 +33,6 @@ def render(results: Results, drawn: Drawn | None = None) -> str:
         drawn: its figures, where they have been made already.
     """
     params, collection = results.params, results.collection
-    data = texts.data_note(params, collection)
     drawn = drawn or drawings.draw(results)
     scripts = {"vega": vega.bundle(), "js": _asset("page.js")}
     environment = Environment(
@@ -44,36 +45,31 @@ def render(results: Results, drawn: Drawn | None = None) -> str:
     return environment.get_template("page.html").render(
         title=TITLE,
         version=netstab.__version__,
-        data=data,
-        sizes=texts.size_differences(params),
+        data=results.data,
+        sizes=facts.size_differences(params),
         faults=collection.faults,
         expected=len(collection.expected),
         absent=[v.name for v in collection.schedules if v not in results.bands],
         disagreements=collection.disagreements(),
         findings=findings.sentences(results),
-        sample=findings.sample(results, data),
+        sample=findings.sample(results),
         verdicts=claims_table.counts(results.judgements),
         claims=claims_table.groups(results.judgements),
         confidence=params.claims.confidence,
-        facts=facts.facts(results, data),
+        facts=facts.facts(results),
         table=facts.results_table(results),
         summary={name: _figure(name, figure) for name, figure in drawn.summary.items()},
         left_out=drawn.left_out,
         panels=[_panel(results, drawn, panel) for panel in drawn.curves],
-        distances=DISTANCE_TITLES,
-        changes=CHANGE_TITLES,
-        kinds=KIND_TITLES,
-        sharp_scopes=[
-            (NETWORK, "whole network"),
-            *((block, f"block {block}") for block in figures_measures.blocks_over_epochs(results)),
-        ],
+        stability_choices=[stability.DISTANCE, stability.CHANGE],
+        sharpness_choices=[sharpness.KIND, sharpness.scope(results)],
         protocol=facts.protocol(collection),
         sharing=facts.sharing(results),
         runs=facts.run_rows(collection),
         finished=facts.last_finished(collection),
         settings=facts.settings(params),
-        citation=citation.plain(results, data),
-        bibtex=citation.bibtex(results, data),
+        citation=citation.plain(results),
+        bibtex=citation.bibtex(results),
         article=citation.ARTICLE,
         example=stage_name(max(collection.expected, key=lambda run: run.variant.block is not None)),
         css=_asset("page.css"),
@@ -86,9 +82,9 @@ def render(results: Results, drawn: Drawn | None = None) -> str:
 
 def _study(drawn: Drawn) -> dict[str, Any]:
     return {
-        "config": palette.CONFIG,
-        "tables": drawn.tables,
-        "figures": {name: figure.as_json() for name, figure in drawn.everything().items()},
+        "config": theme.CONFIG,
+        "tables": table_rows(drawn.tables),
+        "figures": {name: figure.spec for name, figure in drawn.everything().items()},
     }
 
 
@@ -104,10 +100,6 @@ def _asset(name: str) -> Markup:
 def _panel(results: Results, drawn: Drawn, panel: Panel) -> dict[str, Any]:
     """What the page says and shows of an experiment."""
     params, schedules = results.params, results.collection.schedules
-    changes = list(events.of_panel(params, schedules, panel))
-    # A few epochs before the first change, so that its jump is in view.
-    margin = max(1, params.train.at_scale(5))
-    unmeasured = figures_measures.not_measured
     return {
         "name": panel.experiment,
         "title": texts.EXPERIMENT_TITLES[panel.experiment],
@@ -115,12 +107,12 @@ def _panel(results: Results, drawn: Drawn, panel: Panel) -> dict[str, Any]:
         "idea": texts.EXPERIMENT_IDEAS[panel.experiment],
         "interventions": events.sentences(params, schedules, panel),
         "absent": [line.label for line in panel.lines if line not in usable(results, panel)],
-        "start": max(0, changes[0] - margin) if changes else 0,
+        "start": curves.start(results, panel),
         "curves": _figures(drawn.curves[panel]),
         "stability": _figures(drawn.stability[panel]),
-        "unsteady": unmeasured(results, drawn.tables, panel, "stability"),
+        "unsteady": not_measured(results, drawn.tables, panel, "stability"),
         "sharpness": _figures(drawn.sharpness[panel]),
-        "unsharp": unmeasured(results, drawn.tables, panel, "sharpness"),
+        "unsharp": not_measured(results, drawn.tables, panel, "sharpness"),
     }
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from netstab.evidence.summary.windows import Floats
 from netstab.params import PARTS, Params
 from netstab.study.measuring import NETWORK, parts_of
 
-Floats = npt.NDArray[np.float64]
 Direction = Literal["forward", "backward"]
 
 

@@ -11,8 +11,7 @@ from rich.text import Text
 
 from netstab import paths
 from netstab.errors import NetstabError, visible
-from netstab.evidence.page.texts import shown
-from netstab.evidence.summary.aggregate import Summary
+from netstab.evidence.summary.summaries import Summary, shown
 from netstab.study.experiments import REFERENCES
 
 _COLUMNS = (

@@ -1,10 +1,9 @@
-"""Colours, dashes and type of the charts."""
+"""How figures look: colours, dashes, type, axes, legends, and what the space for them decides."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from netstab.evidence.summary.aggregate import Panel
-from netstab.params import Params
-from netstab.study.experiments import REFERENCES
+import altair as alt
 
 # Okabe and Ito's palette without its yellow, which is too faint for a line on white.
 BLOCK_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
@@ -17,7 +16,7 @@ REFERENCE_STYLES: dict[str, Style] = {
     "baseline": ("#8A8A8A", (5, 3)),
     "outpost": ("#1A1A1A", (9, 3)),
 }
-_DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (2, 2), (7, 2, 2, 2))
+DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (2, 2), (7, 2, 2, 2))
 INK, SOFT, GRID, FAINT_GRID = "#333333", "#555555", "#E4E4E4", "#F4F4F4"
 
 # Paul Tol's muted palette: experiments, where no line is a block's.
@@ -89,27 +88,53 @@ CONFIG: dict[str, Any] = {
     },
 }
 
+FIT = alt.AutoSizeParams(type="fit-x", contains="padding")
+"""Of a single plot, which takes the width of its container."""
 
-def line_styles(params: Params, panel: Panel) -> dict[str, Style]:
-    """Label -> colour and dash of its line; no two lines of a panel have the same pair.
+WIDTH = 640
+"""Of an SVG file's plot or small multiples, in pixels."""
 
-    A block has the same colour in every panel; references are grey, black and dashed. Beside named
-    lines, blocks are dotted.
+NARROW = 520
+"""Pixels below which a figure is laid out for a phone."""
+
+
+def legend_columns(labels: Sequence[str]) -> alt.ExprRef:
+    """As many columns as fit, 7 pixels a letter and 46 for symbol and gaps, in even rows.
+
+    The parameter `room` of the figure is the width that there is for all of it.
     """
-    blocks = list(params.blocks)
-    named = {
-        "expE": (list(params.expE.rivals), RIVAL_COLOURS),
-        "own": (list(params.own), BLOCK_COLOURS),
-    }
-    is_mixed = len({line.variant.experiment for line in panel.lines} - set(REFERENCES)) > 1
-    styles: dict[str, Style] = {}
-    for line in panel.lines:
-        variant = line.variant
-        if variant.experiment in REFERENCES:
-            styles[line.label] = REFERENCE_STYLES[variant.experiment]
-            continue
-        names, colours = named.get(variant.experiment, (blocks, BLOCK_COLOURS))
-        first_dash = int(is_mixed and names is blocks)
-        turn, index = divmod(names.index(variant.block or ""), len(colours))
-        styles[line.label] = (colours[index], _DASHES[(first_dash + turn) % len(_DASHES)])
-    return styles
+    number, entry = len(labels), 46 + 7 * max(map(len, labels))
+    fitting = f"max(1, floor((room - 50) / {entry}))"
+    return alt.ExprRef(f"ceil({number} / ceil({number} / {fitting}))")
+
+
+EPOCH_TICKS: Any = alt.ExprRef("min(10, ceil(width / 40))")
+"""Of a single plot: as many as Vega would have, but no crowd of them in a wide one."""
+
+
+def epoch_axis(**options: Any) -> alt.X:
+    """Epochs, in whole numbers, no wider than the data; options are the axis's."""
+    return alt.X(
+        "epoch:Q",
+        title="epoch",
+        scale=alt.Scale(zero=False, nice=False),
+        axis=alt.Axis(format="d", tickMinStep=1, **options),
+    )
+
+
+def log_axis(ticks: int = 6, **options: Any) -> alt.Axis:
+    """An axis whose unlabelled lines are fainter."""
+    labelled = alt.when("datum.label !== ''")
+    grid = labelled.then(alt.value(GRID)).otherwise(alt.value(FAINT_GRID))
+    return alt.Axis(format="~g", tickCount=ticks, gridColor=grid, **options)
+
+
+def pick(field: str) -> alt.Parameter:
+    """The selection `pick`: a click in the legend of a field."""
+    return alt.selection_point(name="pick", fields=[field], bind="legend")
+
+
+def when_picked(yes: float, no: float) -> Any:
+    """A channel's value for what is picked (everything, where nothing is) and for all else."""
+    picked = alt.selection_point(name="pick")
+    return alt.when(picked).then(alt.value(yes)).otherwise(alt.value(no))

@@ -1,0 +1,207 @@
+"""Sharpness: eigenvalue and trace over epochs, and every variant and block at the end."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import altair as alt
+
+from netstab.evidence import texts
+from netstab.evidence.figures.figure import Choice, Figure, built, finished, seed_note
+from netstab.evidence.figures.lines import OWN, Look, colour, look, rules
+from netstab.evidence.figures.measured import (
+    CELL,
+    Tables,
+    log_lines,
+    measured,
+    measured_rows,
+    run_files,
+    small_multiples,
+    told,
+)
+from netstab.evidence.figures.tables import COLUMNS, KINDS, TRAITS
+from netstab.evidence.figures.theme import (
+    BLOCK_COLOURS,
+    FIT,
+    GRID,
+    INK,
+    epoch_axis,
+    legend_columns,
+    log_axis,
+    pick,
+    when_picked,
+)
+from netstab.evidence.results import Results
+from netstab.evidence.summary.curves import Line, Panel
+from netstab.params import Params
+from netstab.study.experiments import Variant
+from netstab.study.measuring import NETWORK
+
+KIND = Choice("kind", "Sharpness", tuple((kind, kind) for kind in KINDS))
+_BOUNDS = "open triangles: not converged, at least so much"
+
+
+def scope(results: Results) -> Choice:
+    """The network, and the blocks whose sharpness was measured not only at the end of runs."""
+    epochs = results.params.train.run_epochs
+    seen = {
+        m.block
+        for measured in results.collection.sharpness.values()
+        for m in measured.measurements
+        if m.epoch < epochs
+    }
+    blocks = ((block, f"block {block}") for block in results.params.blocks if block in seen)
+    return Choice("block", "Of", ((NETWORK, "whole network"), *blocks))
+
+
+def sharpness(results: Results, panel: Panel, tables: Tables) -> dict[str, Figure]:
+    """Sharpness of a panel's runs over epochs, by id; nothing if not measured."""
+    lines = measured(results, tables, panel, "sharpness")
+    if not lines:
+        return {}
+    of = scope(results)
+    named = [(line.label, line.variant) for line in lines]
+    spec = finished(
+        _over_epochs(look(results, panel).of(lines), of),
+        {"expr": f"'Sharpness of the ' + {of.words} + ', ' + kind"},
+        [*seed_note(results, lines), _BOUNDS],
+        "Largest eigenvalue and trace of the Hessian over epochs. "
+        f"{texts.EXPERIMENT_TITLES[panel.experiment]}. Eigenvalue of the whole network at the end: "
+        f"{_eigenvalues(results, tables, named)}.",
+        sharpness=measured_rows(results, tables, lines, "sharpness"),
+    )
+    files = run_files(results, lines, "sharpness.json")
+    return {f"{panel.experiment}-sharpness": Figure(spec, files)}
+
+
+def at_the_end(results: Results, tables: Tables) -> dict[str, Figure]:
+    """Sharpness of every variant and block at the end of runs, by id; nothing if not measured."""
+    lines = [Line(v.name, v) for v in results.bands if f"{v.name}/sharpness" in tables]
+    if not lines:
+        return {}
+    *notes, seeds = seed_note(results, lines)
+    named = [(line.label, line.variant) for line in lines]
+    spec = finished(
+        _at_the_end([line.label for line in lines], results.params),
+        {"expr": "'Sharpness at the end of runs, ' + kind"},
+        [*notes, seeds.replace("band", "line"), _BOUNDS],
+        "Largest Hessian eigenvalue at the end of runs, of the whole network and of each block. "
+        f"Whole network: {_eigenvalues(results, tables, named)}.",
+        sharpness=[
+            {"curve": line.label, "table": f"{line.variant.name}/sharpness"} for line in lines
+        ],
+    )
+    return {"sharpness-end": Figure(spec, run_files(results, lines, "sharpness.json"))}
+
+
+def _eigenvalues(results: Results, tables: Tables, named: Sequence[tuple[str, Variant]]) -> str:
+    wanted = ("plain", "eigenvalue", NETWORK, results.params.train.run_epochs)
+    found = []
+    for name, variant in named:
+        table = tables[f"{variant.name}/sharpness"]
+        keys = zip(*(table[key] for key in ("kind", "trait", "block", "epoch")), strict=True)
+        for key, mean, converged in zip(keys, table["mean"], table["converged"], strict=True):
+            if key == wanted:
+                found.append(f"{name} {'' if converged else 'at least '}{mean:.3g}")
+    return ", ".join(found) or "not measured"
+
+
+@cache
+def _over_epochs(look: Look, of: Choice) -> dict[str, Any]:
+    """Largest eigenvalue and trace on logarithmic scales, a small multiple each.
+
+    An eigenvalue that did not converge is an open triangle at its lower bound, and no part of the
+    line.
+    """
+    base = (
+        alt.Chart()
+        .transform_filter(f"datum.kind === kind && datum.block === block && {OWN}")
+        .encode(x=epoch_axis())
+    )
+    bound = (
+        base.transform_filter("!datum.converged && datum.mean > 0")
+        .mark_point(shape="triangle-up", filled=False, size=55, strokeWidth=1.4, aria=False)
+        .encode(
+            y=alt.Y("mean:Q", title=None),
+            color=colour(look),
+            opacity=when_picked(1, 0.1),
+            tooltip=told("at least"),
+        )
+    )
+    converged = log_lines(base.transform_filter("datum.converged"), look, "spots")
+    chart = small_multiples(
+        [*rules(look), *converged, bound],
+        "trait",
+        dict(zip(TRAITS, ("largest eigenvalue", "trace"), strict=True)),
+        len(TRAITS),
+        data=alt.NamedData("sharpness"),
+        spacing=24,
+        width=2 * CELL[0],
+        height=150,
+    ).resolve_scale(y="independent")
+    return built(chart, KIND, of, columns=COLUMNS["sharpness"])
+
+
+def _at_the_end(names: Sequence[str], params: Params) -> dict[str, Any]:
+    """A row a variant, a mark for the network and each block.
+
+    An eigenvalue that did not converge is an open mark at its lower bound.
+
+    Args:
+        names: variants, in the order of rows.
+        params: the parameters.
+    """
+    of = [NETWORK, *params.blocks]
+    colours = [INK, *(BLOCK_COLOURS[i % len(BLOCK_COLOURS)] for i in range(len(params.blocks)))]
+    shapes = ["diamond", *("circle" for _ in params.blocks)]
+    x = alt.X(
+        "mean:Q",
+        title="largest eigenvalue",
+        scale=alt.Scale(type="log", nice=False, padding=12),
+        axis=log_axis(grid=True),
+    )
+    y = alt.Y(
+        "curve:N",
+        title=None,
+        sort=list(names),
+        axis=alt.Axis(grid=True, gridColor=GRID, domain=False, ticks=False),
+    )
+    color = alt.Color(
+        "block:N",
+        scale=alt.Scale(domain=of, range=colours),
+        legend=alt.Legend(
+            orient="top", columns=legend_columns(of), symbolStrokeWidth=0, symbolSize=90
+        ),
+    )
+    end = params.train.run_epochs
+    kept = f"datum.epoch === {end} && datum.trait === 'eigenvalue' && datum.kind === kind"
+    base = (
+        alt.Chart()
+        .transform_filter(f"{kept} && datum.mean > 0")
+        .encode(x=x, y=y, color=color, opacity=when_picked(1, 0.08))
+    )
+    whose = [alt.Tooltip("curve:N", title="run"), alt.Tooltip("block:N", title="of")]
+    numbers = (("mean", "mean"), ("low", "smallest"), ("high", "largest"))
+    spread = base.mark_rule(strokeWidth=1.2, aria=False).encode(x="low:Q", x2="high:Q")
+    reached = (
+        base.transform_filter("datum.converged")
+        .mark_point(filled=True, size=64, aria=False)
+        .encode(
+            shape=alt.Shape("block:N", scale=alt.Scale(domain=of, range=shapes)),
+            tooltip=[*whose, *(alt.Tooltip(f"{n}:Q", title=t, format=".3g") for n, t in numbers)],
+        )
+    )
+    bound = (
+        base.transform_filter("!datum.converged")
+        .mark_point(shape="triangle-right", filled=False, size=60, strokeWidth=1.4, aria=False)
+        .encode(tooltip=[*whose, alt.Tooltip("mean:Q", title="at least", format=".3g")])
+    )
+    layers = [spread.add_params(pick("block")), reached, bound]
+    return built(
+        alt.layer(*layers, data=alt.NamedData("sharpness")),
+        KIND,
+        columns=COLUMNS["sharpness"],
+        width="container",
+        height=19 * len(names),
+        autosize=FIT,
+    )

@@ -1,0 +1,176 @@
+"""Stability over epochs: how far signals shift, and how many predictions change."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import altair as alt
+
+from netstab.evidence import texts
+from netstab.evidence.figures.figure import Choice, Figure, built, finished, seed_note
+from netstab.evidence.figures.lines import OWN, Look, bands, colour, look, means, rules
+from netstab.evidence.figures.measured import (
+    CELL,
+    Tables,
+    log_lines,
+    measured,
+    measured_rows,
+    run_files,
+    small_multiples,
+    spots,
+)
+from netstab.evidence.figures.tables import CHANGES, COLUMNS, ENDS, all_places
+from netstab.evidence.figures.theme import EPOCH_TICKS, FIT, SOFT, epoch_axis, pick
+from netstab.evidence.results import Results
+from netstab.evidence.summary.curves import Line, Panel
+from netstab.study.measuring import NETWORK
+
+DISTANCE = Choice("distance", "Over", (("epoch", "an epoch"), ("step", "a step")))
+_TITLES = ("relative change", "1 - CKA", "change per path")
+CHANGE = Choice("change", "As", tuple(zip(CHANGES, _TITLES, strict=True)))
+
+
+def stability(results: Results, panel: Panel, tables: Tables) -> dict[str, Figure]:
+    """How far signals shift, and how many predictions change, by id; nothing if not measured."""
+    lines = measured(results, tables, panel, "stability")
+    if not lines:
+        return {}
+    look_of_lines, places = look(results, panel).of(lines), all_places(results.params)
+    title, notes = texts.EXPERIMENT_TITLES[panel.experiment], seed_note(results, lines)
+    signals = finished(
+        _signals(look_of_lines, places),
+        {"expr": f"'Signals: ' + {CHANGE.words} + ' over ' + {DISTANCE.words}"},
+        [*notes, "triangles on the lower edge: exactly zero"],
+        f"Stability by block over epochs. {title}. Small multiples of relative change, "
+        f"{', '.join(places)}. Over an epoch, in the last one measured, forward and backward "
+        f"(mean over places): {_signal_ends(tables, lines)}.",
+        signals=measured_rows(results, tables, lines, "stability"),
+    )
+    functional = finished(
+        _functional(look_of_lines, _ceilings(results, lines)),
+        {"expr": f"'Changed predictions over ' + {DISTANCE.words} + ' (%)'"},
+        notes,
+        f"Share of predictions of the probe images that change over an epoch. {title}. "
+        f"In the last epoch measured: {_functional_ends(tables, lines)}.",
+        functional=measured_rows(results, tables, lines, "functional"),
+    )
+    files = run_files(results, lines, "stability.csv")
+    return {
+        f"{panel.experiment}-signals": Figure(signals, files),
+        f"{panel.experiment}-functional": Figure(functional, files),
+    }
+
+
+def _signal_ends(tables: Tables, lines: Sequence[Line]) -> str:
+    told = []
+    for line in lines:
+        table = tables[f"{line.variant.name}/stability"]
+        last = max(table["epoch"])
+        sides: dict[bool, list[float]] = {True: [], False: []}
+        rows = zip(
+            table["distance"], table["epoch"], table["place"], table["change_mean"], strict=True
+        )
+        for distance, epoch, place, value in rows:
+            if distance == "epoch" and epoch == last and value is not None:
+                sides[place.startswith("out of")].append(value)
+        forward, backward = (sum(s) / max(1, len(s)) for s in (sides[False], sides[True]))
+        told.append(f"{line.label} {forward:.2g} and {backward:.2g}")
+    return ", ".join(told)
+
+
+def _functional_ends(tables: Tables, lines: Sequence[Line]) -> str:
+    told = []
+    for line in lines:
+        table = tables[f"{line.variant.name}/functional"]
+        rows = zip(table["distance"], table["changed_pct_mean"], strict=True)
+        values = [v for distance, v in rows if distance == "epoch" and v is not None]
+        told.append(f"{line.label} {values[-1]:.1f} %" if values else f"{line.label} unknown")
+    return ", ".join(told)
+
+
+def _ceilings(results: Results, lines: Sequence[Line]) -> tuple[tuple[str, float], ...]:
+    """How far two seeds' predictions differ at the last epoch compared, for references drawn."""
+    table = results.collection.ceiling
+    table = table[(table["block"] == NETWORK) & table["changed_pct"].notna()]
+    found = []
+    for line in lines:
+        rows = table[table["variant"] == line.variant.name]
+        if not rows.empty:
+            value = float(rows.sort_values("epoch")["changed_pct"].iloc[-1])
+            found.append((f"two {line.label}s: {value:.1f} %", value))
+    return tuple(found)
+
+
+@cache
+def _signals(look: Look, places: tuple[str, ...]) -> dict[str, Any]:
+    """A small multiple a place, in this order, the same logarithmic scale in all.
+
+    Forward places stand above backward ones. What is exactly zero stands as a triangle on the
+    lower edge.
+    """
+    base = (
+        alt.Chart()
+        .transform_filter(f"datum.distance === distance && {OWN}")
+        .transform_calculate(**{end: f"datum[change + '_{end}']" for end in ENDS})
+        .encode(x=epoch_axis())
+    )
+    chart = small_multiples(
+        [*rules(look), *log_lines(base, look, "hover")],
+        "place",
+        {place: place for place in places},
+        min(4, len(places) // 2),
+        data=alt.NamedData("signals"),
+        spacing=14,
+        width=CELL[0],
+        height=CELL[1],
+    )
+    return built(chart, DISTANCE, CHANGE, columns=COLUMNS["stability"])
+
+
+@cache
+def _functional(look: Look, ceilings: tuple[tuple[str, float], ...]) -> dict[str, Any]:
+    """Share of predictions that change.
+
+    Args:
+        look: of the panel.
+        ceilings: a label, and the share in which two seeds differ, drawn as rules.
+    """
+    base = (
+        alt.Chart()
+        .transform_filter(f"datum.distance === distance && {OWN}")
+        .transform_calculate(**{end: f"datum.changed_pct_{end}" for end in ENDS})
+        .encode(x=epoch_axis(tickCount=EPOCH_TICKS))
+    )
+    low, mean = (alt.Y(f"{field}:Q", title=None) for field in ("low", "mean"))
+    layers = [
+        *rules(look),
+        bands(base, low, colour(look), 0.15),
+        means(base, look, mean, colour(look), pick("curve"), width=1.5),
+        spots(base, look, ".2f"),
+        *_ceiling(ceilings),
+    ]
+    return built(
+        alt.layer(*layers, data=alt.NamedData("functional")),
+        DISTANCE,
+        columns=COLUMNS["functional"],
+        width="container",
+        height=170,
+        autosize=FIT,
+    )
+
+
+def _ceiling(ceilings: tuple[tuple[str, float], ...]) -> list[alt.Chart]:
+    if not ceilings:
+        return []
+    rows = [
+        # At opposite ends, since they may be of one height.
+        {"label": label, "at": value, "align": ("right", "left")[i % 2], "dx": (-2, 4)[i % 2]}
+        for i, (label, value) in enumerate(ceilings)
+    ]
+    base = alt.Chart(alt.InlineData(rows)).encode(y="at:Q")
+    rule = base.mark_rule(color=SOFT, strokeDash=[6, 3], aria=False)
+    offsets: dict[str, Any] = {name: alt.ExprRef(f"datum.{name}") for name in ("align", "dx")}
+    text = base.mark_text(
+        baseline="bottom", dy=-2, fontSize=11, color=SOFT, aria=False, **offsets
+    ).encode(text="label:N", x=alt.value(alt.ExprRef("datum.align === 'right' ? width : 0")))
+    return [rule, text]

@@ -1,0 +1,123 @@
+"""Each variant relative to the baseline: does it gain by sharpness, or by stability?
+
+Of the same seeds: the ratio of the network's largest Hessian eigenvalues at the end, and the ratio
+of the forward drifts (see `drift`) over the last `report.jitter_epochs`, beginning no earlier than
+jitter does after the variant's last change.
+"""
+
+from dataclasses import dataclass
+from math import exp, isfinite, log
+from typing import Any
+
+import numpy as np
+
+from netstab.evidence.summary.drift import log_drift, places, shifts
+from netstab.evidence.summary.windows import final, jitter_start
+from netstab.params import Params
+from netstab.results.runs import Collection
+from netstab.study.experiments import Run, Variant, view
+
+BASELINE = Variant("baseline")
+
+PROTOCOL = ("images", "batch_norm", "dtype")
+"""What eigenvalues depend on, besides the state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A run's place, or the mean of a variant's: differences to the baseline.
+
+    Attributes:
+        variant: whose place it is.
+        seed: of the run; None for the mean over seeds.
+        sharpness: difference of log eigenvalues.
+        drift: difference of log drifts.
+        gain: difference of final validation top-1, in points.
+    """
+
+    variant: Variant
+    seed: int | None
+    sharpness: float
+    drift: float
+    gain: float
+
+    def row(self) -> dict[str, Any]:
+        """As a row of the chart, with ratios for logarithms."""
+        return {
+            "variant": self.variant.name,
+            "experiment": self.variant.experiment,
+            "seed": self.seed,
+            "sharpness": float(f"{exp(self.sharpness):.4g}"),
+            "drift": float(f"{exp(self.drift):.4g}"),
+            "gain": float(f"{self.gain:.4g}"),
+        }
+
+
+def locate(params: Params, collection: Collection) -> tuple[list[Point], dict[str, list[str]]]:
+    """Where the variants stand: means first, then their seeds; and who has no place, by reason.
+
+    A variant that has a place in some seeds alone is named with those in which it has none.
+    """
+    means: list[Point] = []
+    seeds: list[Point] = []
+    left_out: dict[str, list[str]] = {}
+    for variant in collection.schedules:
+        if view(params, variant):
+            left_out.setdefault("a view, measured as the baseline", []).append(variant.name)
+            continue
+        found = [_locate(params, collection, variant, seed) for seed in params.seeds]
+        placed = [point for point in found if isinstance(point, Point)]
+        reasons: dict[str, list[int]] = {}
+        for seed, why in zip(params.seeds, found, strict=True):
+            if isinstance(why, str):
+                reasons.setdefault(why, []).append(seed)
+        for why, lacking in reasons.items():
+            which = "seed" if len(lacking) == 1 else "seeds"
+            whose = f" ({which} {', '.join(map(str, lacking))})"
+            everywhere = len(lacking) == len(found)
+            left_out.setdefault(why, []).append(variant.name + ("" if everywhere else whose))
+        if placed:
+            middle = np.mean([(p.sharpness, p.drift, p.gain) for p in placed], axis=0)
+            means.append(Point(variant, None, *map(float, middle)))
+            seeds += placed if len(placed) > 1 else []
+    return [*means, *seeds], left_out
+
+
+def _locate(params: Params, collection: Collection, variant: Variant, seed: int) -> Point | str:
+    """The place of a run, or why it has none."""
+    start = jitter_start(params, collection.schedules[variant])
+    pair = [Run(v, seed) for v in (variant, BASELINE)]
+    mine, base = (_figures(params, collection, run, start) for run in pair)
+    if isinstance(mine, str) or isinstance(base, str):
+        return mine if isinstance(mine, str) else f"baseline: {base}"
+    protocols = [collection.sharpness[run].protocol for run in pair]
+    for name in PROTOCOL:
+        if len({str(protocol.get(name)) for protocol in protocols}) > 1:
+            return f"sharpness was measured with other {name} than the baseline's"
+    return Point(variant, seed, *(a - b for a, b in zip(mine, base, strict=True)))
+
+
+def _figures(
+    params: Params, collection: Collection, run: Run, start: int
+) -> tuple[float, float, float] | str:
+    """Log eigenvalue, log drift, final validation top-1; or what is missing."""
+    if run not in collection.histories:
+        return "no usable run"
+    epochs = params.train.run_epochs
+    sharpness = collection.sharpness.get(run)
+    measured = sharpness.at(epochs) if sharpness else None
+    if measured is None or run not in collection.stability:
+        return "not measured"
+    if measured.eigenvalue is None or measured.eigenvalue <= 0:
+        return "eigenvalue did not converge or is not positive"
+    if start >= epochs:
+        return "no epoch is left after it settles"
+    try:
+        shifted = shifts(collection.stability[run], params)
+        drift = log_drift(shifted, "forward", places(params, "forward"), start)
+    except LookupError:
+        return "not measured"
+    if not isfinite(drift):
+        return "some signals stand exactly still, so their ratio says nothing"
+    top1 = final(params, collection.histories[run]["val_top1_pct"].to_numpy())
+    return log(measured.eigenvalue), drift, float(top1)

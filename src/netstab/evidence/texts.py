@@ -1,0 +1,43 @@
+"""Words that the figures and the page share."""
+
+MEASURE_TITLES = {
+    "val_top1_pct": "Validation top-1 (%)",
+    "train_loss": "Training loss",
+    "val_loss": "Validation loss",
+    "train_top1_pct": "Training top-1 (%)",
+    "val_top5_pct": "Validation top-5 (%)",
+}
+"""Measures in the order of the page; an experiment's first figure is drawn wide."""
+
+EXPERIMENT_TITLES = {
+    "expA": "Experiment A: decay in one block",
+    "expB": "Experiment B: freeze all blocks but one",
+    "expC": "Experiment C: decay in one block, then freeze the others",
+    "expD": "Experiment D: decay everywhere, then freeze all blocks but one",
+    "expE": "Experiment E: rival explanations (ours)",
+    "own": "Interventions of your own",
+}
+
+
+EXPERIMENT_IDEAS = {
+    "expA": "Only block k follows the outpost's step decay; every other block keeps its rate.",
+    "expB": "No rate ever decays. From the freeze on, block k alone is trained.",
+    "expC": "Block k decays while the others keep their rate; from the freeze on, "
+    "block k alone is trained.",
+    "expD": "The outpost's decay in every block; from the freeze on, block k alone is trained.",
+    "expE": "Can something else than a falling rate have the outpost's gain? ema and bnrecal look "
+    "at the baseline otherwise (averaged weights; recomputed batch-norm statistics), batch "
+    "enlarges the batch where the rate would fall, head trains the linear head alone, and strict "
+    "is experiment B with still batch-norm statistics.",
+    "own": "What the section own of params.yaml asks for.",
+}
+
+
+def counted(number: int, what: str) -> str:
+    """`1 epoch`, `10 epochs`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def shortened(text: str, limit: int) -> str:
+    """The text, cut to `limit` characters with an ellipsis where it is longer."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
