@@ -445,7 +445,7 @@ def test_measurements_that_were_not_taken_are_named_at_the_import(project: Proje
     pieces.fill(project.ledger, [runs(project.ledger.params)[0]])
     project.netstab("store", "export", "baseline.json.gz")
     shutil.rmtree(project.store.root)
-    project.set(blocks={"64": ["stem"], "128": ["layer1", "layer2"]})
+    project.set(blocks={**small.SHIPPED["blocks"], "64": ["stem"], "128": ["layer1", "layer2"]})
     said = project.netstab("store", "import", "baseline.json.gz").stderr
     assert "warning: baseline-0: params.yaml asks for measurements that were not taken" in said
 
@@ -521,13 +521,13 @@ def test_a_mini_study_without_a_source_takes_the_head_of_cifar10(
         project.set(data={**own, "dataset": "cifar10", "source": None, **data})
         project.netstab("study", *words, code=1)
         command = asked.pop()
-        named = any(word == f"data.name='{subset.NAME}'" for word in command)
+        named = any(word == f"++data.name='{subset.NAME}'" for word in command)
         assert named == any("subset.tar.gz" in word for word in command)
-        return [word for word in command if word.startswith("data.source")]
+        return [word for word in command if word.lstrip("+").startswith("data.source")]
 
-    assert sources("mini") == [f"data.source='{root}/subset.tar.gz'"]
+    assert sources("mini") == [f"++data.source='{root}/subset.tar.gz'"]
     assert sources("article") == []
-    assert sources("mini", "--source", "dvc.yaml") == [f"data.source='{root}/dvc.yaml'"]
+    assert sources("mini", "--source", "dvc.yaml") == [f"++data.source='{root}/dvc.yaml'"]
     # Whoever names images gets these.
     assert sources("mini", "-S", "data.source=/mine") == ["data.source=/mine"]
     assert sources("mini", "-S", "data.dataset=cifar100") == []

@@ -1,14 +1,19 @@
 """`netstab size`: a supported size, written into params.yaml and taken back."""
 
+import copy
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import dumps_yaml
 from typer.testing import CliRunner
 
 from netstab.cli import app
+from netstab.commands import study
 from netstab.data import subset
 from netstab.errors import NetstabError
 from netstab.params import read, sizes
@@ -161,3 +166,60 @@ def test_values_are_written_where_they_stand(
     text: str, values: sizes.Values, expected: str
 ) -> None:
     assert sizes.write_values(text, values) == expected
+
+
+def asked_of_dvc(checkout: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
+    """The overrides that `netstab study` gives to DVC, which is not started."""
+    asked: list[list[str]] = []
+    subset.official().parent.mkdir(parents=True, exist_ok=True)
+    subset.official().touch()
+    monkeypatch.setattr(study.preflight, "check", lambda root: None)
+    monkeypatch.setattr(study, "run_dvc", lambda _root, command, _env: asked.append(command) or 1)
+    assert "the study stopped" in netstab("study", *words, code=1).stderr
+    (command,) = asked
+    return [word for before, word in pairwise(command) if before == "-S"]
+
+
+OPTIONAL = ("data.source", "data.name", "data.sha256", "own.warm_restart", "expE")
+RIVALS = ("expE.ema", "expE.bnrecal", "expE.batch", "expE.head")
+
+
+@pytest.mark.parametrize("size", KNOWN)
+@pytest.mark.parametrize("removed", [*RIVALS, *OPTIONAL])
+def test_a_study_of_any_size_needs_no_key_that_may_be_left_out(
+    size: str, removed: str, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = copy.deepcopy(small.SHIPPED)
+    section, _, key = removed.partition(".")
+    if key:
+        del content[section][key]
+    else:
+        content[section] = {}
+    (checkout / "params.yaml").write_text(dumps_yaml(content), encoding="utf-8")
+    overrides = asked_of_dvc(checkout, monkeypatch, size)
+    apply_overrides(str(checkout / "params.yaml"), overrides)
+    params = read(checkout / "params.yaml")
+    left = {name for name in RIVALS if not name.startswith(removed)}
+    assert {f"expE.{name}" for name in params.expE.rivals} == left
+    kept = str(checkout / ".netstab" / "downloads" / "cifar10-head.tar.gz")
+    assert params.data.source == (kept if size == "mini" else None)
+
+
+@pytest.mark.parametrize("size", KNOWN)
+def test_a_rival_that_an_override_removes_stays_removed(
+    size: str, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removals = [word for name in RIVALS for word in ("-S", f"~{name}")]
+    overrides = asked_of_dvc(checkout, monkeypatch, size, *removals)
+    apply_overrides(str(checkout / "params.yaml"), overrides)
+    assert read(checkout / "params.yaml").expE.rivals == {}
+
+
+@pytest.mark.parametrize("key", ["source", "name"])
+def test_a_size_that_cannot_be_written_says_which_key_it_lacks(key: str, checkout: Path) -> None:
+    before = SHIPPED.replace(f"  {key}:\n", "")
+    (checkout / "params.yaml").write_text(before, encoding="utf-8")
+    said = netstab("size", "mini", code=1).stderr
+    assert said == f"params.yaml: lacks data.{key}, which mini needs; add the key\n"
+    assert written(checkout) == before
+    netstab("size", "demo")

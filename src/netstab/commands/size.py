@@ -57,8 +57,11 @@ def write(size: str, source: str | None, console: Console) -> None:
     root = paths.project_root()
     path = root / paths.PARAMS
     params.read(path)
-    values = sizes.whole(sizes.read_sizes(root / paths.SIZES), size) | _images(root, size, source)
+    images = _images(root, size, source)
+    values = sizes.whole(sizes.read_sizes(root / paths.SIZES), size) | images
     before = path.read_text(encoding="utf-8")
+    for key in sizes.lacking(before, images):
+        raise NetstabError(f"{paths.PARAMS}: lacks {key}, which {size} needs; add the key")
     after = sizes.write_values(before, values)
     if after == before:
         console.print(f"{paths.PARAMS} has this size already")

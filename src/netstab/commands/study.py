@@ -44,7 +44,7 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
         from netstab.data import subset
 
         source = str(subset.official())
-        sized.append(f"data.name='{subset.NAME}'")
+        sized.append(f"++data.name='{subset.NAME}'")
     # One process after another would import torch once a run.
     overrides = ["runtime.sweep=true", *sized, *_source(size, source), *extra]
     started = time.monotonic()
@@ -115,7 +115,8 @@ def _source(size: str, source: str | None) -> list[str]:
     quoted = re.sub(
         r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), source
     )
-    return [f"data.source='{quoted}'"]
+    # Added where params.yaml leaves the key out.
+    return [f"++data.source='{quoted}'"]
 
 
 def _identity(root: Path) -> dict[str, str]:

@@ -112,6 +112,12 @@ def write_values(text: str, values: Values) -> str:
     return "".join(lines)
 
 
+def lacking(text: str, values: Values) -> list[str]:
+    """Keys that `write_values` would leave absent though they have a value."""
+    content = YAML(typ="safe", pure=True).load(text)
+    return [k for k, value in values.items() if value is not None and at(content, k) is _ABSENT]
+
+
 def _places(node: Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Path, and the nodes of key and value, of everything in nested mappings."""
     if isinstance(node, MappingNode):
