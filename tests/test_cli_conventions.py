@@ -159,7 +159,7 @@ def test_a_question_is_no_result_and_ctrl_c_at_it_exits_with_130(
 
     monkeypatch.setattr("builtins.input", interrupted)
     with pytest.raises(typer.Exit) as ended, cli._refusals():
-        cli._confirm("Remove them?")
+        cli._confirmed("Remove them?")
     assert ended.value.exit_code == 130
     said = capsys.readouterr()
     assert said.out == ""

@@ -54,7 +54,7 @@ Gpus = Annotated[
     float | None,
     typer.Option(
         min=0,
-        help="GPUs for each worker of Ray's, such as 0.5. Default: 0 with runtime.device: cpu; "
+        help="GPUs for each Ray worker, such as 0.5. Default: 0 with runtime.device: cpu; "
         "else 1 in a plan, and in a sweep 1 if the cluster has any.",
     ),
 ]
@@ -65,16 +65,16 @@ def plan(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Predict a sweep by Ray with so many workers; see docs/CLUSTER.md."
+            min=1, help="Predict a sweep by Ray with this number of workers; see docs/CLUSTER.md."
         ),
     ] = None,
     gpus_per_worker: Gpus = None,
     start_up: Annotated[
         float | None,
-        typer.Option(min=0, help="Seconds of a worker before its first epoch. Default: 10."),
+        typer.Option(min=0, help="Seconds that a worker takes to start. Default: 10."),
     ] = None,
 ) -> None:
-    """Draw params.yaml's tree of shared pasts: who branches from whom, what is stored and left."""
+    """Draw the tree of shared pasts; say what is stored, what is left and how long it takes."""
     with _refusals():
         from netstab.commands import plan as command
 
@@ -88,11 +88,13 @@ def plan(
 
 Only = Annotated[
     list[str] | None,
-    typer.Option(help="Experiments or runs, with commas: reference,expA or expB-64. Default: all."),
+    typer.Option(
+        help="Experiments or runs, separated by commas: reference,expA or expB-64. Default: all."
+    ),
 ]
 Seeds = Annotated[
     list[int] | None,
-    typer.Option("--seed", help="One of params.yaml's; may be repeated. Default: all."),
+    typer.Option("--seed", help="A seed of params.yaml; repeatable. Default: all."),
 ]
 
 
@@ -107,7 +109,7 @@ def sweep(
     ] = None,
     gpus_per_worker: Gpus = None,
 ) -> None:
-    """Train all that the plan asks for and the store lacks; `netstab collect` then records it."""
+    """Train every run that the store lacks, several at once; then run `netstab collect`."""
     with _refusals():
         from netstab.commands import sweep as command
 
@@ -123,7 +125,7 @@ def sweep(
 
 @app.command()
 def collect() -> None:
-    """Record with DVC, in one go, each group of stages whose runs are all in the store."""
+    """Record with DVC, in one go, each group of stages that the store has all runs of."""
     with _refusals():
         from netstab.commands import collect as command
 
@@ -183,7 +185,7 @@ def size(
 @app.command()
 def claims(
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Show every part of these.")
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Show every test behind these.")
     ] = None,
     results: Annotated[
         Path | None,
@@ -193,7 +195,7 @@ def claims(
         ),
     ] = None,
 ) -> None:
-    """Say of each statement whether the study bears it out, with effect, interval and n."""
+    """Show each claim's verdict, with effect, interval and n."""
     with _refusals():
         from netstab.commands import claims as command
 
@@ -206,62 +208,35 @@ def store_ls() -> None:
     with _refusals():
         from netstab.commands import store as command
 
-        ledger = _ledger()
-        studies, unreadable = command.studies(paths.project_root(), ledger.store)
-        for problem in unreadable:
-            print(f"warning: {problem}", file=sys.stderr)
-        command.table(ledger, studies, _console())
+        command.ls(_ledger(), _console())
 
 
 @store_app.command("verify")
 def store_verify() -> None:
-    """Check all that is stored; what is damaged is set aside. Exit 1 if there was any."""
+    """Check all that is stored; damaged files are set aside, and the exit code is then 1."""
     with _refusals():
-        from netstab.store.housekeeping import verify
+        from netstab.commands import store as command
 
-        sound, aside = verify(Store(paths.store_root()))
-        _console().print(f"{sound} states and measurements are sound, {aside} were set aside")
-        raise typer.Exit(1 if aside else 0)
+        if not command.verify(Store(paths.store_root()), _console()):
+            raise typer.Exit(1)
 
 
 @store_app.command("gc")
 def store_gc(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed.")] = False,
 ) -> None:
-    """Remove what neither params.yaml nor a study's results, such as demo/, have a use for.
+    """Remove what neither params.yaml nor a study's results, such as demo/, need.
 
     Other branches may still want it, and so may other clones that share this store.
     """
     with _refusals():
         from netstab.commands import store as command
-        from netstab.store.housekeeping import garbage, remove, size_of
 
-        ledger = _ledger()
-        if ledger.dataset.identity is None:
-            raise NetstabError(
-                f"{paths.MANIFEST}: is missing or damaged, so that no state can be told to be of "
-                "use. Prepare the images first: dvc repro data"
-            )
-        studies, unreadable = command.studies(paths.project_root(), ledger.store)
-        if unreadable:
-            raise NetstabError("\n".join(unreadable))
-        found = garbage(ledger, *studies.values())
-        if not dry_run:
-            command.collect_left_overs(ledger.store.root)
-        size = sum(map(size_of, found))
-        states = sum(path.suffix == ".json" for path in found)
-        _console().print(
-            f"{len(found)} files ({states} states, {size / 1e6:,.1f} MB) are of no use to the "
-            f"current params.yaml{''.join(f', or of {name}' for name in studies)}. Metrics stay; "
-            "only time is lost if a state is wanted again."
-        )
-        if dry_run or not found:
-            return
-        if not yes:
-            _confirm("Remove them?")
-        remove(found)
-        _console().print("removed")
+        if not command.gc(
+            _ledger(), _console(), dry_run=dry_run, confirm=(lambda _: True) if yes else _confirmed
+        ):
+            raise typer.Exit(1)
 
 
 @store_app.command("export")
@@ -279,9 +254,11 @@ def store_export(
 
 @store_app.command("import")
 def store_import(
-    files: Annotated[list[Path], typer.Argument(help="What export wrote, or folders of it.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Files that export wrote, or folders of them.")
+    ],
 ) -> None:
-    """Take over runs that were trained elsewhere; `dvc repro` then collects them."""
+    """Import runs that were trained elsewhere; `dvc repro` then collects them."""
     with _refusals():
         from netstab.commands import pieces as command
 
@@ -305,10 +282,9 @@ def _refusals() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def _confirm(question: str) -> None:
+def _confirmed(question: str) -> bool:
     # typer.confirm turns Ctrl-C into a refusal.
-    if not Confirm.ask(question, console=_messages(), default=False):
-        raise typer.Exit(1)
+    return Confirm.ask(question, console=_messages(), default=False)
 
 
 def _console() -> Console:

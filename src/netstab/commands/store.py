@@ -1,6 +1,7 @@
-"""`netstab store`: what is stored, and what for; what killed sweeps by Ray left behind."""
+"""`netstab store ls`, `verify` and `gc`: what is stored, what for, and what nothing needs."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,17 +10,68 @@ from rich.table import Table
 
 from netstab import paths
 from netstab.errors import NetstabError
-from netstab.store.housekeeping import entries
+from netstab.store import housekeeping
 from netstab.store.ledger import Ledger, open_ledger
 from netstab.store.states import Store
 from netstab.sweep.ray import start
 from netstab.sweep.ray import store_server as depot
 
 
-def collect_left_overs(store: Path) -> None:
-    """Remove what sweeps by Ray left behind that were killed: marks, and local Rays' folders."""
-    depot.collect_marks(store)
-    start.collect_folders(start.beside())
+def ls(ledger: Ledger, console: Console) -> None:
+    """List every state, with what the parameters, or a study's results, want it for."""
+    found, unreadable = studies(paths.project_root(), ledger.store)
+    for problem in unreadable:
+        print(f"warning: {problem}", file=sys.stderr)
+    table(ledger, found, console)
+
+
+def verify(store: Store, console: Console) -> bool:
+    """Check all that is stored and set aside what is damaged; whether nothing was."""
+    sound, aside = housekeeping.verify(store)
+    console.print(f"{sound} states and measurements are sound, {aside} were set aside")
+    return not aside
+
+
+def gc(ledger: Ledger, console: Console, *, dry_run: bool, confirm: Callable[[str], bool]) -> bool:
+    """Say what nothing needs, and remove it; whether that was agreed to, or nothing to ask.
+
+    What killed sweeps by Ray left behind goes without asking: marks, and local Rays' folders.
+
+    Args:
+        ledger: of the current parameters.
+        console: to say it on.
+        dry_run: remove nothing.
+        confirm: asks a question.
+
+    Raises:
+        NetstabError: what is needed cannot be known, so nothing is removed.
+    """
+    if ledger.dataset.identity is None:
+        raise NetstabError(
+            f"{paths.MANIFEST}: is missing or damaged, so that no state can be told to be of use. "
+            "Prepare the images first: dvc repro data"
+        )
+    others, unreadable = studies(paths.project_root(), ledger.store)
+    if unreadable:
+        raise NetstabError("\n".join(unreadable))
+    found = housekeeping.garbage(ledger, *others.values())
+    if not dry_run:
+        depot.collect_marks(ledger.store.root)
+        start.collect_folders(start.beside())
+    size = sum(map(housekeeping.size_of, found))
+    states = sum(path.suffix == ".json" for path in found)
+    console.print(
+        f"{len(found)} files ({states} states, {size / 1e6:,.1f} MB) are of no use to the current "
+        f"params.yaml{''.join(f', or of {name}' for name in others)}. Metrics stay; only time is "
+        "lost if a state is wanted again."
+    )
+    if dry_run or not found:
+        return True
+    if not confirm("Remove them?"):
+        return False
+    housekeeping.remove(found)
+    console.print("removed")
+    return True
 
 
 def studies(root: Path, store: Store) -> tuple[dict[str, Ledger], list[str]]:
@@ -53,7 +105,7 @@ def table(ledger: Ledger, studies: Mapping[str, Ledger], console: Console) -> No
         studies: of `netstab study`'s results, by their folder.
         console: where to.
     """
-    found = entries(ledger, studies)
+    found = housekeeping.entries(ledger, studies)
     listing = Table("key", "trained by", "epoch", "MB", "wanted for", box=None, pad_edge=False)
     for entry in found:
         record = entry.record
