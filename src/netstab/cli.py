@@ -78,12 +78,7 @@ def plan(
     with _refusals():
         from netstab.commands import plan as command
 
-        if workers is not None:
-            command.predict(_ledger(), _console(), workers, gpus_per_worker, start_up)
-        elif gpus_per_worker is not None or start_up is not None:
-            raise NetstabError("--gpus-per-worker and --start-up go with --workers")
-        else:
-            command.draw(_ledger(), _console())
+        command.run(_ledger(), _console(), workers, gpus_per_worker, start_up)
 
 
 Only = Annotated[

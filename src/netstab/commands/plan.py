@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.tree import Tree as Drawing
 
+from netstab.errors import NetstabError
 from netstab.machine import looks_like_gpu, usable_cores
 from netstab.store.ledger import Ledger
 from netstab.study.experiments import Run
@@ -15,6 +16,26 @@ from netstab.text import duration
 
 START_UP_S = 10.0
 """What a worker takes before its first epoch, to an order of magnitude: torch, images, engine."""
+
+
+def run(
+    ledger: Ledger,
+    console: Console,
+    workers: int | None,
+    gpus: float | None,
+    start_up: float | None,
+) -> None:
+    """Draw the tree, or predict a sweep where a number of workers is given; see `predict`.
+
+    Raises:
+        NetstabError: what goes with workers is given without them; or see `predict`.
+    """
+    if workers is not None:
+        predict(ledger, console, workers, gpus, start_up)
+    elif gpus is not None or start_up is not None:
+        raise NetstabError("--gpus-per-worker and --start-up go with --workers")
+    else:
+        draw(ledger, console)
 
 
 def draw(ledger: Ledger, console: Console) -> None:
