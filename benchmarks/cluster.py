@@ -1,29 +1,27 @@
-"""A sweep by Ray against its prediction, and the prediction for a cluster that is not there."""
+"""A sweep by Ray beside its prediction, and the prediction for a cluster that is not there."""
 
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import chdir
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console, Group
 
 from benchmarks import sizes
-from benchmarks.cluster_paper import EPOCH_S, on_paper
-from benchmarks.common import Goal, Spread, machine, make_table, report
-from netstab.data.dataset import Dataset
+from benchmarks.cluster_paper import EPOCH_S, in_order, on_paper
+from benchmarks.common import Goal, Json, Rounds, Size, Spread, machine, make_table, report
 from netstab.data.manifest import Manifest
 from netstab.params import Params
-from netstab.store.ledger import Ledger, versions
+from netstab.store.ledger import Ledger, open_ledger
 from netstab.store.states import Store
 from netstab.sweep import forecast
 from netstab.sweep.board import Board
-from netstab.sweep.jobs import Job, ahead, jobs
+from netstab.sweep.jobs import Job, jobs
 from netstab.sweep.makespan import Task, simulate
 from netstab.sweep.ray import start
 
@@ -33,15 +31,15 @@ WITHIN = 0.15
 
 
 def main(
-    size: Annotated[str, typer.Option(help="demo, mini or article.")] = "demo",
+    size: Size = "demo",
     experiments: Annotated[str, typer.Option(help="Block by block, with commas.")] = "",
     scale: Annotated[float, typer.Option(help="train.time_scale; 0: the size's own.")] = 0.0,
     seeds: Annotated[int, typer.Option(min=1, help="Of each study that is predicted.")] = 2,
     workers: Annotated[int, typer.Option(min=1, help="Of one CPU thread each.")] = 2,
-    rounds: Annotated[int, typer.Option(min=1, help="Studies predicted, then run.")] = 3,
+    rounds: Rounds = 3,
     paper_seeds: Annotated[int, typer.Option(min=0, help="Of the cluster on paper.")] = 371,
     epoch_s: Annotated[float, typer.Option(min=0, help="Assumed there, on one GPU.")] = EPOCH_S,
-    json: Annotated[Path | None, typer.Option(help="Where the JSON goes.")] = None,
+    json: Json = None,
 ) -> None:
     """Predict sweeps by a local Ray from what a smaller one took, then run them.
 
@@ -60,7 +58,7 @@ def main(
     if scale:
         changes["train"] = {"time_scale": scale}
     start.prepare(None)
-    with tempfile.TemporaryDirectory() as folder, _working_in(Path(folder)):
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
         study = sizes.params(size, **changes)
         manifest = sizes.prepare(study, size, Path())
         first = Course(study, manifest, (0,), workers)
@@ -79,9 +77,7 @@ def main(
             print(f"round {number + 1} of {rounds}: {said}", file=sys.stderr, flush=True)
     spreads = {name: Spread(tuple(values)) for name, values in told.items()}
     ratios = {name: Spread.of_ratios(spreads[name], spreads[MEASURED]) for name in (PREDICTED, OWN)}
-    table = make_table(
-        f"{size}, {seeds} seeds by Ray with {workers} workers", "", "median [min, max]"
-    )
+    table = make_table(f"{size}, {seeds} seeds by Ray with {workers} workers", "", "")
     for name, spread in spreads.items():
         table.add_row(f"{name} (s)", str(spread))
     for name, spread in ratios.items():
@@ -97,8 +93,8 @@ def main(
         results={
             "first_seed_s": before,
             "start_up_s": start_up,
-            "seconds": {name: spread.as_json() for name, spread in spreads.items()},
-            "per_measured": {name: spread.as_json() for name, spread in ratios.items()},
+            "seconds": spreads,
+            "per_measured": ratios,
             "load_before_each": loads,
             **({"on_paper": paper.as_json()} if paper else {}),
         },
@@ -155,8 +151,7 @@ class Course:
         ledger = self._ledger(Path("none"))
         todo = jobs(ledger)
         found = forecast.tasks(ledger, todo, pace, gpu=False, threads=1)
-        way = ahead(ledger, todo)
-        order = sorted(range(len(todo)), key=lambda number: -way[number])
+        order = in_order(ledger, todo)
         place = {number: at for at, number in enumerate(order)}
         return [
             Task(t.seconds, None if t.after is None else place[t.after], t.written)
@@ -173,8 +168,7 @@ class Course:
         return board.seconds
 
     def _ledger(self, store: Path) -> Ledger:
-        dataset = Dataset.prepared(self._manifest)
-        return Ledger(self._study, dataset, Store(store), *versions())
+        return open_ledger(Path(), Store(store), content=self._study)
 
 
 class Clock(Board):
@@ -194,24 +188,9 @@ class Clock(Board):
         super().start(todo, crew, gpu=gpu)
         self._began = time.perf_counter()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *fault: Any) -> None:
         self.seconds = time.perf_counter() - self._began
-        super().__exit__(kind, error, trace)
-
-
-@contextmanager
-def _working_in(folder: Path) -> Iterator[None]:
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
+        super().__exit__(*fault)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ from rich.table import Table
 
 from benchmarks import sizes
 from benchmarks.common import make_table, three_digits
-from netstab.data.dataset import OFFICIAL, Dataset
+from netstab.data.dataset import OFFICIAL
 from netstab.store.ledger import Ledger
 from netstab.store.states import Store
 from netstab.sweep import forecast
-from netstab.sweep.jobs import ahead, jobs
+from netstab.sweep.jobs import Job, ahead, jobs
 from netstab.sweep.makespan import Forecast, simulate
 
 EPOCH_S = 0.6
@@ -21,8 +21,6 @@ EPOCH_S = 0.6
 START_UP_S = 30.0
 """Assumed for a worker on a node of a cluster, with its images; not measured."""
 GPUS = (1, 10, 100, 1_000, 10_000)
-LOCK_S = 0.66 / 18
-"""Seconds that DVC takes for a stage of `dvc.lock`, each time it writes it: once a stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +40,12 @@ class Paper:
     forecasts: Sequence[Forecast]
 
     @property
-    def dvc_s(self) -> float:
-        """Seconds in which `dvc repro`, a stage a run, writes `dvc.lock` so often."""
-        return LOCK_S * self.runs * (self.runs + 1) / 2
-
-    @property
     def notes(self) -> list[str]:
         """What a reader has to know."""
         return [
             f"On paper: {self.epoch_s:g} s an epoch of the baseline and {START_UP_S:g} s of "
             "start-up are assumed; frozen kinds and measurements by their operations. Only states "
             "that stay are counted as written.",
-            f"dvc repro would write dvc.lock {self.runs:,} times: {self.dvc_s / 86400:.0f} days, "
-            "computed from 0.66 s at 18 stages.",
         ]
 
     def table(self) -> Table:
@@ -82,7 +73,6 @@ class Paper:
             "assumed_epoch_s": self.epoch_s,
             "assumed_start_up_s": START_UP_S,
             "written_bytes": self.forecasts[0].written,
-            "dvc_lock_s_computed": self.dvc_s,
             "gpus": {
                 str(found.workers): {
                     "makespan_s": found.makespan,
@@ -99,18 +89,17 @@ class Paper:
 def on_paper(seeds: int, epoch_s: float = EPOCH_S) -> Paper:
     """The article's study with so many seeds, on 1 to 10,000 GPUs."""
     study = sizes.params("article", seeds=list(range(seeds)))
-    dataset = Dataset("none", *_shape(OFFICIAL["cifar10"]))
-    ledger = Ledger(study, dataset, Store(Path("none")), 1)
+    ledger = Ledger(study, OFFICIAL["cifar10"], Store(Path("none")), 1)
     todo = jobs(ledger)
     trunk = todo[0]
     pace = forecast.Pace(flop=ledger.costs.flop(list(trunk.work)))
     pace.seconds = trunk.epochs * epoch_s
-    tasks = forecast.tasks(ledger, todo, pace, gpu=True, threads=1)
-    way = ahead(ledger, todo)
-    order = sorted(range(len(todo)), key=lambda number: -way[number])
+    tasks, order = forecast.tasks(ledger, todo, pace, gpu=True, threads=1), in_order(ledger, todo)
     found = [simulate(tasks, gpus, start_up=START_UP_S, order=order) for gpus in GPUS]
     return Paper(len(ledger.tree.schedules) * seeds, len(todo), epoch_s, found)
 
 
-def _shape(dataset: Dataset) -> tuple[int, int, int]:
-    return dataset.training_images, dataset.channels, dataset.classes
+def in_order(ledger: Ledger, todo: list[Job]) -> list[int]:
+    """Numbers of jobs in the order in which a sweep hands them in: the longest way first."""
+    way = ahead(ledger, todo)
+    return sorted(range(len(todo)), key=lambda number: -way[number])

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import psutil
+import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
 from rich.markup import escape
@@ -24,8 +25,16 @@ from netstab.machine import usable_cores
 
 ROOT = Path(__file__).parent.parent
 """The checkout that is measured."""
-
 RESULTS = ROOT / "benchmarks" / "results"
+
+Source = Annotated[
+    Path | None, typer.Option(help="Archive or folder of images; without it, random ones.")
+]
+Rounds = Annotated[int, typer.Option(min=1, help="Each case is timed once a round.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; one a core.")]
+Size = Annotated[str, typer.Option(help="demo, mini or article.")]
+Json = Annotated[Path | None, typer.Option(help="Where the JSON goes.")]
 
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 100)
 
@@ -41,9 +50,9 @@ class Spread:
         """Ratios pair by pair: what was measured in the same round is divided."""
         return cls(tuple(a / b for a, b in zip(above.values, below.values, strict=True)))
 
-    def scaled(self, factor: float) -> Self:
-        """All values times a factor."""
-        return type(self)(tuple(value * factor for value in self.values))
+    def per_second(self, amount: float) -> Self:
+        """Rates at which an amount was done in these seconds."""
+        return type(self)(tuple(amount / seconds for seconds in self.values))
 
     @property
     def median(self) -> float:
@@ -70,9 +79,25 @@ def three_digits(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
 
 
+def in_turn(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Spread]:
+    """Wall time in seconds of each case, all once in every round: A B C, A B C, ...
+
+    In turn, so that what else the machine does meets all alike; the caller warms up.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for number in range(rounds):
+        for name, case in cases.items():
+            started = time.perf_counter()
+            case()
+            seconds[name].append(time.perf_counter() - started)
+        said = ", ".join(f"{name} {values[-1]:.3g} s" for name, values in seconds.items())
+        print(f"round {number + 1} of {rounds}: {said}", file=sys.stderr, flush=True)
+    return {name: Spread(tuple(values)) for name, values in seconds.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a figure is held against."""
+    """A figure and the limit that it is held against."""
 
     what: str
     measured: float
@@ -84,40 +109,10 @@ class Goal:
         """Whether the figure is on the right side of the limit."""
         return self.measured >= self.limit if self.at_least else self.measured < self.limit
 
-    def as_json(self) -> dict[str, Any]:
-        """The goal as a sentence of data."""
+    def __str__(self) -> str:
         side = "at least" if self.at_least else "below"
-        return {
-            "what": self.what,
-            "goal": f"{side} {self.limit:g}",
-            "measured": self.measured,
-            "met": self.met,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Took:
-    """What a case returns that knows by itself how long it took: part of its call is no part."""
-
-    seconds: float
-
-
-def in_turn(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Spread]:
-    """Wall time in seconds of each case, all once in every round: A B C, A B C, ...
-
-    In turn, so that what else the machine does meets all alike; the caller warms up. A case that
-    returns a `Took` is believed.
-    """
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
-    for number in range(rounds):
-        for name, case in cases.items():
-            started = time.perf_counter()
-            told = case()
-            wall = time.perf_counter() - started
-            seconds[name].append(told.seconds if isinstance(told, Took) else wall)
-        said = ", ".join(f"{name} {values[-1]:.3g} s" for name, values in seconds.items())
-        print(f"round {number + 1} of {rounds}: {said}", file=sys.stderr, flush=True)
-    return {name: Spread(tuple(values)) for name, values in seconds.items()}
+        verdict = "met" if self.met else "missed"
+        return f"{self.what} {side} {self.limit:g}: {verdict} ({three_digits(self.measured)})"
 
 
 def make_table(title: str, *columns: str) -> Table:
@@ -129,7 +124,7 @@ def make_table(title: str, *columns: str) -> Table:
 
 
 def machine(device: str = "cpu") -> dict[str, Any]:
-    """What was measured on, and how busy it was; numbers without it mean nothing."""
+    """The machine, and how busy it is; numbers without it mean nothing."""
     return {
         "cpu": _processor(),
         "cores": usable_cores(),
@@ -154,61 +149,6 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def report(
-    name: str,
-    path: Path | None,
-    table: RenderableType,
-    *,
-    on: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    results: Mapping[str, Any],
-    goals: Sequence[Goal] = (),
-    notes: Sequence[str] = (),
-) -> None:
-    """Print the table with machine, goals and notes, and write all of it as JSON.
-
-    Args:
-        name: of the benchmark; also of the file, where `path` is None.
-        path: of the JSON file.
-        table: what a person sees: a table, or a group of them.
-        on: the machine, as `machine` told before anything was measured.
-        settings: how it was measured.
-        results: what was measured, in names with units.
-        goals: what it is held against.
-        notes: what a reader has to know, such as that a figure is computed.
-    """
-    console.print(table)
-    for goal in goals:
-        said = goal.as_json()
-        verdict = "[green]met[/]" if goal.met else "[red]missed[/]"
-        console.print(
-            f"goal: {goal.what} {said['goal']}: {verdict} ({three_digits(goal.measured)})"
-        )
-    for note in notes:
-        console.print(f"[dim]{escape(note)}[/]")
-    console.print(
-        f"[dim]{on['cpu']}, {on['cores']} cores, {on['threads']} threads, {on['memory_gib']} GiB, "
-        f"torch {on['torch']}, load {on['load_before']} before[/]"
-    )
-    where = dict(on)
-    content = {
-        "benchmark": name,
-        "measured_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        # Results are committed: what they were called on, not where it lay on some machine.
-        "command": ["python", "-m", f"benchmarks.{name}", *(Path(a).name for a in sys.argv[1:])],
-        "commit": where.pop("commit"),
-        "machine": where,
-        "settings": dict(settings),
-        "results": dict(results),
-        "goals": [goal.as_json() for goal in goals],
-        "notes": list(notes),
-    }
-    path = path or RESULTS / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    console.print(f"[dim]{path}[/]")
-
-
 def _commit() -> str:
     """The commit that was measured, with a + where the sources differ from it."""
     git = ["git", "--no-optional-locks", "-C", str(ROOT)]
@@ -220,6 +160,57 @@ def _commit() -> str:
     return head.strip() + ("+" if changes.strip() else "")
 
 
+def report(
+    name: str,
+    path: Path | None,
+    shown: RenderableType,
+    *,
+    on: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    results: Mapping[str, Any],
+    goals: Sequence[Goal] = (),
+    notes: Sequence[str] = (),
+) -> None:
+    """Print tables with machine, goals and notes, and write all of it as JSON.
+
+    Args:
+        name: of the benchmark; also of the file, where `path` is None.
+        path: of the JSON file.
+        shown: what a person sees: a table, or a group of them.
+        on: the machine, as `machine` told before anything was measured.
+        settings: how it was measured.
+        results: what was measured, in names with units; a `Spread` is written out.
+        goals: what it is held against.
+        notes: what a reader has to know, such as that a figure is computed.
+    """
+    console.print(shown)
+    for goal in goals:
+        console.print(f"[{'green' if goal.met else 'red'}]goal: {escape(str(goal))}[/]")
+    where = (
+        f"{on['cpu']}, {on['cores']} cores, {on['threads']} threads, {on['memory_gib']} GiB, "
+        f"torch {on['torch']}, load {on['load_before']} before"
+    )
+    for note in (*notes, where):
+        console.print(f"[dim]{escape(note)}[/]")
+    content = {
+        "benchmark": name,
+        "measured_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        # Results are committed: what they were called on, not where it lay on some machine.
+        "command": ["python", "-m", f"benchmarks.{name}", *(Path(a).name for a in sys.argv[1:])],
+        "commit": on["commit"],
+        "machine": {key: value for key, value in on.items() if key != "commit"},
+        "settings": settings,
+        "results": results,
+        "goals": [str(goal) for goal in goals],
+        "notes": list(notes),
+    }
+    path = path or RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(content, indent=2, default=Spread.as_json)
+    path.write_text(text + "\n", encoding="utf-8")
+    console.print(f"[dim]{path}[/]")
+
+
 def child_environment(*source_folders: Path) -> dict[str, str]:
     """Environment for a child: this Python's programs, and modules from these folders, first.
 
@@ -229,5 +220,4 @@ def child_environment(*source_folders: Path) -> dict[str, str]:
     programs = os.pathsep.join([str(Path(sys.executable).parent), mine.get("PATH", "")])
     # What is installed may be in a folder that PYTHONPATH alone names.
     folders = [*map(str, source_folders), *filter(None, [mine.get("PYTHONPATH")])]
-    modules = os.pathsep.join(folders)
-    return {**mine, "PATH": programs, "PYTHONPATH": modules}
+    return {**mine, "PATH": programs, "PYTHONPATH": os.pathsep.join(folders)}

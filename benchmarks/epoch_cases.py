@@ -1,96 +1,113 @@
-"""What `benchmarks.epoch` times."""
+"""What `benchmarks.epoch` times: epochs, matrix products, an evaluation, a save; and a profile."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
-from benchmarks.kinds import Kinds
+import torch
+from torch import Tensor
+from torch.profiler import ProfilerActivity
+
 from benchmarks.plain_loop import PlainLoop
-from benchmarks.rates import Rate, copy, has_bf16, matrix_product
-from benchmarks.script import Script
 from benchmarks.trainer import WARM_UP_STEPS, Course, trunk
+from netstab.data.tensors import load
+from netstab.params import Params
+from netstab.store.states import Store
 from netstab.study.plan import tree
-from netstab.study.schedule import Phase
+from netstab.study.schedule import Frozen, Phase
+from netstab.training.device import bf16_units
 
 PLAIN = "plain loop"
-SCRIPT = "script"
-COPY = "copy"
+MATRIX = {"cpu": 2048, "cuda": 8192}
+"""Rows and columns of a matrix product; larger ones are no faster beyond noise."""
+PRODUCTS = {"cpu": 2, "cuda": 20}
+"""Products in a row."""
+PROFILED_STEPS = 10
+
+Case = Callable[[], object]
+Epochs = dict[str, tuple[Case, Phase]]
+"""By name: what trains an epoch and evaluates, and the phase that it trains."""
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """An epoch that is timed.
-
-    Attributes:
-        epoch: trains it, and evaluates.
-        phase: what is trained.
-        precision: bf16 or fp32; of a script it is not known, and taken to be fp32.
-        images: that it trains on, where these are not those that all others train on.
-    """
-
-    epoch: Callable[[], object]
-    phase: Phase
-    precision: str
-    images: int | None = None
-
-
-def mine(course: Course) -> str:
-    """The name of netstab's epoch as the size trains it."""
-    return f"netstab {course.study.train.precision}"
-
-
-def matrix(precision: str) -> str:
-    """The name of the matrix product in a precision."""
-    return f"matrix product {precision}"
-
-
-def epochs(course: Course, workers: int, script: Script | None) -> dict[str, Case]:
-    """Epochs, warmed up: netstab's, the loops beside it, and those with frozen parts."""
+def epochs(course: Course, folder: Path, workers: int) -> Epochs:
+    """Epochs, warmed up: netstab's as the size trains it and in fp32, plain loops, frozen ones."""
     study, whole = course.study, trunk(course.study)
-    own, fast = study.train.precision, "bf16" if has_bf16(course.device) else "fp32"
-    cases = {
-        f"netstab {precision}": Case(course.epochs(whole, precision), whole, precision)
-        for precision in dict.fromkeys((own, "fp32"))
+    precisions = dict.fromkeys((study.train.precision, "fp32"))
+    found: Epochs = {f"netstab {p}": (course.epochs(whole, p), whole) for p in precisions}
+    arrays, bf16 = load(course.manifest, folder), has_bf16(course.device)
+    tuned = {"bf16": bf16, "channels_last": True}
+    for name, how in {PLAIN: {}, f"{PLAIN}, {'bf16' if bf16 else 'fp32'} NHWC": tuned}.items():
+        PlainLoop(course.cut(WARM_UP_STEPS), arrays, workers, **how).epoch()
+        found[name] = PlainLoop(course, arrays, workers, **how).epoch, whole
+    frozen = ways_of_freezing(study)
+    return found | {name: (course.epochs(phase), phase) for name, phase in frozen.items()}
+
+
+def ways_of_freezing(study: Params) -> dict[str, Phase]:
+    """A phase for every way in which the plan freezes parts, by the first variant that does so.
+
+    Rates and large batches cost the same.
+    """
+    found: dict[tuple[Frozen | None, ...], tuple[str, Phase]] = {}
+    for variant, schedule in tree(study).schedules.items():
+        for phase in schedule.phases:
+            way = tuple(s if isinstance(s, Frozen) else None for s in phase.settings)
+            if any(way):
+                found.setdefault(way, (variant.name, phase))
+    return dict(found.values())
+
+
+def others(course: Course, folder: Path) -> dict[str, Case]:
+    """An evaluation of all validation images, and a state saved: bytes, hash, and to the disk."""
+    trained, store = course.warmed_up(trunk(course.study)), Store(folder / "saved")
+    return {
+        "evaluate": lambda: trained.evaluate(course.validation),
+        "save a state": lambda: trained.save(store),
     }
-    cases[PLAIN] = Case(plain(course, workers).epoch, whole, "fp32")
-    tuned = plain(course, workers, bf16=fast == "bf16", channels_last=True)
-    cases[f"{PLAIN}, {fast} NHWC"] = Case(tuned.epoch, whole, fast)
-    if script:
-        settings = {"batch_size": study.train.batch_size, "width": study.model.width}
-        filled = script.filled(**settings, threads=course.on["threads"])
-        cases[SCRIPT] = Case(filled.epoch, whole, "fp32", script.images)
-    for name, phase in Kinds(tree(study)).frozen.items():
-        cases[name] = Case(course.epochs(phase), phase, own)
-    return cases
 
 
-def plain(
-    course: Course,
-    workers: int,
-    *,
-    bf16: bool = False,
-    channels_last: bool = False,
-    phase: Phase | None = None,
-) -> PlainLoop:
-    """A plain loop, warmed up."""
-
-    def made(course: Course) -> PlainLoop:
-        return PlainLoop(
-            course.study,
-            course.arrays,
-            course.manifest,
-            course.device,
-            workers,
-            bf16=bf16,
-            channels_last=channels_last,
-            phase=phase,
-        )
-
-    made(course.cut(WARM_UP_STEPS)).epoch()
-    return made(course)
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device computes in bf16 itself."""
+    return device.type != "cpu" or bf16_units()
 
 
-def rates(course: Course) -> dict[str, Rate]:
-    """What the device can do: a matrix product in each precision that it has, and a copy."""
-    precisions = ("fp32", "bf16") if has_bf16(course.device) else ("fp32",)
-    products = {matrix(p): matrix_product(course.device, p) for p in precisions}
-    return products | {COPY: copy(course.device)}
+def products(device: torch.device) -> dict[str, Case]:
+    """Square matrix products in each precision that the device has itself, warmed up."""
+    dtypes = {"fp32": torch.float32} | ({"bf16": torch.bfloat16} if has_bf16(device) else {})
+    size, found = MATRIX[device.type], dict[str, Case]()
+    for precision, dtype in dtypes.items():
+        three = [torch.randn(size, size, device=device).to(dtype) for _ in range(3)]
+        found[precision] = case = partial(_multiply, *three)
+        case()
+    return found
+
+
+def _multiply(left: Tensor, right: Tensor, out: Tensor) -> None:
+    for _ in range(PRODUCTS[out.device.type]):
+        torch.mm(left, right, out=out)
+    if out.device.type == "cuda":
+        torch.cuda.synchronize(out.device)
+
+
+def product_flop(device: torch.device) -> float:
+    """Operations of one of the products' cases."""
+    return 2.0 * MATRIX[device.type] ** 3 * PRODUCTS[device.type]
+
+
+def profiled(course: Course, folder: Path) -> str:
+    """Trace some steps of the trunk, and an evaluation in proportion, into the folder.
+
+    Returns:
+        The costliest kernels (on the CPU: operators), by their own time.
+    """
+    epoch = course.cut(PROFILED_STEPS).epochs(trunk(course.study))
+    cuda = course.device.type == "cuda"
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
+    with torch.profiler.profile(activities=activities) as profiler:
+        epoch()
+        if cuda:
+            torch.cuda.synchronize(course.device)
+    folder.mkdir(parents=True, exist_ok=True)
+    profiler.export_chrome_trace(str(folder / "trace.json"))
+    own = "self_device_time_total" if cuda else "self_cpu_time_total"
+    return str(profiler.key_averages().table(sort_by=own, row_limit=10))

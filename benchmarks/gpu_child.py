@@ -19,7 +19,6 @@ import typer
 from benchmarks import sizes, trainer
 from benchmarks.common import Spread, in_turn
 from benchmarks.trainer import Course, Trainer
-from netstab.params import Params
 from netstab.study.experiments import Variant, schedule
 from netstab.study.schedule import Phase
 from netstab.training import device as devices
@@ -30,10 +29,7 @@ app = typer.Typer(add_completion=False)
 Rehearse = Annotated[bool, typer.Option(help="On the CPU, at a tiny size.")]
 Json = Annotated[Path, typer.Option("--json", help="Where the results go.")]
 
-WAYS: dict[str, dict[str, bool]] = {
-    "eager": {},
-    "compiled": {"compile": True},
-}
+WAYS = ("eager", "compiled")
 STEADY_S = 20.0
 TINY_STEPS = 6
 BITS_STEPS = 40
@@ -42,40 +38,33 @@ BITS_STEPS = 40
 @contextmanager
 def _course(rehearse: bool, **train: bool) -> Iterator[Course]:
     size = "demo" if rehearse else "article"
-    runtime = {"device": "cpu", "threads": 1} if rehearse else {"device": "cuda"}
+    device, threads = ("cpu", 1) if rehearse else ("cuda", None)
     if rehearse:
         # Generating code takes minutes on a CPU, and shows nothing about a GPU.
         engine.Compiled = partial(Compiled, backend="aot_eager")  # type: ignore[misc,assignment]
     with tempfile.TemporaryDirectory() as folder:
-        study = sizes.params(size, runtime=runtime, train=train)
+        study = sizes.params(size, device=device, threads=threads, train=train)
         yield trainer.course(study, size, Path(folder), TINY_STEPS if rehearse else None)
 
 
-def _study(course: Course, way: str, **train: bool) -> Params:
-    study = course.study
-    runtime = study.runtime.model_copy(update=WAYS[way])
-    return study.model_copy(
-        update={"runtime": runtime, "train": study.train.model_copy(update=train)}
-    )
-
-
 def _made(course: Course, way: str, **train: bool) -> Trainer:
-    return Trainer(_study(course, way, **train), course.manifest, course.device)
+    study = course.study
+    changed = {
+        "runtime": study.runtime.model_copy(update={"compile": way == "compiled"}),
+        "train": study.train.model_copy(update=train),
+    }
+    return Trainer(study.model_copy(update=changed), course.manifest, course.device)
 
 
-def _epoch_of(course: Course, made: Trainer, phase: Phase) -> Callable[[], None]:
+def _epoch_of(course: Course, made: Trainer, phase: Phase | None = None) -> Callable[[], None]:
+    """An epoch of a phase; without it, of the trunk."""
+    phase = phase or trainer.trunk(course.study)
     return partial(made.epoch, phase, course.training, course.validation)
 
 
 def _write(path: Path, course: Course, results: dict[str, Any]) -> None:
     content = {"on": course.on, "settings": course.settings, **results}
-    path.write_text(dumps(content), encoding="utf-8")
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+    path.write_text(dumps(content, default=Spread.as_json), encoding="utf-8")
 
 
 @app.command()
@@ -86,14 +75,14 @@ def ways(result: Json, rehearse: Rehearse = False, block: str = "", rounds: int 
         if block:
             phase = schedule(course.study, Variant("expB", block)).phases[-1]
         cases = {way: _epoch_of(course, _made(course, way), phase) for way in WAYS}
-        first = {way: _seconds(case) for way, case in cases.items()}
+        first = in_turn(cases, 1)
         measured = in_turn(cases, 1 if rehearse else rounds)
         results = {
             way: {
                 "first_epoch_s": first[way],
-                "epoch_s": seconds.as_json(),
-                "images_per_s": len(course.training) / seconds.median,
-                "eager_per_this": Spread.of_ratios(measured["eager"], seconds).as_json(),
+                "epoch_s": seconds,
+                "images_per_s": seconds.per_second(len(course.training)),
+                "eager_per_this": Spread.of_ratios(measured["eager"], seconds),
             }
             for way, seconds in measured.items()
         }
@@ -112,32 +101,21 @@ def deterministic(result: Json, rehearse: Rehearse = False, rounds: int = 5) -> 
         for way in WAYS:
             for name, on, fill in (
                 ("free", False, True),
-                ("", True, True),
+                ("deterministic", True, True),
                 ("unfilled", True, False),
             ):
                 made = _made(course, way, deterministic=on)
-                case = partial(_under, course, made, fill)
+                cases[f"{way} {name}"] = case = partial(_under, course, made, fill)
                 case()
-                cases[f"{way} {name or 'deterministic'}"] = case
         measured = in_turn(cases, 1 if rehearse else rounds)
-        bits = {}
-        for way in (*WAYS, *(f"{way} again" for way in WAYS)):
-            made = _made(course, way.split()[0], deterministic=True)
-            devices.configure(made.engine.train, course.study.runtime)
-            short = course.cut(min(BITS_STEPS, course.settings["steps_an_epoch"]))
-            for _ in range(2):
-                _epoch_of(short, made, trainer.trunk(course.study))()
-            bits[way] = state.capture(made.engine)
         results = {
             name: {
-                "epoch_s": seconds.as_json(),
-                "this_per_free": Spread.of_ratios(
-                    seconds, measured[f"{name.split()[0]} free"]
-                ).as_json(),
+                "epoch_s": seconds,
+                "this_per_free": Spread.of_ratios(seconds, measured[f"{name.split()[0]} free"]),
             }
             for name, seconds in measured.items()
         }
-        same = {way: state.equal(bits[way], bits[f"{way} again"]) for way in WAYS}
+        same = {way: state.equal(_bits(course, way), _bits(course, way)) for way in WAYS}
         _write(result, course, {"cases": results, "same_bits_again": same})
 
 
@@ -145,15 +123,25 @@ def _under(course: Course, made: Trainer, fill: bool) -> None:
     """An epoch under the trainer's own settings, which are the whole process's."""
     devices.configure(made.engine.train, course.study.runtime)
     torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
-    made.epoch(trainer.trunk(course.study), course.training, course.validation)
+    _epoch_of(course, made)()
     torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
+
+
+def _bits(course: Course, way: str) -> state.Tensors:
+    """The state after two short epochs of a new trainer."""
+    made = _made(course, way, deterministic=True)
+    devices.configure(made.engine.train, course.study.runtime)
+    epoch = _epoch_of(course.cut(min(BITS_STEPS, course.settings["steps_an_epoch"])), made)
+    for _ in range(2):
+        epoch()
+    return state.capture(made.engine)
 
 
 @app.command()
 def steady(way: str, rehearse: Rehearse = False) -> None:
     """Train epochs for a while, once a line is read; print how many and how long as JSON."""
     with _course(rehearse) as course:
-        epoch = _epoch_of(course, _made(course, way), trainer.trunk(course.study))
+        epoch = _epoch_of(course, _made(course, way))
         epoch()
         print("ready", flush=True)
         sys.stdin.readline()
@@ -211,7 +199,7 @@ def memory(result: Json, rehearse: Rehearse = False) -> None:
                 torch.cuda.reset_peak_memory_stats()
             made = _made(course, way)
             for _ in range(2):
-                _epoch_of(course, made, trainer.trunk(course.study))()
+                _epoch_of(course, made)()
             found[way] = {
                 "allocated_mib": torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,
                 "reserved_mib": torch.cuda.max_memory_reserved() / 2**20 if on_gpu else None,

@@ -11,8 +11,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmarks import sizes
-from benchmarks.common import Goal, Spread, in_turn, make_table, report
+from benchmarks.common import (
+    Device,
+    Goal,
+    Json,
+    Rounds,
+    Size,
+    Source,
+    Spread,
+    Threads,
+    in_turn,
+    make_table,
+    report,
+)
+from netstab.store.ledger import open_ledger
+from netstab.store.states import Store
 from netstab.study import measuring
+from netstab.study.experiments import Run
+from netstab.study.plan import Work
 
 if TYPE_CHECKING:
     from benchmarks.trainer import Course
@@ -27,30 +43,24 @@ LIMITS = {"mini": 0.5, "article": 0.1}
 
 
 def main(
-    size: Annotated[str, typer.Option(help="demo, mini or article.")] = "mini",
-    source: Annotated[
-        Path | None, typer.Option(help="Archive or folder of images; without it, random ones.")
-    ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Each case is timed once a round.")] = 3,
+    size: Size = "mini",
+    source: Source = None,
+    rounds: Rounds = 3,
     epochs: Annotated[int, typer.Option(min=0, help="Trained before anything is measured.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; one a core.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Where the JSON goes.")] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    json: Json = None,
 ) -> None:
     """Time an epoch, measurements, and a Hessian-vector product, in turn; add up a study's.
 
     Where curvlinops is installed (it is no dependency of netstab) its product is timed too, on
     the same network and images.
     """
-    study = sizes.params(
-        size,
-        data={"source": str(source.resolve())} if source else {},
-        runtime={"device": device, "threads": threads},
-    )
+    study = sizes.params(size, source, device, threads)
     from benchmarks import trainer
 
     with tempfile.TemporaryDirectory() as folder:
-        course = trainer.course(study, size, Path(folder), None)
+        course = trainer.course(study, size, Path(folder))
         cases, same = _cases(course, epochs)
         measured = in_turn(cases, rounds)
         counts = _counts(course, Path(folder))
@@ -130,14 +140,9 @@ def _products(
 def _counts(course: "Course", folder: Path) -> dict[str, float]:
     """How often a seed of the study needs each: epochs by their operations, measurements by key."""
     from benchmarks.trainer import trunk
-    from netstab.data.dataset import Dataset
-    from netstab.store.ledger import Ledger, versions
-    from netstab.store.states import Store
-    from netstab.study.experiments import Run
-    from netstab.study.plan import Work
 
     study = course.study
-    ledger = Ledger(study, Dataset.prepared(course.manifest), Store(folder / "empty"), *versions())
+    ledger = open_ledger(folder, Store(folder / "empty"), content=study)
     seed = study.seeds[0]
     work = ledger.outstanding()[seed]
     one = ledger.costs.flop([Work(work[0].variant, trunk(study), 1)])
@@ -159,45 +164,32 @@ def _report(
     on: dict[str, object],
     json: Path | None,
 ) -> None:
-    table = make_table(
-        f"{settings['size']}: {settings['measure']['sharpness']['images']} images for sharpness",
-        "what",
-        "s",
-        "this / epoch",
-        "times a seed",
-    )
-    results: dict[str, object] = {}
+    images = settings["measure"]["sharpness"]["images"]
+    title = f"{settings['size']}: {images} images for sharpness"
+    table = make_table(title, "what", "s", "this / epoch", "times a seed")
+    results: dict[str, Any] = {}
     for name, seconds in measured.items():
         relative = Spread.of_ratios(seconds, measured[EPOCH])
         times = f"{counts[name]:,.0f}" if name in counts else ""
         table.add_row(name, str(seconds), str(relative) if name != EPOCH else "", times)
-        results[name] = {"s": seconds.as_json(), "per_epoch": relative.as_json()}
-        if name in counts:
-            results[name] = {**results[name], "a_seed": counts[name]}  # type: ignore[dict-item]
+        results[name] = {"s": seconds, "per_epoch": relative, "a_seed": counts.get(name)}
+    trained = _total(measured, counts, EPOCH)
     shares = {
-        what: Spread(
-            tuple(
-                sum(counts[n] * measured[n].values[i] for n in counts if n.startswith(what))
-                / (counts[EPOCH] * measured[EPOCH].values[i])
-                for i in range(settings["rounds"])
-            )
-        )
+        what: Spread.of_ratios(_total(measured, counts, what), trained)
         for what in ("stability", "sharpness")
     }
-    results["share_of_training"] = {what: share.as_json() for what, share in shares.items()}
     notes = [
         f"n = {settings['rounds']}; median [min, max]; ratios are taken round by round.",
         "times a seed: what runs share counts once; epochs with frozen parts by their operations.",
         f"computed from these, of a seed's training time: stability {shares['stability']}, "
         f"sharpness {shares['sharpness']}",
     ]
+    results["share_of_training"] = shares
     if PEER in measured:
-        ratio = Spread.of_ratios(measured[PEER], measured[PRODUCT])
-        results["peer_per_product"] = ratio.as_json()
-        notes.append(f"curvlinops / netstab, a product: {ratio}")
+        results["peer_per_product"] = Spread.of_ratios(measured[PEER], measured[PRODUCT])
+        notes.append(f"curvlinops / netstab, a product: {results['peer_per_product']}")
     limit = LIMITS.get(settings["size"])
     share, what = shares["sharpness"].median, "sharpness, as a share of the study's training time,"
-    goals = [Goal(what, share, limit)] if limit else []
     report(
         "measuring",
         json,
@@ -205,9 +197,16 @@ def _report(
         on=on,
         settings=settings,
         results=results,
-        goals=goals,
+        goals=[Goal(what, share, limit)] if limit else [],
         notes=notes,
     )
+
+
+def _total(measured: dict[str, Spread], counts: dict[str, float], what: str) -> Spread:
+    """Seconds that a seed takes for all that begins with a word, from each round by itself."""
+    names = [name for name in counts if name.startswith(what)]
+    rounds = zip(*(measured[name].values for name in names), strict=True)
+    return Spread(tuple(sum(counts[n] * s for n, s in zip(names, r, strict=True)) for r in rounds))
 
 
 if __name__ == "__main__":

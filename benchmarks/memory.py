@@ -1,27 +1,44 @@
 """Peak resident memory of a trainer, in a process of its own."""
 
 import json as json_format
+import resource
+import subprocess
+import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from benchmarks.children import measured_child
-from benchmarks.common import Goal, Spread, machine, make_table, report
+from benchmarks import sizes
+from benchmarks.common import (
+    ROOT,
+    Goal,
+    Json,
+    Rounds,
+    Spread,
+    child_environment,
+    machine,
+    make_table,
+    report,
+)
+from netstab.data.manifest import read_manifest
 
-CHILD = "benchmarks.memory_child"
 LIMITS_MIB = {"mini": 2 * 1024, "article": 4 * 1024}
 STEPS = {"mini": 20, "article": 3}
+EVALUATION_BATCHES = 2
+PEAK = "save"
+"""The last part of a trainer's work: the peak after it is that of the process."""
 
 
 def main(
-    rounds: Annotated[int, typer.Option(min=1, help="Trainers of each size.")] = 3,
+    rounds: Rounds = 3,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps of each; 20 at mini, 3 at article.")
     ] = None,
     size: Annotated[str | None, typer.Option(help="mini or article alone.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Where the JSON goes.")] = None,
+    json: Json = None,
 ) -> None:
     """Measure a trainer on the CPU: load images, train some steps, evaluate, save a state.
 
@@ -30,57 +47,106 @@ def main(
     process: ru_maxrss.
     """
     on, chosen = machine(), [size] if size else list(LIMITS_MIB)
-    peaks: dict[str, list[float]] = {name: [] for name in chosen}
-    stages: dict[str, dict[str, float]] = {}
+    counts = {name: steps or STEPS[name] for name in chosen}
+    told: dict[str, list[dict[str, float]]] = {name: [] for name in chosen}
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen:
-            (Path(folder) / name).mkdir()
-            measured_child(CHILD, "images", str(Path(folder) / name), name)
+            _child("images", Path(folder) / name, name)
         for _ in range(rounds):
             for name in chosen:
-                work = [str(Path(folder) / name), name, str(steps or STEPS[name])]
-                peak, said = measured_child(CHILD, "train", *work)
-                peaks[name].append(peak)
-                stages[name] = json_format.loads(said)
-    _report({name: Spread(tuple(p)) for name, p in peaks.items()}, stages, steps, on, json)
-
-
-def _report(
-    peaks: dict[str, Spread],
-    stages: dict[str, dict[str, float]],
-    steps: int | None,
-    on: dict[str, object],
-    json: Path | None,
-) -> None:
-    table = make_table("peak resident memory of a trainer's process, MiB", "", *peaks)
-    for stage in next(iter(stages.values())):
-        table.add_row(f"so far, after: {stage}", *(f"{s[stage]:,.0f}" for s in stages.values()))
+                said = _child("train", Path(folder) / name, name, counts[name])
+                told[name].append(json_format.loads(said))
+    peaks = {name: Spread(tuple(one[PEAK] for one in many)) for name, many in told.items()}
+    table = make_table("peak resident memory of a trainer's process, MiB", "", *chosen)
+    for part in told[chosen[0]][-1]:
+        table.add_row(f"so far, after: {part}", *(f"{told[n][-1][part]:,.0f}" for n in chosen))
     table.add_section()
     table.add_row("peak", *map(str, peaks.values()))
-    table.add_row("limit", *(f"{LIMITS_MIB[name]:,}" for name in peaks))
     report(
         "memory",
         json,
         table,
         on=on,
-        settings={"steps": {name: steps or STEPS[name] for name in peaks}},
+        settings={"steps": counts},
         results={
-            name: {
-                "peak_mib": peak.as_json(),
-                "limit_mib": LIMITS_MIB[name],
-                "peak_mib_after": stages[name],
-            }
+            name: {"peak_mib": peak, "peak_mib_after": told[name][-1]}
             for name, peak in peaks.items()
         },
         goals=[
-            Goal(f"{name} trainer's peak, MiB,", max(p.values), LIMITS_MIB[name])
-            for name, p in peaks.items()
+            Goal(f"{name} trainer's peak, MiB,", max(peak.values), LIMITS_MIB[name])
+            for name, peak in peaks.items()
         ],
         notes=[
-            f"n = {len(next(iter(peaks.values())).values)} processes each; median [min, max]; a "
-            "goal is held against the largest. 'So far' is of the last one."
+            f"n = {rounds} processes each; median [min, max]; a goal is held against the largest. "
+            "'So far' is of the last one."
         ],
     )
+
+
+def _child(function: str, *arguments: Any) -> str:
+    """Call a function of this module in a process of its own; what it prints.
+
+    Linux counts the parent's own peak in a child's: no torch and no images in this one.
+    """
+    told = ", ".join(repr(str(a) if isinstance(a, Path) else a) for a in arguments)
+    code = f"from benchmarks import memory; memory.{function}({told})"
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=child_environment(ROOT / "src", ROOT),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def images(folder: str, size: str) -> None:
+    """Write a size's number of random images as the stage `data` would."""
+    image_size = sizes.params(size).data.image_size
+    sizes.random_images(Path(folder), *sizes.RANDOM_COUNTS[size], image_size)
+
+
+class _EnoughError(Exception):
+    """Ends an epoch after the steps that were asked for."""
+
+
+def train(folder: str, size: str, steps: int) -> None:
+    """Train some steps of an epoch, evaluate, save a state; print the peak after each as JSON."""
+    peaks_mib: dict[str, float] = {}
+    study = sizes.params(size, device="cpu")
+    from benchmarks import trainer
+    from netstab.measure.evaluate import BATCH
+    from netstab.training import state
+
+    peaks_mib["imports"] = _peak_mib()
+    course = trainer.course_on(study, read_manifest(Path(folder)), Path(folder))
+    peaks_mib["images"] = _peak_mib()
+    made = trainer.Trainer(study, course.manifest, course.device)
+    peaks_mib["network"] = _peak_mib()
+    done = 0
+
+    def count(*_: object) -> None:
+        nonlocal done
+        done += 1
+        if done == steps:
+            raise _EnoughError
+
+    # The epoch is a whole one, with all its draws; it just ends early.
+    made.engine.optimizer.register_step_post_hook(count)
+    with suppress(_EnoughError):
+        made.epoch(trainer.trunk(study), course.training, course.validation)
+    peaks_mib["steps"] = _peak_mib()
+    made.evaluate(trainer.first(course.validation, EVALUATION_BATCHES * BATCH))
+    peaks_mib["evaluation"] = _peak_mib()
+    state.write(state.capture(made.engine), Path(folder) / "state.safetensors")
+    peaks_mib[PEAK] = _peak_mib()
+    print(json_format.dumps(peaks_mib))
+
+
+def _peak_mib() -> float:
+    """Peak resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
 if __name__ == "__main__":

@@ -8,12 +8,10 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from netstab.data.manifest import Manifest
+from benchmarks.trainer import Course
 from netstab.data.tensors import Tensors
 from netstab.measure.evaluate import BATCH
-from netstab.params import Params
-from netstab.study.schedule import Phase
-from netstab.training.model import ResNet18, apply_modes, initialise
+from netstab.training.model import ResNet18, initialise
 
 
 class PILImages(Dataset[tuple[Tensor, int]]):
@@ -38,35 +36,29 @@ class PlainLoop:
     """The same network, data, batch size, optimizer and measures as netstab's.
 
     Args:
-        study: the parameters.
-        arrays: images as uint8 [N, H, W, C], and labels.
-        manifest: says their shape, mean and standard deviation.
-        device: where.
+        course: the parameters, how many images, and where.
+        arrays: at least as many images as uint8 [N, H, W, C], and labels.
         workers: loader processes.
         bf16: whether autocast computes in bf16; fp32 otherwise.
         channels_last: whether network and images are channels last in memory; NCHW otherwise.
-        phase: what is trained and what is frozen; everything is trained without it.
     """
 
     def __init__(
         self,
-        study: Params,
+        course: Course,
         arrays: Tensors,
-        manifest: Manifest,
-        device: torch.device,
         workers: int,
         *,
         bf16: bool = False,
         channels_last: bool = False,
-        phase: Phase | None = None,
     ) -> None:
+        study, manifest, self.device = course.study, course.manifest, course.device
         train, (size, _, channels) = study.train, manifest.image_shape
-        self.device, self.phase = device, phase
-        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.model: nn.Module = ResNet18(study.model.width, channels, len(manifest.classes))
         initialise(self.model, seed=0)
-        self.model.to(device).to(memory_format=self.layout)
+        self.model.to(self.device).to(memory_format=self.layout)
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),
             lr=train.learning_rate,
@@ -79,32 +71,32 @@ class PlainLoop:
             augment.append(transforms.RandomCrop(size, padding=train.crop_padding))
         if train.horizontal_flip:
             augment.append(transforms.RandomHorizontalFlip())
-        pinned = device.type == "cuda"
+        how = {"num_workers": workers, "pin_memory": self.device.type == "cuda"}
+        count, tested = len(course.training), len(course.validation)
         self.training = DataLoader(
             PILImages(
-                arrays.train_images,
-                arrays.train_labels,
+                arrays.train_images[:count],
+                arrays.train_labels[:count],
                 transforms.Compose([*augment, *to_tensor]),
             ),
             batch_size=train.batch_size,
             shuffle=True,
             drop_last=True,
-            num_workers=workers,
-            pin_memory=pinned,
+            **how,
         )
         self.validation = DataLoader(
-            PILImages(arrays.test_images, arrays.test_labels, transforms.Compose(to_tensor)),
+            PILImages(
+                arrays.test_images[:tested],
+                arrays.test_labels[:tested],
+                transforms.Compose(to_tensor),
+            ),
             batch_size=BATCH,
-            num_workers=workers,
-            pin_memory=pinned,
+            **how,
         )
 
     def epoch(self) -> dict[str, float]:
         """Train one epoch and evaluate; the measures that netstab records too."""
-        if self.phase:
-            apply_modes(self.model, self.phase)
-        else:
-            self.model.train()
+        self.model.train()
         train_loss = train_hits = seen = 0.0
         for x, y in self.training:
             x, y = self._moved(x), y.to(self.device, non_blocking=True)
@@ -121,11 +113,6 @@ class PlainLoop:
             "train_top1_pct": 100 * train_hits / seen,
             **self._evaluate(),
         }
-
-    def start_loaders(self) -> None:
-        """Start both loaders' processes, take a batch, and end them: what an epoch pays once."""
-        for loader in (self.training, self.validation):
-            next(iter(loader))
 
     def _moved(self, x: Tensor) -> Tensor:
         return x.to(self.device, non_blocking=True, memory_format=self.layout)

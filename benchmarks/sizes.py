@@ -6,41 +6,45 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
-from benchmarks.common import ROOT
 from netstab import paths
 from netstab.data.manifest import Manifest, Origin
+from netstab.data.prepare import describe
+from netstab.data.prepare import prepare as prepare_source
+from netstab.data.sources import Source
+from netstab.data.tensors import NAMES, Tensors
 from netstab.params import Params, check
+from netstab.params.sizes import read_sizes, whole
+from tests.checkout import ROOT, changed
 
 RANDOM_COUNTS = {"mini": (5_085, 1_017), "article": (50_000, 10_000)}
 """Training and test images of a size, where random ones stand in for real ones."""
 
 
 def content(size: str, **changes: Any) -> dict[str, Any]:
-    """What `params.yaml` says at a size.
-
-    Args:
-        size: demo, mini or article.
-        changes: sections to change as well: a mapping is merged, anything else replaces.
-    """
+    """What `params.yaml` says at a size (demo, mini or article), with changes: see `changed`."""
     yaml = YAML(typ="safe", pure=True)
     made: dict[str, Any] = yaml.load((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
-    for key, value in yaml.load((ROOT / "sizes.yaml").read_text(encoding="utf-8"))[size].items():
+    for key, value in whole(read_sizes(ROOT / "sizes.yaml"), size).items():
         *folders, name = key.split(".")
         place = made
         for folder in folders:
             place = place[folder]
         place[name] = value
-    for section, change in changes.items():
-        if isinstance(change, dict):
-            made[section].update(change)
-        else:
-            made[section] = change
+    changed(made, **changes)
     return made
 
 
-def params(size: str, **changes: Any) -> Params:
-    """The parameters of a size; see `content`."""
-    return check(content(size, **changes))
+def params(
+    size: str,
+    source: Path | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    **changes: Any,
+) -> Params:
+    """The parameters of a size, with images from somewhere and on a device; see `content`."""
+    images = {"source": str(source.resolve())} if source else {}
+    runtime = {"device": device, "threads": threads}
+    return check(content(size, **{"data": images, "runtime": runtime, **changes}))
 
 
 def prepare(study: Params, size: str, folder: Path) -> Manifest:
@@ -49,18 +53,12 @@ def prepare(study: Params, size: str, folder: Path) -> Manifest:
     Random ones where a size would have to download: what is in them changes no time and no memory.
     """
     if study.data.source is not None or study.data.dataset == "digits":
-        from netstab.data.prepare import prepare as prepare_source
-
         return prepare_source(study, folder)
     return random_images(folder, *RANDOM_COUNTS[size], study.data.image_size)
 
 
 def random_images(folder: Path, training: int, test: int, image_size: int) -> Manifest:
     """Write random colour images of ten classes as the stage `data` writes real ones."""
-    from netstab.data.prepare import describe
-    from netstab.data.sources import Source
-    from netstab.data.tensors import NAMES, Tensors
-
     random = np.random.default_rng(0)
 
     def images(count: int) -> np.ndarray:

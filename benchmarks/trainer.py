@@ -1,7 +1,6 @@
-"""netstab's engine on prepared images, as `training.job` builds it, for timing single epochs."""
+"""netstab's engine on prepared images, as a training stage builds it, for timing single epochs."""
 
 from collections.abc import Callable
-from contextlib import chdir
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,26 +10,25 @@ import torch
 
 from benchmarks import sizes
 from benchmarks.common import machine
-from benchmarks.counted import Amount, Shape
-from netstab.data.batches import Images
-from netstab.data.dataset import Dataset
+from netstab.data.batches import Images, splits
 from netstab.data.manifest import Manifest
-from netstab.data.tensors import Tensors, load
+from netstab.data.tensors import load
 from netstab.measure.evaluate import evaluate
 from netstab.params import Params
 from netstab.results.schema import Row
-from netstab.store.ledger import Ledger, versions
 from netstab.store.records import Record
 from netstab.store.states import Store
+from netstab.study.cost import Costs
 from netstab.study.experiments import Variant, schedule
+from netstab.study.plan import Work
 from netstab.study.schedule import Phase
 from netstab.training import device as devices
 from netstab.training import state
 from netstab.training.engine import Engine
 from netstab.training.model import ResNet18
-from netstab.training.trainer import load_images
 
 WARM_UP_STEPS = 2
+BASELINE = Variant("baseline")
 
 
 class Trainer:
@@ -60,17 +58,7 @@ class Trainer:
 
 def trunk(study: Params) -> Phase:
     """The phase in which every part is trained at the initial rate."""
-    return schedule(study, Variant("baseline")).phases[0]
-
-
-def splits(
-    study: Params, manifest: Manifest, folder: Path, device: torch.device
-) -> tuple[Images, Images]:
-    """Prepared training and validation images below `folder`, loaded as a stage loads them."""
-    store = Store(folder / "store")
-    ledger = Ledger(study, Dataset.prepared(manifest), store, *versions())
-    with chdir(folder):
-        return load_images(ledger, manifest, device)
+    return schedule(study, BASELINE).phases[0]
 
 
 def first(images: Images, count: int) -> Images:
@@ -89,7 +77,6 @@ class Course:
         manifest: of all images on disk.
         training: images of an epoch, on the device.
         validation: likewise.
-        arrays: the same images as uint8 [N, H, W, C], and labels.
         share: of the images on disk that are used; below 1 for a quick trial.
     """
 
@@ -99,7 +86,6 @@ class Course:
     manifest: Manifest
     training: Images
     validation: Images
-    arrays: Tensors
     share: float = 1.0
 
     @property
@@ -118,46 +104,45 @@ class Course:
         }
 
     @property
-    def shape(self) -> Shape:
-        """Of the network, for counting."""
-        size, _, channels = self.manifest.image_shape
-        return Shape(self.study.model.width, size, channels, len(self.manifest.classes))
-
-    @property
-    def amount(self) -> Amount:
-        """Of an epoch, for counting."""
+    def trained_images(self) -> int:
+        """Images that an epoch's steps take: an incomplete batch is dropped."""
         batch_size = self.study.train.batch_size
-        return Amount(len(self.training), len(self.validation), batch_size)
+        return len(self.training) // batch_size * batch_size
+
+    def flop(self, phase: Phase) -> float:
+        """Operations of an epoch: training steps, and a forward pass of each validation image."""
+        shape = self.manifest.image_shape[2], len(self.manifest.classes)
+        costs = Costs(self.study, self.trained_images, *shape)
+        evaluating = len(self.validation) * sum(costs.forward.values())
+        return costs.flop([Work(BASELINE, phase, 1)]) + evaluating
 
     def cut(self, steps: int) -> "Course":
         """As many images as some steps take, and as large a share of the validation images."""
         count = min(steps * self.study.train.batch_size, len(self.training))
         share = count / len(self.training)
-        test = max(1, round(share * len(self.validation)))
         return replace(
             self,
             training=first(self.training, count),
-            validation=first(self.validation, test),
-            arrays=Tensors(
-                self.arrays.train_images[:count],
-                self.arrays.train_labels[:count],
-                self.arrays.test_images[:test],
-                self.arrays.test_labels[:test],
-            ),
+            validation=first(self.validation, max(1, round(share * len(self.validation)))),
             share=self.share * share,
         )
 
-    def epochs(self, phase: Phase, precision: str | None = None) -> Callable[[], None]:
-        """A trainer of its own, warmed up; each call trains one epoch of the phase."""
+    def warmed_up(self, phase: Phase, precision: str | None = None) -> Trainer:
+        """A trainer that has taken its first steps of a phase."""
         train = self.study.train
         train = train.model_copy(update={"precision": precision or train.precision})
         study = self.study.model_copy(update={"train": train})
         trainer, short = Trainer(study, self.manifest, self.device), self.cut(WARM_UP_STEPS)
         trainer.epoch(phase, short.training, short.validation)
+        return trainer
+
+    def epochs(self, phase: Phase, precision: str | None = None) -> Callable[[], None]:
+        """A trainer of its own, warmed up; each call trains one epoch of the phase."""
+        trainer = self.warmed_up(phase, precision)
         return partial(trainer.epoch, phase, self.training, self.validation)
 
 
-def course(study: Params, size: str, folder: Path, steps: int | None) -> Course:
+def course(study: Params, size: str, folder: Path, steps: int | None = None) -> Course:
     """Prepare images below `folder`, and set the process up as a training stage does."""
     whole = course_on(study, sizes.prepare(study, size, folder), folder)
     return whole.cut(steps) if steps else whole
@@ -168,5 +153,12 @@ def course_on(study: Params, manifest: Manifest, folder: Path) -> Course:
     device = devices.choose(study.runtime)
     threads = devices.configure(study.train, study.runtime)
     on = machine() | {"device": devices.hardware(device, threads).device, "threads": threads}
-    images = splits(study, manifest, folder, device)
-    return Course(study, device, on, manifest, *images, load(manifest, folder))
+    images = splits(
+        load(manifest, folder),
+        mean=manifest.mean,
+        std=manifest.std,
+        padding=study.train.crop_padding,
+        device=device,
+        dtype=torch.float32,
+    )
+    return Course(study, device, on, manifest, *images)

@@ -1,142 +1,78 @@
-"""What benchmarks time and add up; and each of them on a few steps."""
+"""What benchmarks time and count; and each of them on a few steps."""
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from torch.autograd import DeviceType
+import torch
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 from typer import Typer
 from typer.testing import CliRunner
 
-from benchmarks import (
-    epoch,
-    epoch_cases,
-    epoch_report,
-    growth,
-    ideas,
-    once,
-    profiling,
-    rates,
-    script,
-    sizes,
-    study,
-)
-from benchmarks.common import Spread, Took, in_turn
-from benchmarks.counted import Amount
-from benchmarks.kinds import TRUNK, Kinds
-from netstab.study.plan import tree
+from benchmarks import epoch, epoch_cases, measuring, sizes, trainer
+from benchmarks.common import Goal, Spread, in_turn
+from netstab.study.cost import forward_flop, training_flop
+from netstab.training.model import ResNet18, apply_modes
 from tests import small
 
 MINI = sizes.params("mini")
-WHOLE = tree(MINI)
-KINDS = Kinds(WHOLE)
+FROZEN = epoch_cases.ways_of_freezing(MINI)
+PHASES = {"trunk": trainer.trunk(MINI), **FROZEN}
 
 
-# Timing
+# Counting and comparing
 
 
-def test_a_case_that_times_itself_is_believed() -> None:
-    assert in_turn({"told": lambda: Took(7.0)}, 2)["told"].values == (7.0, 7.0)
+@pytest.mark.parametrize("name", PHASES)
+def test_operations_of_a_step_are_those_that_torch_counts(name: str) -> None:
+    model = ResNet18(8, 3, 10)
+    apply_modes(model, PHASES[name])
+    images, labels = torch.zeros(2, 3, 16, 16), torch.zeros(2, dtype=torch.int64)
+    with FlopCounterMode(display=False) as counter:
+        functional.cross_entropy(model(images), labels).backward()
+    counted = training_flop(PHASES[name], forward_flop(8, 16, 3, 10))
+    assert counted == counter.get_total_flops() / 2
 
 
-def test_rates_are_amounts_over_time() -> None:
-    rate = rates.matrix_product(small.CPU, "fp32")
-    assert rate.amount == 2 * rates.MATRIX["cpu"] ** 3
-    assert rates.Rate(rate.case, 10.0).of(Spread((2.0, 5.0))).values == (5.0, 2.0)
+def test_an_epoch_leaves_its_incomplete_batch_out_and_evaluates_all(tmp_path: Path) -> None:
+    study = sizes.params("mini", device="cpu", threads=1, train={"batch_size": 32})
+    size = study.data.image_size
+    course = trainer.course_on(study, sizes.random_images(tmp_path, 70, 10, size), tmp_path)
+    forward, phase = forward_flop(study.model.width, size, 3, 10), trainer.trunk(study)
+    assert course.trained_images == 64
+    assert course.flop(phase) == 64 * training_flop(phase, forward) + 10 * sum(forward.values())
 
 
-def test_a_part_of_an_epoch_is_scaled_up_but_for_what_is_paid_once() -> None:
-    part = Spread((3.0, 5.0))
-    assert study.whole_epoch(part, 0.5, None).values == (6.0, 10.0)
-    assert study.whole_epoch(part, 0.5, Spread((1.0, 3.0))).values == (5.0, 7.0)
-    assert study.whole_epoch(part, 1.0, Spread((1.0, 3.0))).values == part.values
-
-
-def test_compilation_is_tried_only_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    for name in ("CC", "CXX"):
-        monkeypatch.delenv(name, raising=False)
-    assert not once.can_compile("cuda")
-    assert not once.can_compile("cpu")
-    monkeypatch.setenv("CC", sys.executable)
-    assert once.can_compile("cuda")
-    assert not once.can_compile("cpu")
-
-
-def test_hours_of_a_study_are_epochs_processes_and_states() -> None:
-    names = [f"{what}: {kind}" for what in (study.OURS, study.PLAIN) for kind in KINDS.phases]
-    measured = dict.fromkeys([*names, once.TRAINS, once.SAVE], Spread((3600.0,)))
-    total = study.Sum(MINI, WHOLE, KINDS, measured)
-    ours, by_run, theirs = (spread.median for spread in total.all_hours.values())
-    assert ours == WHOLE.epochs + total.runs + total.states
-    assert by_run == WHOLE.epochs_apart + 2 * total.runs
-    assert theirs == WHOLE.epochs_apart + total.runs
-
-
-def test_kernels_alone_are_counted_on_a_gpu_and_operators_on_a_cpu() -> None:
-    def average(key: str, where: DeviceType, cpu_us: float, device_us: float) -> SimpleNamespace:
-        return SimpleNamespace(
-            key=key,
-            count=2,
-            device_type=where,
-            self_cpu_time_total=cpu_us,
-            self_device_time_total=device_us,
-        )
-
-    averages = [
-        average("aten::conv2d", DeviceType.CPU, 500.0, 3000.0),
-        average("small_kernel", DeviceType.CUDA, 0.0, 1000.0),
-        average("conv_kernel", DeviceType.CUDA, 0.0, 3000.0),
+def test_ways_of_freezing_are_what_is_frozen_and_how_not_rates() -> None:
+    assert list(FROZEN) == [
+        *(f"expB-{block}" for block in MINI.blocks),
+        *(f"strict-{block}" for block in MINI.blocks),
+        "expE-head",
     ]
-    kernels = profiling.costliest(averages, "cuda")
-    assert [cost.name for cost in kernels] == ["conv_kernel", "small_kernel"]
-    assert [cost.share for cost in kernels] == [0.75, 0.25]
-    assert [cost.total_ms for cost in profiling.costliest(averages, "cpu")] == [0.5]
 
 
-# A script from elsewhere
-
-SCRIPT = """
-import os, pathlib, signal, sys
-pathlib.Path("pid").write_text(str(os.getpid()))
-for epoch in range(3):
-    print("Epoch", epoch, "of batches of", sys.argv[1])
-    sys.stdout.write("\\r 10 % \\r 100 %\\n")
-signal.pause()
-"""
+def test_cases_are_timed_in_turn_and_ratios_are_taken_round_by_round() -> None:
+    called: list[str] = []
+    measured = in_turn({name: lambda name=name: called.append(name) for name in "ab"}, 2)
+    assert "".join(called) == "abab"
+    assert all(len(spread.values) == 2 for spread in measured.values())
+    assert Spread.of_ratios(Spread((6.0, 9.0)), Spread((2.0, 1.0))).values == (3.0, 9.0)
+    assert Spread((2.0, 5.0)).per_second(10.0).values == (5.0, 2.0)
+    assert str(Spread((1.0, 4.0, 2.5))) == "2.50 [1.00, 4.00]"
 
 
-def test_a_script_is_timed_by_what_it_prints_and_stopped(tmp_path: Path) -> None:
-    (tmp_path / "main.py").write_text(SCRIPT)
-    theirs = script.Script(tmp_path, "python main.py {batch_size} {x}", "^Epoch", 100)
-    filled = theirs.filled(batch_size=64)
-    assert filled.command == "python main.py 64 {x}"
-    assert filled.epoch().seconds > 0
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
+def test_a_goal_is_met_on_its_own_side_of_the_limit() -> None:
+    assert Goal("faster,", 4.0, 4.0, at_least=True).met
+    assert not Goal("memory,", 4.0, 4.0).met
+    assert str(Goal("memory,", 5.0, 4.0)) == "memory, below 4: missed (5.00)"
 
 
-def test_a_scripts_epoch_is_scaled_to_as_many_images() -> None:
-    course = SimpleNamespace(amount=Amount(training=500, validation=0, batch_size=50))
-    cases = {
-        name: epoch_cases.Case(lambda: None, KINDS.phases[TRUNK], "fp32", images)
-        for name, images in (("script", 50_000), ("netstab fp32", None))
-    }
-    measured = dict.fromkeys(cases, Spread((200.0,)))
-    outcome = epoch_report.Outcome(course, cases, {}, measured, {}, None)  # type: ignore[arg-type]
-    assert outcome.seconds("script").values == (2.0,)
-    assert outcome.seconds("netstab fp32").values == (200.0,)
-
-
-def test_a_script_that_says_nothing_is_refused_with_its_last_words(tmp_path: Path) -> None:
-    (tmp_path / "main.py").write_text("print('no data here')")
-    with pytest.raises(SystemExit, match=r"(?s)0 of 3 lines.*no data here"):
-        script.Script(tmp_path, "python main.py", "^Epoch", 100).epoch()
+def test_matrix_products_are_of_the_device() -> None:
+    assert epoch_cases.product_flop(small.CPU) == 2 * (2 * 2048**3)
 
 
 # Each on a few steps
@@ -145,9 +81,7 @@ def test_a_script_that_says_nothing_is_refused_with_its_last_words(tmp_path: Pat
 @pytest.fixture
 def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Runs a benchmark on little; returns what it prints, and its JSON."""
-    monkeypatch.setattr(once, "starts", lambda: {once.TRAINS: lambda: Took(1.0)})
-    monkeypatch.setitem(rates.MATRIX, "cpu", 64)
-    monkeypatch.setitem(rates.COPIED_MIB, "cpu", 1)
+    monkeypatch.setitem(epoch_cases.MATRIX, "cpu", 64)
 
     def run(main: Callable[..., None], *options: str) -> tuple[str, dict[str, Any]]:
         app, target = Typer(), tmp_path / "result.json"
@@ -161,60 +95,29 @@ def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]
     return run
 
 
-LITTLE = ("--steps", "1", "--workers", "0")
-
-
 def test_epoch_tells_speed_shares_ratios_and_costs(
     tried: Callable[..., Any], tmp_path: Path
 ) -> None:
-    (tmp_path / "main.py").write_text(SCRIPT)
-    theirs = ("--script", str(tmp_path), "--script-command", "python main.py {batch_size}")
-    theirs += ("--script-images", "640")
     folder = tmp_path / "profile"
-    _, told = tried(epoch.main, *LITTLE, "--compile", "0", *theirs, "--profile", str(folder))
+    printed, told = tried(epoch.main, "--steps", "1", "--workers", "0", "--profile", str(folder))
     results = told["results"]
-    assert {"netstab fp32", "plain loop", "script", "expB-64", "strict-512"} <= results.keys()
+    assert {"netstab fp32", "plain loop", "expB-64", "strict-512"} <= results.keys()
     trunk = results["netstab fp32"]
-    assert {"tflop_per_s", "images_per_s", "of_fp32_matrix_rate"} <= trunk.keys()
-    assert "computed_fewest_bytes_of_copy_rate" in trunk
-    assert results["expB-64"]["this_per_netstab_fp32"]["n"] == 1
-    assert results["script"]["epoch_s"]["median"] > 0
+    assert {"flop_per_s", "images_per_s", "of_fp32_matrix_rate"} <= trunk.keys()
+    assert results["expB-64"]["this_per_trunk"]["n"] == 1
     assert results["save a state"]["s"]["median"] > 0
-    assert (folder / profiling.TRACE).stat().st_size > 0
-    assert len(results["profile"]["costliest"]) == profiling.COSTLIEST
-    assert any("Compilation was not timed" in note for note in told["notes"])
+    assert (folder / "trace.json").stat().st_size > 0
+    assert "aten::convolution_backward" in printed
+    assert any("strict-512: trains layer4 head, batch norm" in note for note in told["notes"])
 
 
 @pytest.mark.slow
-def test_study_says_what_is_measured_and_what_is_computed(tried: Callable[..., Any]) -> None:
-    printed, told = tried(study.main, *LITTLE)
-    assert "computed:" in printed
-    assert told["results"]["epochs_alone_per_shared"] > 1
-    assert set(told["results"]["computed_hours"]) == {
-        "netstab, shared pasts",
-        "netstab, each run alone",
-        "plain loop, each run alone",
-    }
-
-
-def test_growth_says_what_was_not_tried(tried: Callable[..., Any]) -> None:
-    printed, told = tried(growth.main, "--widths", "", "--images", "", "--seeds", "")
-    assert "Not tried: the pipeline with 3, 30, 300 seeds" in " ".join(printed.split())
-    assert told["results"]["seeds, counted from the plan"]["epochs, shared pasts"]["law"]
-
-
-def test_ideas_are_told_beside_a_step_of_their_own_process(
-    tried: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seconds = iter((2.0, 1.0))
-    monkeypatch.setattr(ideas, "BATCHES", (32,))
-    monkeypatch.setattr(ideas, "ENVIRONMENTS", {ideas.ALONE: {}, "other memory": {}})
-    monkeypatch.setattr(
-        ideas, "measured_child", lambda *_: (0.0, json.dumps({"step_s": next(seconds)}))
-    )
-    _, told = tried(ideas.main, "--steps", "1")
-    results = told["results"]
-    assert {"batches of 32", "two seeds stacked in one network", "of it: SGD, fused"} < set(results)
-    assert all(result["s"]["median"] > 0 for result in results.values())
-    assert results["other memory"]["of_a_step"]["median"] == 0.5
-    assert results[ideas.AS_IT_IS]["of_a_step"]["median"] == 1
+def test_measuring_adds_up_what_a_seed_takes(tried: Callable[..., Any]) -> None:
+    printed, told = tried(measuring.main, "--epochs", "0")
+    results, shares = told["results"], told["results"]["share_of_training"]
+    epochs = results["an epoch of training"]
+    stability = results["stability of an epoch"]
+    expected = stability["a_seed"] * stability["s"]["median"]
+    expected /= epochs["a_seed"] * epochs["s"]["median"]
+    assert shares["stability"]["median"] == pytest.approx(expected)
+    assert f"stability {Spread((expected,))}" in " ".join(printed.split())
