@@ -2,7 +2,8 @@
 # make mini    the effects on a few thousand images of CIFAR-10, on a CPU
 # make article  the study as params.yaml describes it, on a GPU
 #              (both take images of yours instead: ARCHIVE=path-or-url; docs/IMAGES.md)
-# make test    checks and the whole test suite
+# make test    checks and the test suite
+# make test-all  and what is long and rare: lost nodes of a cluster, kills, compilers, full counts
 # make torture  what it survives: kills, full disks, damage, a soak; an hour and a half at most
 # make check   formatting, types and the direction of imports
 # make fuzz    thousands of generated bad inputs (docs/RELIABILITY.md)
@@ -19,7 +20,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 ENVIRONMENT := $(VENV)/.complete
 
-.PHONY: demo mini article test check torture fuzz audit clean
+.PHONY: demo mini article test test-all check torture fuzz audit clean
 
 demo: $(ENVIRONMENT)
 	$(BIN)/netstab study demo
@@ -30,8 +31,13 @@ mini: $(ENVIRONMENT)
 article: $(ENVIRONMENT)
 	$(BIN)/netstab study article $(if $(ARCHIVE),--source "$(ARCHIVE)")
 
+PYTEST = PATH="$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
 test: check
-	PATH="$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(PYTEST) -m "not long"
+
+test-all: test
+	$(PYTEST) -m long
 
 torture: $(ENVIRONMENT)
 	PATH="$(BIN):$$PATH" PYTHONPATH=src:. $(BIN)/python -m torture all --fresh

@@ -1,5 +1,7 @@
 """Real `dvc` in temporary clones of the working tree, with a study that takes seconds.
 
+Commands and stages are processes of their own, which are forked: see `forks`.
+
 The base clone is made once for all tests (and all of xdist's workers): small parameters, a store
 that one process filled, `dvc repro`, a commit. Each test works in a copy of its own.
 """
@@ -7,7 +9,6 @@ that one process filled, `dvc repro`, a commit. Each test works in a copy of its
 import json
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from tests import small
+from tests import forks, small
 from tests.checkout import DEADLINE_S, DVC, QUICK_SHARPNESS, TINY, Checkout, Result, files_in
 
 STUDY: dict[str, Any] = {
@@ -71,7 +72,7 @@ class Clone(Checkout):
 
     def dvc(self, *arguments: str, code: int = 0, **env: str) -> Result:
         """Run `dvc`, and insist on its exit code."""
-        return self.run(*DVC, *arguments, code=code, **env)
+        return self.run("python", *DVC[1:], *arguments, code=code, **env)
 
     def git(self, *arguments: str) -> str:
         """Run `git`; what it printed."""
@@ -79,11 +80,13 @@ class Clone(Checkout):
 
     def python(self, *arguments: str, code: int = 0, **env: str) -> Result:
         """Run python as the stages do, and insist on its exit code."""
-        return self.run(sys.executable, *arguments, code=code, **{"PYTHONPATH": "src", **env})
+        return self.run("python", *arguments, code=code, **{"PYTHONPATH": "src", **env})
 
     def environment(self) -> dict[str, str]:
-        """See `Checkout`; and a place for gates."""
-        return super().environment() | {"SPY_GATE": str(self.gate)}
+        """See `Checkout`; a `python` that is forked, and a place for gates."""
+        own = super().environment()
+        path = os.pathsep.join([str(forks.folder()), own["PATH"]])
+        return {**own, "PATH": path, "SPY_GATE": str(self.gate)}
 
     @property
     def gate(self) -> Path:

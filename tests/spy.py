@@ -53,6 +53,7 @@ def _spied():
 
     from netstab.store import finished
     from netstab.training import observer
+    from netstab.training.engine import Engine
     Engine.epoch = stopped(Engine.epoch)
     spy(Engine, "epoch", "epoch", epoch)
     spy(_Segment, "_epoch", "training", lambda self, number: state(self, number + 1))

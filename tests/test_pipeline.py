@@ -1,12 +1,15 @@
 """Which change reruns what, and what of it is trained: the promises of `dvc.yaml`."""
 
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import small
+from tests.checkout import DVC
 from tests.pipeline_helpers import BLOCKS, RIVALS, RUNS, Clone, lent_clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
@@ -31,6 +34,21 @@ def test_every_run_has_its_stage(clone: Clone) -> None:
     assert sorted(names) == sorted(["data", *TRAINING, "ceiling", "report"])
     assert clone.dvc("repro").stages == []
     assert sorted(path.name for path in (clone.root / "metrics/runs").iterdir()) == sorted(RUNS)
+
+
+@pytest.mark.long
+def test_interpreters_that_are_not_forked_come_to_the_same_bits_and_files(clone: Clone) -> None:
+    states, files = clone.states(), clone.files("metrics")
+    shutil.rmtree(clone.root / ".netstab/store")
+    shutil.rmtree(clone.root / "metrics")
+    path = clone.environment()["PATH"].split(os.pathsep, 1)[1]
+    ran = clone.run(*DVC, "repro", "--force", PATH=path).stages
+    assert sorted(ran) == sorted(["data", *TRAINING, "ceiling", "report"])
+    assert len({row["pid"] for row in clone.trained()}) == len(TRAINING) - 2, "two are views"
+    assert clone.states().items() <= states.items()
+    with_times = ("provenance.json", "sharpness.json", "report.html")
+    same = {name for name in files if not name.endswith(with_times)}
+    assert {name for name, found in clone.files("metrics").items() if files[name] == found} >= same
 
 
 def test_an_override_changes_one_line_of_the_shipped_parameters(clone: Clone) -> None:

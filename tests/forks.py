@@ -1,0 +1,50 @@
+"""Python processes forked off one that has the libraries in memory already.
+
+A stage of the tests' study takes a second, and importing torch, pandas and DVC two or three. Tests
+that run `dvc` in a checkout therefore put `folder()` in front of its PATH. The `python` there hands
+its arguments, folder, environment and streams to a server, which forks a process that goes on as
+the interpreter would: `netstab` is imported afresh, from the checkout. Both end by the same exit
+code or signal.
+"""
+
+import atexit
+import functools
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+SERVER = Path(__file__).with_name("forks_server.py")
+CLIENT = Path(__file__).with_name("forks_client.py")
+
+
+@functools.cache
+def folder() -> Path:
+    """A folder with a `python` that is forked; its server ends with this process."""
+    made = Path(tempfile.mkdtemp(prefix="forks-"))
+    python = made / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -ISE "{CLIENT}" "$0" "$@"\n')
+    python.chmod(0o755)
+    # Calls that come before the libraries are there wait in the socket's queue.
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(made / "socket"))
+    listener.listen(64)
+    server = subprocess.Popen(
+        [sys.executable, str(SERVER), str(listener.fileno()), str(python)],
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+        cwd=made,
+        stdin=subprocess.PIPE,
+        pass_fds=[listener.fileno()],
+        start_new_session=True,
+    )
+    listener.close()
+
+    def end() -> None:
+        server.communicate()  # closes its standard input, by which it knows
+        shutil.rmtree(made)
+
+    atexit.register(end)
+    return made
