@@ -13,15 +13,15 @@ import typer
 from rich.console import Console, Group
 
 from benchmarks import sizes
-from benchmarks.cluster_paper import EPOCH_S, in_order, on_paper
+from benchmarks.cluster_paper import EPOCH_S, on_paper
 from benchmarks.common import Goal, Json, Rounds, Size, Spread, machine, make_table, report
 from netstab.data.manifest import Manifest
 from netstab.params import Params
 from netstab.store.ledger import Ledger, open_ledger
 from netstab.store.states import Store
 from netstab.sweep import forecast
-from netstab.sweep.board import Board
-from netstab.sweep.jobs import Job, jobs
+from netstab.sweep.display import Display
+from netstab.sweep.jobs import Job, by_critical_path, jobs
 from netstab.sweep.makespan import Task, simulate
 from netstab.sweep.ray import start
 
@@ -151,7 +151,7 @@ class Course:
         ledger = self._ledger(Path("none"))
         todo = jobs(ledger)
         found = forecast.tasks(ledger, todo, pace, gpu=False, threads=1)
-        order = in_order(ledger, todo)
+        order = by_critical_path(ledger, todo)
         place = {number: at for at, number in enumerate(order)}
         return [
             Task(t.seconds, None if t.after is None else place[t.after], t.written)
@@ -160,18 +160,18 @@ class Course:
 
     def run(self) -> float:
         """Train it by a Ray of its own; seconds from the first task to the last one's end."""
-        from netstab.sweep.ray.sweep import sweep
+        from netstab.sweep.ray.pool import sweep
 
         ledger = self._ledger(self._store)
-        board = Clock(ledger)
-        sweep(ledger, self._manifest, board)
-        return board.seconds
+        clock = Clock(ledger)
+        sweep(ledger, self._manifest, clock)
+        return clock.seconds
 
     def _ledger(self, store: Path) -> Ledger:
         return open_ledger(Path(), Store(store), content=self._study)
 
 
-class Clock(Board):
+class Clock(Display):
     """Says nothing, and knows how long the sweep took.
 
     Attributes:
@@ -183,9 +183,9 @@ class Clock(Board):
         self.seconds = 0.0
         self._began = 0.0
 
-    def start(self, todo: list[Job], crew: str, *, gpu: bool) -> None:
-        """See `Board`."""
-        super().start(todo, crew, gpu=gpu)
+    def start(self, todo: list[Job], workers: str, *, gpu: bool) -> None:
+        """See `Display`."""
+        super().start(todo, workers, gpu=gpu)
         self._began = time.perf_counter()
 
     def __exit__(self, *fault: Any) -> None:

@@ -13,7 +13,7 @@ from netstab.data.dataset import OFFICIAL
 from netstab.store.ledger import Ledger
 from netstab.store.states import Store
 from netstab.sweep import forecast
-from netstab.sweep.jobs import Job, ahead, jobs
+from netstab.sweep.jobs import by_critical_path, jobs
 from netstab.sweep.makespan import Forecast, simulate
 
 EPOCH_S = 0.6
@@ -94,12 +94,7 @@ def on_paper(seeds: int, epoch_s: float = EPOCH_S) -> Paper:
     trunk = todo[0]
     pace = forecast.Pace(flop=ledger.costs.flop(list(trunk.work)))
     pace.seconds = trunk.epochs * epoch_s
-    tasks, order = forecast.tasks(ledger, todo, pace, gpu=True, threads=1), in_order(ledger, todo)
+    tasks = forecast.tasks(ledger, todo, pace, gpu=True, threads=1)
+    order = by_critical_path(ledger, todo)
     found = [simulate(tasks, gpus, start_up=START_UP_S, order=order) for gpus in GPUS]
     return Paper(len(ledger.tree.schedules) * seeds, len(todo), epoch_s, found)
-
-
-def in_order(ledger: Ledger, todo: list[Job]) -> list[int]:
-    """Numbers of jobs in the order in which a sweep hands them in: the longest way first."""
-    way = ahead(ledger, todo)
-    return sorted(range(len(todo)), key=lambda number: -way[number])

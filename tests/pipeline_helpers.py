@@ -52,7 +52,7 @@ from netstab import params, paths
 from netstab.data.prepare import prepare
 from netstab.store.ledger import open_ledger
 from netstab.study.experiments import Run, variants
-from netstab.sweep.job import train
+from netstab.sweep.single import train_run
 content = params.read(paths.PARAMS)
 manifest = prepare(content)
 moved = content.model_copy(
@@ -61,7 +61,7 @@ moved = content.model_copy(
 for study in (content, moved):
     ledger = open_ledger(Path(), content=study)
     for variant in variants(study):
-        train(ledger, Run(variant, 0), manifest)
+        train_run(ledger, Run(variant, 0), manifest)
 """
 """Fills the store: the study, and with `MOVED` as well."""
 

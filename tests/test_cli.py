@@ -185,7 +185,7 @@ def test_plan_predicts_a_sweep_by_ray_and_says_what_holds_it_up(project: Project
     )
     project.fill()
     # Everything but its measurements is there; nothing tells how long those take.
-    assert "stretches" in project.netstab("plan", "--workers", "2").stdout
+    assert " jobs" in project.netstab("plan", "--workers", "2").stdout
 
 
 def test_without_ray_a_sweep_by_ray_says_how_to_install_it(

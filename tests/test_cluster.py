@@ -21,10 +21,10 @@ from netstab.store.ledger import Ledger, versions
 from netstab.store.records import Record
 from netstab.store.states import Store
 from netstab.study.experiments import runs
-from netstab.sweep.board import Board
+from netstab.sweep.display import Display
+from netstab.sweep.events import WorkerEvent
 from netstab.sweep.jobs import jobs
 from netstab.sweep.ray import start
-from netstab.sweep.worker import Said
 from netstab.training.trainer import Trainer
 from tests import small
 from tests.pipeline_helpers import STUDY
@@ -72,7 +72,7 @@ class Nodes:
     def __init__(self, store: Path) -> None:
         from ray.cluster_utils import Cluster
 
-        # Where each of them finds the shared store; a command with another one is far from them.
+        # Where each of them finds the shared store; a command with another one is remote.
         self.shared = store
         self._of = {"env_vars": {"NETSTAB_STORE": str(store)}}
         quick = {"health_check_period_ms": 300, "health_check_failure_threshold": 3}
@@ -93,20 +93,20 @@ class Nodes:
         self.cluster.remove_node(node, allow_graceful=False)
 
 
-class Watcher(Board):
-    """Keeps what it hears, and does something at a job's first epoch behind a given one."""
+class Watcher(Display):
+    """Keeps events, and does something at a job's first epoch behind a given one."""
 
     def __init__(self, of: Ledger) -> None:
         self.told = io.StringIO()
         super().__init__(of, Console(file=self.told, width=300))
-        self.heard: list[Said] = []
+        self.events: list[WorkerEvent] = []
         self.when: Any = None
 
-    def hear(self, said: Said) -> None:
-        super().hear(said)
-        self.heard.append(said)
+    def update(self, event: WorkerEvent) -> None:
+        super().update(event)
+        self.events.append(event)
         if self.when:
-            self.when(said)
+            self.when(event)
 
 
 @pytest.fixture(scope="module")
@@ -152,35 +152,35 @@ def plain(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store
 
 
-def sweep(of: Ledger, manifest: Manifest, board: Watcher, address: str) -> None:
-    from netstab.sweep.ray.sweep import sweep as by_ray  # imports Ray
+def sweep(of: Ledger, manifest: Manifest, watcher: Watcher, address: str) -> None:
+    from netstab.sweep.ray.pool import sweep as by_ray  # imports Ray
 
-    by_ray(of, manifest, board, address=address)
+    by_ray(of, manifest, watcher, address=address)
 
 
-@pytest.mark.parametrize("far", [False, True], ids=["shared store", "no shared store"])
+@pytest.mark.parametrize("remote", [False, True], ids=["shared store", "no shared store"])
 def test_a_job_whose_node_is_lost_goes_on_elsewhere_to_the_same_bits_and_faults_stay_alone(
-    far: bool, folder: Path, manifest: Manifest, nodes: Nodes, plain: Path, tmp_path: Path
+    remote: bool, folder: Path, manifest: Manifest, nodes: Nodes, plain: Path, tmp_path: Path
 ) -> None:
-    store = tmp_path / "store" if far else nodes.shared
+    store = tmp_path / "store" if remote else nodes.shared
     of = ledger(study(), manifest, store)
     todo = jobs(of)
     (number,) = (n for n, j in enumerate(todo) if (j.run.name, j.end) == ("baseline-0", 20))
     where: dict[int, str] = {}
     lost: list[str] = []
 
-    def lose(said: Said) -> None:
-        if said.figures.startswith("on "):
-            where[said.job] = said.figures.removeprefix("on ")
+    def lose(event: WorkerEvent) -> None:
+        if event.begins:
+            where[event.job] = event.text.removeprefix("on ")
         # Of an epoch is told before its state is saved: the one before it is by then.
-        elif said.job == number and not lost and said.epoch in range(7, 16):
+        elif event.job == number and not lost and event.epoch in range(7, 16):
             lost.append(where[number])
             nodes.lose(where[number])
 
     with pytest.raises(TrainingError) as refused:
-        board = Watcher(of)
-        board.when = lose
-        sweep(of, manifest, board, address=nodes.cluster.address)
+        watcher = Watcher(of)
+        watcher.when = lose
+        sweep(of, manifest, watcher, address=nodes.cluster.address)
     nodes.add()
     assert str(refused.value).startswith("own-bad-0: the training loss is not finite at epoch 6")
     assert {left.run.name for left in jobs(of)} == {"own-bad-0"}, "others are not done, or measured"
@@ -191,8 +191,8 @@ def test_a_job_whose_node_is_lost_goes_on_elsewhere_to_the_same_bits_and_faults_
     assert lost[0] == before["host"] != after["host"]
     assert 6 == before["from"] < before["to"] == after["from"] < after["to"] == 20
     begun = f"baseline-0: its node or process was lost; begun again on {after['host']}"
-    assert begun in board.told.getvalue()
-    told = [(said.job, said.epoch) for said in board.heard if said.epoch is not None]
+    assert begun in watcher.told.getvalue()
+    told = [(event.job, event.epoch) for event in watcher.events if event.epoch is not None]
     assert len(told) - len(set(told)) <= 1, "more than the epoch under way was trained twice"
     assert not list((store / "drivers").iterdir()), "a mark stays behind"
     copies = Path(tempfile.gettempdir()).glob("netstab-*/*.safetensors")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from netstab.sweep.makespan import Forecast, Task, longest_way, simulate
+from netstab.sweep.makespan import Forecast, Task, critical_path, simulate
 
 CHAIN = [Task(2), Task(3, 0), Task(4, 1)]
 FORK = [Task(2), Task(3, 0), Task(5, 0), Task(1, 1)]
@@ -32,7 +32,7 @@ def test_a_tree_takes_as_long_as_a_drawing_of_it_says(
     found = simulate(tasks, workers)
     assert found.makespan == makespan
     assert found.work == sum(task.seconds for task in tasks)
-    assert found.path == longest_way(tasks) <= makespan
+    assert found.path == critical_path(tasks) <= makespan
 
 
 def test_what_is_handed_in_first_starts_first() -> None:

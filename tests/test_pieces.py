@@ -21,7 +21,7 @@ from netstab.store.states import Store
 from netstab.study.choice import choose
 from netstab.study.experiments import Run, runs, variants
 from netstab.sweep import ceiling
-from netstab.sweep import local as sweep
+from netstab.sweep import run as sweep
 from netstab.sweep.jobs import jobs
 from netstab.training import state
 from tests import pieces, small

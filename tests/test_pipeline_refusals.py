@@ -13,7 +13,7 @@ from netstab.store.states import Store
 from netstab.study.experiments import Run, Variant
 from netstab.study.plan import Work
 from netstab.sweep import estimate
-from netstab.sweep.job import refuse_days
+from netstab.sweep.refusals import refuse_days
 from netstab.training import device, trainer
 from netstab.training.device import choose
 from tests import small
@@ -110,8 +110,8 @@ def article(store: Path, device: str) -> Ledger:
 def test_days_on_a_cpu_are_accepted_where_the_cpu_is_asked_for(tmp_path: Path) -> None:
     run = Run(Variant("baseline"), 0)
     with pytest.raises(TrainingError, match=r"would take roughly \d+ \w+, the study \d+ days"):
-        refuse_days(article(tmp_path, "auto"), run, CPU, threads=2)
-    refuse_days(article(tmp_path, "cpu"), run, CPU, threads=2)
+        refuse_days(article(tmp_path, "auto"), run, "cpu", threads=2)
+    refuse_days(article(tmp_path, "cpu"), run, "cpu", threads=2)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_study_of_days_is_refused_though_each_run_would_be_done_in_hours(tmp_p
     whole = [Work(run.variant, p, p.end - p.start) for p in phases]
     assert estimate.seconds(ledger, whole, gpu=False, threads=128)[0] < 6 * 3600
     with pytest.raises(TrainingError, match=r"\(128 threads\).* the study \d+ "):
-        refuse_days(ledger, run, CPU, threads=128)
+        refuse_days(ledger, run, "cpu", threads=128)
 
 
 def test_a_batch_of_more_images_than_there_are_is_refused(clone: Clone) -> None:

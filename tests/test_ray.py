@@ -1,4 +1,4 @@
-"""What is decided about Ray without a Ray: where to train, what to hear, what to refuse."""
+"""What is decided about Ray without a Ray: where to train, what is reported, what is refused."""
 
 import os
 import sys
@@ -16,8 +16,9 @@ from netstab.store.records import Record
 from netstab.store.states import Store
 from netstab.study.experiments import Run, Variant
 from netstab.sweep.jobs import Job
-from netstab.sweep.ray.start import refuse_share
-from netstab.sweep.ray.store_server import Depot, mark
+from netstab.sweep.ray.marks import mark
+from netstab.sweep.ray.store_server import StoreServer
+from netstab.sweep.refusals import refuse_share
 from tests import pieces, small
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra: cluster")
@@ -42,50 +43,52 @@ def saved(store: Store, *, interim: bool = False) -> Record:
 
 
 class Handle:
-    """A depot in this very process, called as Ray's actors are."""
+    """A server in this very process, called as Ray's actors are."""
 
-    def __init__(self, depot: Depot) -> None:
-        self.depot = depot
+    def __init__(self, server: StoreServer) -> None:
+        self.server = server
 
     def __getattr__(self, name: str) -> Any:
-        method = getattr(self.depot, name)
+        method = getattr(self.server, name)
         return type("Method", (), {"remote": staticmethod(method)})
 
 
 @pytest.fixture
-def depot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Depot:
-    from netstab.sweep.ray import remote_store as far
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreServer:
+    from netstab.sweep.ray import remote_store
 
-    monkeypatch.setattr(far, "asked", lambda answer: answer)
+    monkeypatch.setattr(remote_store, "asked", lambda answer: answer)
     mark(tmp_path / "here", "token")
-    return Depot(tmp_path / "here", "token")
+    return StoreServer(tmp_path / "here", "token")
 
 
-def test_what_a_far_worker_cannot_use_is_set_aside_where_the_command_runs(
-    depot: Depot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_what_a_remote_worker_cannot_use_is_set_aside_where_the_command_runs(
+    server: StoreServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from netstab.sweep.ray.remote_store import FarMeasurements, FarStore
+    from netstab.sweep.ray.remote_store import RemoteMeasurements, RemoteStore
 
-    store = FarStore(tmp_path / "copies", Handle(depot))
+    store = RemoteStore(tmp_path / "copies", Handle(server))
     record = saved(store)
-    assert store.tensors_file(record) and depot.record(KEY) == record
+    assert store.tensors_file(record) and server.record(KEY) == record
     store.set_aside(KEY, "no reason")
-    assert KEY not in store and not depot.keys() and store.tensors_file(record) is None
+    assert KEY not in store and not server.keys() and store.tensors_file(record) is None
     assert (tmp_path / "here/damaged" / f"{KEY}.json").exists()
 
-    measurements = FarMeasurements(store, Handle(depot))
+    measurements = RemoteMeasurements(store, Handle(server))
     measurements.write(KEY, {}, {"rows": [], "provenance": {}})
     assert KEY in measurements
     measurements.set_aside(KEY)
-    assert KEY not in measurements and not depot.measured([KEY])
+    assert KEY not in measurements and not server.measured([KEY])
     said = capsys.readouterr().err
     assert said.count("is set aside in the command's store") == 2
 
 
-def test_workers_of_a_far_node_leave_each_others_copies_alone(depot: Depot, tmp_path: Path) -> None:
-    from netstab.sweep.ray.remote_store import FarStore
+def test_workers_of_a_remote_node_leave_each_others_copies_alone(
+    server: StoreServer, tmp_path: Path
+) -> None:
+    from netstab.sweep.ray.remote_store import RemoteStore
 
-    one, other = (FarStore(tmp_path / "copies", Handle(depot)) for _ in range(2))
+    one, other = (RemoteStore(tmp_path / "copies", Handle(server)) for _ in range(2))
     interim = saved(one, interim=True)
     before = one.tensors_file(interim)
     done = other.save(record(), later)
@@ -95,18 +98,18 @@ def test_workers_of_a_far_node_leave_each_others_copies_alone(depot: Depot, tmp_
     after.write_bytes(b"damaged")
     assert one.tensors_file(done) == after and after.read_bytes() == b"later", "is fetched anew"
     after.unlink()
-    assert one.tensors_file(interim) == before, "a copy that is sound needs no depot"
+    assert one.tensors_file(interim) == before, "a copy that is sound needs no server"
     one.remove(KEY)
     assert KEY not in other and not list((tmp_path / "copies").glob("*.safetensors"))
     assert other.tensors_file(done) is None
 
 
-def test_a_far_node_keeps_the_last_copies_and_those_that_may_be_read(
-    depot: Depot, tmp_path: Path
+def test_a_remote_node_keeps_the_last_copies_and_those_that_may_be_read(
+    server: StoreServer, tmp_path: Path
 ) -> None:
-    from netstab.sweep.ray.remote_store import KEPT, READ_S, FarStore
+    from netstab.sweep.ray.remote_store import KEPT, READ_S, RemoteStore
 
-    store = FarStore(tmp_path / "copies", Handle(depot))
+    store = RemoteStore(tmp_path / "copies", Handle(server))
     records, copies = [], tmp_path / "copies"
     for number in range(KEPT + 3):
         records.append(store.save(record(f"{number:064d}"), written))
@@ -140,10 +143,10 @@ def test_copies_of_a_killed_command_go_when_the_next_one_comes_and_nothing_else(
 
 
 def test_what_a_worker_says_on_standard_error_is_told_line_by_line(tmp_path: Path) -> None:
-    from netstab.sweep.ray.lines import Lines
+    from netstab.sweep.ray.output import LineWriter
 
     told: list[str] = []
-    with redirect_stderr(Lines(told.append)):
+    with redirect_stderr(LineWriter(told.append)):
         print("warning:", "one line", file=sys.stderr)
         print("\nhalf", end="", file=sys.stderr)
         assert told == ["warning: one line"]
@@ -173,16 +176,20 @@ class Given:
     ],
 )
 def test_a_job_that_fails_says_why_and_leaves_others_alone(
-    error: Exception, said: str, depot: Depot, monkeypatch: pytest.MonkeyPatch
+    error: Exception, said: str, server: StoreServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from netstab.sweep.ray import worker
 
     monkeypatch.setattr(worker, "_trainer", lambda *_: Given(error))
     monkeypatch.setattr(worker, "node_name", lambda: "here")
-    outcome = worker.do(Any, Handle(depot), 0, Job(Run(Variant("baseline"), 0), 1, (), None), None)
+    outcome = worker.train(
+        Any, Handle(server), 0, Job(Run(Variant("baseline"), 0), 1, (), None), None
+    )
     assert isinstance(outcome, worker.Fault) and said in str(outcome.why)
     assert "and more" not in str(outcome.why)
-    after = worker.do(Any, Handle(depot), 1, Job(Run(Variant("baseline"), 0), 2, (), 0), outcome)
+    after = worker.train(
+        Any, Handle(server), 1, Job(Run(Variant("baseline"), 0), 2, (), 0), outcome
+    )
     assert after == worker.Fault(None)
 
 
@@ -243,22 +250,22 @@ def test_workers_have_the_gpus_that_are_asked_for_or_the_command_says_why_not(
     outcome: float | str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from netstab.sweep.ray import sweep
+    from netstab.sweep.ray import resources
 
-    monkeypatch.setattr(sweep, "alive", lambda: [{"Resources": {"CPU": 4.0, "GPU": there}}])
+    monkeypatch.setattr(resources, "alive", lambda: [{"Resources": {"CPU": 4.0, "GPU": there}}])
     params = small.params(runtime={"device": device})
     if isinstance(outcome, str):
         with pytest.raises(NetstabError, match=outcome):
-            sweep._share(params, gpus, address)
+            resources.share_of(params, gpus, address)
         return
-    assert sweep._share(params, gpus, address) == outcome
-    assert sweep._of_worker(params, 3, gpus).runtime.device == ("cpu" if gpus == 0 else device)
+    assert resources.share_of(params, gpus, address) == outcome
+    assert resources.params_of(params, 3, gpus).runtime.device == ("cpu" if gpus == 0 else device)
 
 
 @pytest.mark.parametrize(
     ("share", "workers"), [(0.0, 8), (0.1, 8), (0.3, 6), (0.6, 2), (1.0, 2), (2.0, 1), (4.0, 0)]
 )
 def test_a_node_has_room_for_as_many_workers_as_ray_puts_on_it(share: float, workers: int) -> None:
-    from netstab.sweep.ray.sweep import _room
+    from netstab.sweep.ray.resources import room
 
-    assert _room({"CPU": 16.0, "GPU": 2.0}, share, 2) == workers
+    assert room({"CPU": 16.0, "GPU": 2.0}, share, 2) == workers

@@ -21,11 +21,13 @@ from netstab.errors import TrainingError
 from netstab.params import Params
 from netstab.store.ledger import Ledger
 from netstab.study.experiments import Run, Variant, find_variant
-from netstab.sweep import forecast, worker
-from netstab.sweep import local as sweep
-from netstab.sweep.board import Board
-from netstab.sweep.jobs import Job, ahead, jobs
-from netstab.sweep.worker import Said
+from netstab.sweep import forecast
+from netstab.sweep import run as sweep
+from netstab.sweep.display import Display
+from netstab.sweep.events import WorkerEvent
+from netstab.sweep.jobs import Job, by_critical_path, critical_paths, jobs
+from netstab.sweep.local import calibration, pool, worker
+from netstab.sweep.local.calibration import PoolSize
 from netstab.training import state, trajectory
 from tests import small
 
@@ -66,15 +68,19 @@ def test_what_is_stored_is_no_job_and_a_view_or_a_measurement_that_lacks_is(tmp_
     assert not any(job.epochs and job.run.name == "baseline-0" for job in jobs(ledger))
 
 
-def test_the_longest_way_counts_what_hangs_on_a_job(tmp_path: Path) -> None:
+def test_a_critical_path_counts_what_starts_from_a_job(tmp_path: Path) -> None:
     ledger = small.ledger(small.params(), tmp_path)
     found = jobs(ledger)
-    costs = ahead(ledger, found)
+    costs = critical_paths(ledger, found)
     for number, job in enumerate(found):
         own = ledger.costs.flop(list(job.work))
         behind = [costs[n] for n, other in enumerate(found) if other.after == number]
         assert costs[number] == pytest.approx(own + max(behind, default=0.0))
     assert costs[0] == max(costs)
+    order = by_critical_path(ledger, found)
+    assert [costs[n] for n in order] == sorted(costs, reverse=True)
+    place = {number: at for at, number in enumerate(order)}
+    assert all(job.after is None or place[job.after] < place[n] for n, job in enumerate(found))
 
 
 def test_a_run_stops_at_the_boundary_that_it_is_asked_for(tmp_path: Path) -> None:
@@ -91,7 +97,7 @@ def test_a_run_stops_at_the_boundary_that_it_is_asked_for(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("cores", "memory_gib", "runtime", "crews"),
+    ("cores", "memory_gib", "runtime", "sizes"),
     [
         (2, 24, {}, [(1, 2), (2, 1)]),
         (16, 64, {}, [(1, 16), (2, 8), (4, 4), (8, 2)]),
@@ -102,29 +108,29 @@ def test_a_run_stops_at_the_boundary_that_it_is_asked_for(tmp_path: Path) -> Non
         (8, 64, {"workers": 4}, [(4, 2)]),
     ],
 )
-def test_crews_share_the_cores_and_fit_the_memory(
+def test_pools_share_the_cores_and_fit_the_memory(
     cores: int,
     memory_gib: float,
     runtime: dict[str, int],
-    crews: list[tuple[int, int]],
+    sizes: list[tuple[int, int]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sweep, "usable_cores", lambda: cores)
+    monkeypatch.setattr(calibration, "usable_cores", lambda: cores)
     memory = SimpleNamespace(available=memory_gib * 2**30)
-    monkeypatch.setattr(sweep.psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(calibration.psutil, "virtual_memory", lambda: memory)
     study = small.params(runtime={"threads": None, **runtime})
     ledger = small.ledger(study, tmp_path)
-    found = sweep._possible(ledger, jobs(ledger))
-    assert [(crew.workers, crew.threads) for crew in found] == crews
+    found = calibration.possible_sizes(ledger, jobs(ledger))
+    assert [(size.workers, size.threads) for size in found] == sizes
 
 
 def test_some_runs_of_a_seed_are_a_piece_and_whole_seeds_are_none(tmp_path: Path) -> None:
     ledger = small.ledger(small.params(seeds=[0, 1]), tmp_path)
     every = [Run(variant, seed) for seed in (0, 1) for variant in ledger.tree.schedules]
-    assert sweep._is_piece(ledger, every[:5])
-    assert not sweep._is_piece(ledger, every)
-    assert not sweep._is_piece(ledger, [run for run in every if run.seed == 1])
+    assert sweep.is_piece(ledger, every[:5])
+    assert not sweep.is_piece(ledger, every)
+    assert not sweep.is_piece(ledger, [run for run in every if run.seed == 1])
 
 
 def test_two_seeds_are_compared_where_all_that_is_compared_is_trained(tmp_path: Path) -> None:
@@ -148,15 +154,15 @@ class Pool:
         self.paces = paces
         self.asked: Counter[int] = Counter()
 
-    def submit(self, what: Callable[..., Any], crew: int, *_: Any) -> Future[float]:
+    def submit(self, what: Callable[..., Any], size: int, *_: Any) -> Future[float]:
         future: Future[float] = Future()
-        pace = self.paces[crew]
-        self.asked[crew] += 1
+        pace = self.paces[size]
+        self.asked[size] += 1
         if isinstance(pace, Exception):
-            last = self.asked[crew] == crew
+            last = self.asked[size] == size
             future.set_exception(pace if last else BrokenBarrierError())
         else:
-            future.set_result(pace / crew)
+            future.set_result(pace / size)
         return future
 
 
@@ -176,9 +182,9 @@ LITTLE = RuntimeError("CUDA out of memory")
 def test_more_processes_are_taken_only_where_they_are_worth_it(
     paces: dict[int, float | Exception], chosen: int, tmp_path: Path
 ) -> None:
-    board = Board(small.ledger(small.params(), tmp_path), Console(file=io.StringIO()))
-    possible = [sweep.Crew(size, 1) for size in paces]
-    assert sweep._calibrated(Pool(paces), possible, board).workers == chosen  # type: ignore[arg-type]
+    display = Display(small.ledger(small.params(), tmp_path), Console(file=io.StringIO()))
+    possible = [PoolSize(size, 1) for size in paces]
+    assert calibration.fastest_size(Pool(paces), possible, display).workers == chosen  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -192,28 +198,28 @@ def test_a_trial_says_why_more_processes_were_not_taken(
     fault: Exception, told: str, tmp_path: Path
 ) -> None:
     said = io.StringIO()
-    board = Board(small.ledger(small.params(), tmp_path), Console(file=said, width=200))
-    possible = [sweep.Crew(size, 1) for size in (1, 4, 8)]
-    crew = sweep._calibrated(Pool({1: 100, 4: fault, 8: 900}), possible, board)  # type: ignore[arg-type]
-    assert crew.workers == 1
+    display = Display(small.ledger(small.params(), tmp_path), Console(file=said, width=200))
+    possible = [PoolSize(size, 1) for size in (1, 4, 8)]
+    size = calibration.fastest_size(Pool({1: 100, 4: fault, 8: 900}), possible, display)  # type: ignore[arg-type]
+    assert size.workers == 1
     assert said.getvalue().splitlines()[-1].endswith(told)
 
 
 def test_a_trial_that_fails_with_one_process_is_refused(tmp_path: Path) -> None:
-    board = Board(small.ledger(small.params(), tmp_path), Console(file=io.StringIO()))
-    possible = [sweep.Crew(1, 2), sweep.Crew(2, 1)]
+    display = Display(small.ledger(small.params(), tmp_path), Console(file=io.StringIO()))
+    possible = [PoolSize(1, 2), PoolSize(2, 1)]
     with pytest.raises(TrainingError, match="training cannot begin: CUDA out of memory"):
-        sweep._calibrated(Pool({1: LITTLE, 2: 5.0}), possible, board)  # type: ignore[arg-type]
+        calibration.fastest_size(Pool({1: LITTLE, 2: 5.0}), possible, display)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("fault", [TrainingError("not finite"), BrokenProcessPool("died")])
 def test_a_trial_that_fails_of_something_else_than_memory_stops_the_sweep(
     fault: Exception, tmp_path: Path
 ) -> None:
-    board = Board(small.ledger(small.params(), tmp_path), Console(file=io.StringIO()))
-    possible = [sweep.Crew(1, 2), sweep.Crew(2, 1)]
+    display = Display(small.ledger(small.params(), tmp_path), Console(file=io.StringIO()))
+    possible = [PoolSize(1, 2), PoolSize(2, 1)]
     with pytest.raises(type(fault)):
-        sweep._calibrated(Pool({1: 100.0, 2: fault}), possible, board)  # type: ignore[arg-type]
+        calibration.fastest_size(Pool({1: 100.0, 2: fault}), possible, display)  # type: ignore[arg-type]
 
 
 class Tried(worker._Worker):
@@ -253,13 +259,13 @@ def test_a_worker_that_was_tried_gives_its_memory_back(
     fault: Exception | None, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = Tried(small.params(), tmp_path, fault)
-    monkeypatch.setattr(worker, "_here", [here])
+    monkeypatch.setattr(worker, "_this", [here])
     if fault is None:
-        assert worker.pace(1, 1, 0.01) > 0
+        assert worker.images_per_second(1, 1, 0.01) > 0
     else:
         # The error is kept, as a pool keeps it.
         with pytest.raises(RuntimeError, match=rf"^{told}$") as caught:
-            worker.pace(1, 1, 0.01)
+            worker.images_per_second(1, 1, 0.01)
         waited = isinstance(fault, BrokenBarrierError)
         assert isinstance(caught.value, BrokenBarrierError) == waited
     (engine,) = here.engines
@@ -271,9 +277,9 @@ def test_a_worker_that_fails_keeps_nobody_waiting(
     fault: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = Tried(small.params(), tmp_path, fault)
-    monkeypatch.setattr(worker, "_here", [here])
+    monkeypatch.setattr(worker, "_this", [here])
     with pytest.raises(type(fault) if isinstance(fault, TrainingError) else RuntimeError):
-        worker.pace(1, 1, 0.01)
+        worker.images_per_second(1, 1, 0.01)
     assert here.shared.together[1].broken
 
 
@@ -303,34 +309,34 @@ def test_a_trial_trains_on_and_on_a_gpu_takes_the_memory_of_measuring_too(
 
 def watched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Ledger, Board, io.StringIO, list[float]]:
-    """A study's ledger, a board on it, what that says, and its clock, which stands still."""
+) -> tuple[Ledger, Display, io.StringIO, list[float]]:
+    """A study's ledger, a display of it, what that says, and its clock, which stands still."""
     ledger = small.ledger(small.params(), tmp_path)
     said, now = io.StringIO(), [0.0]
-    monkeypatch.setattr("netstab.sweep.board.time.monotonic", lambda: now[0])
-    return ledger, Board(ledger, Console(file=said, width=200)), said, now
+    monkeypatch.setattr("netstab.sweep.display.time.monotonic", lambda: now[0])
+    return ledger, Display(ledger, Console(file=said, width=200)), said, now
 
 
 def test_progress_is_told_in_lines_where_there_is_no_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger, board, said, now = watched(tmp_path, monkeypatch)
+    ledger, display, said, now = watched(tmp_path, monkeypatch)
     todo = jobs(ledger)
-    board.start(todo, "2 processes side by side, 1 CPU thread each", gpu=False)
-    with board:
-        board.begin(0)
+    display.start(todo, "2 processes side by side, 1 CPU thread each", gpu=False)
+    with display:
+        display.begin(0)
         for epoch in range(3):
             now[0] += 10
-            board.hear(Said(0, "baseline-0", epoch, "val top-1 12.3 %, 10 s an epoch"))
-        board.hear(Said(0, "baseline-0", None, "measuring at epoch 3"))
-        board.end(0)
+            display.update(WorkerEvent(0, "baseline-0", epoch, "val top-1 12.3 %, 10 s an epoch"))
+        display.update(WorkerEvent(0, "baseline-0", None, "measuring at epoch 3"))
+        display.end(0)
     lines = said.getvalue().splitlines()
     total = ledger.tree.epochs
     assert lines[0] == (
-        f"{total} epochs in {len(todo)} stretches on the CPU, 2 processes side by side, 1 CPU "
+        f"{total} epochs in {len(todo)} jobs on the CPU, 2 processes side by side, 1 CPU "
         "thread each"
     )
-    assert lines[1].startswith(f"study: 2 of {total} epochs, 0 of {len(todo)} stretches, about ")
+    assert lines[1].startswith(f"study: 2 of {total} epochs, 0 of {len(todo)} jobs, about ")
     assert lines[1].endswith("left (baseline-0 epoch 2: val top-1 12.3 %, 10 s an epoch)")
     assert lines[-1] == f"3 of {total} epochs done in 30 s"
 
@@ -338,26 +344,26 @@ def test_progress_is_told_in_lines_where_there_is_no_terminal(
 def test_the_time_left_has_what_is_still_to_be_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger, board, said, now = watched(tmp_path, monkeypatch)
+    ledger, display, said, now = watched(tmp_path, monkeypatch)
     todo = jobs(ledger)
-    board.start(todo, "one process, 1 CPU thread", gpu=False)
+    display.start(todo, "one process, 1 CPU thread", gpu=False)
     lacking = [key for of in forecast.unmeasured(ledger, todo) for key in of]
     assert len(lacking) > 2, "nothing is measured here"
     entry = {"rows": [], "provenance": {}}
-    with board:
+    with display:
         for number, job in enumerate(todo):
             for epoch in range(job.end - job.epochs, job.end):
-                board.hear(Said(number, job.run.name, epoch, "trained"))
+                display.update(WorkerEvent(number, job.run.name, epoch, "trained"))
         for key in lacking[:-1]:
             ledger.measurements.write(key, {}, entry)
         now[0] = 1000.0
-        board.hear(Said(0, "baseline-0", None, "measuring sharpness at epoch 3, block 64"))
+        display.update(
+            WorkerEvent(0, "baseline-0", None, "measuring sharpness at epoch 3, block 64")
+        )
         ledger.measurements.write(lacking[-1], {}, entry)
         now[0] = 2000.0
-        board.hear(Said(0, "baseline-0", None, "measured"))
-    total = (
-        f"study: {ledger.tree.epochs} of {ledger.tree.epochs} epochs, 0 of {len(todo)} stretches, "
-    )
+        display.update(WorkerEvent(0, "baseline-0", None, "measured"))
+    total = f"study: {ledger.tree.epochs} of {ledger.tree.epochs} epochs, 0 of {len(todo)} jobs, "
     told = [line for line in said.getvalue().splitlines() if line.startswith(total)]
     assert len(told) == 2
     left = re.fullmatch(
@@ -372,15 +378,16 @@ def test_workers_get_huge_pages_unless_glibc_is_tuned_already(
 ) -> None:
     ledger = small.ledger(small.params(), tmp_path)
     manifest: Any = None
-    monkeypatch.setattr(sweep, "looks_like_gpu", lambda: False)
-    monkeypatch.setattr(sweep.worker, "join", nobody)
+    display: Any = None
+    monkeypatch.setattr(pool, "looks_like_gpu", lambda: False)
+    monkeypatch.setattr(worker, "start", nobody)
     for before, seen in ((None, "glibc.malloc.hugetlb=1"), ("glibc.malloc.check=1",) * 2):
-        monkeypatch.delenv(sweep.TUNABLES, raising=False)
+        monkeypatch.delenv(pool.TUNABLES, raising=False)
         if before:
-            monkeypatch.setenv(sweep.TUNABLES, before)
-        with sweep._pool(ledger, manifest, [sweep.Crew(1, 1)]) as (pool, _):
-            assert pool.submit(os.getenv, sweep.TUNABLES).result() == seen
-        assert os.environ.get(sweep.TUNABLES) == before
+            monkeypatch.setenv(pool.TUNABLES, before)
+        with pool.worker_pool(ledger, manifest, display, [PoolSize(1, 1)]) as workers:
+            assert workers.executor.submit(os.getenv, pool.TUNABLES).result() == seen
+        assert os.environ.get(pool.TUNABLES) == before
 
 
 def nobody(shared: object) -> None:

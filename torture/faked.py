@@ -130,10 +130,9 @@ def forked_workers() -> None:
     forked workers too.
     """
     from netstab.commands import sweep as command
-    from netstab.sweep import local as sweep
-    from netstab.sweep import worker
+    from netstab.sweep.local import pool, worker
 
-    context = sweep.multiprocessing.get_context("fork")
+    context = pool.multiprocessing.get_context("fork")
 
     def die_with(_: object) -> None:
         parent = os.getppid()
@@ -143,4 +142,4 @@ def forked_workers() -> None:
 
     vars(command)["run_dvc"] = lambda *_, **__: 0
     vars(worker)["_die_with"] = die_with
-    sweep.multiprocessing.get_context = lambda _: context
+    pool.multiprocessing.get_context = lambda _: context

@@ -9,9 +9,9 @@ from netstab.store.ledger import Ledger
 from netstab.study.experiments import Run
 from netstab.study.plan import Segment, Tree, Work
 from netstab.sweep import estimate, forecast
-from netstab.sweep.jobs import ahead, jobs
+from netstab.sweep.jobs import by_critical_path, jobs
 from netstab.sweep.makespan import Forecast, simulate
-from netstab.sweep.ray.start import refuse_share
+from netstab.sweep.refusals import refuse_share
 from netstab.text import duration
 
 START_UP_S = 10.0
@@ -158,19 +158,18 @@ def predict(
         console.print("nothing to train: the store has every run that is asked for, measured")
         return
     known = forecast.pace(ledger, gpu=gpu, threads=threads)
-    way = ahead(ledger, todo)
     found = simulate(
         forecast.tasks(ledger, todo, known, gpu=gpu, threads=threads),
         workers,
         start_up=START_UP_S if start_up is None else start_up,
-        order=sorted(range(len(todo)), key=lambda number: -way[number]),
+        order=by_critical_path(ledger, todo),
     )
     each = f"{gpus:g} GPU" if gpu else f"{threads} CPU thread{'s'[: threads > 1]}"
-    console.print(f"by Ray, {workers:,} workers with {each} each: {len(todo):,} stretches")
+    console.print(f"by Ray, {workers:,} workers with {each} each: {len(todo):,} jobs")
     console.print(_outcome(found, gpus))
     if known.flop:
         spent = sum(map(len, known.epochs.values()))
-        console.print(f"from what {spent:,} stretches in the store took on such a device")
+        console.print(f"from what {spent:,} segments in the store took on such a device")
     else:
         guess = "a GPU" if gpu else f"{threads} CPU thread{'s'[: threads > 1]}"
         console.print(f"a rough guess for {guess}: the store has nothing of this setting on it")

@@ -13,8 +13,7 @@ from netstab.errors import NetstabError
 from netstab.store import housekeeping
 from netstab.store.ledger import Ledger, open_ledger
 from netstab.store.states import Store
-from netstab.sweep.ray import start
-from netstab.sweep.ray import store_server as depot
+from netstab.sweep.ray import marks, start
 
 
 def ls(ledger: Ledger, console: Console) -> None:
@@ -56,8 +55,8 @@ def gc(ledger: Ledger, console: Console, *, dry_run: bool, confirm: Callable[[st
         raise NetstabError("\n".join(unreadable))
     found = housekeeping.garbage(ledger, *others.values())
     if not dry_run:
-        depot.collect_marks(ledger.store.root)
-        start.collect_folders(start.beside())
+        marks.collect_marks(ledger.store.root)
+        start.collect_folders(start.temporary_root())
     size = sum(map(housekeeping.size_of, found))
     states = sum(path.suffix == ".json" for path in found)
     console.print(

@@ -15,8 +15,9 @@ from netstab.locks import shared_with_children
 from netstab.machine import wait_passively
 from netstab.store.ledger import open_ledger
 from netstab.study.choice import choose
-from netstab.sweep.board import Board
-from netstab.sweep.local import sweep
+from netstab.sweep.display import Display
+from netstab.sweep.local.pool import sweep
+from netstab.sweep.refusals import refuse_share
 
 
 def run(
@@ -48,7 +49,7 @@ def run(
     if by_ray:
         from netstab.sweep.ray import start
 
-        start.refuse_share(gpus)
+        refuse_share(gpus)
         start.prepare(address)
     root = paths.project_root()
     content = params.read(root / paths.PARAMS)
@@ -65,12 +66,13 @@ def run(
         )
     manifest = read_manifest()
     ledger = open_ledger(Path(), content=content)
+    display = Display(ledger, console)
     if by_ray:
-        from netstab.sweep.ray.sweep import sweep as by_cluster
+        from netstab.sweep.ray.pool import sweep as sweep_by_ray
 
-        by_cluster(ledger, manifest, Board(ledger, console), chosen, address=address, gpus=gpus)
+        sweep_by_ray(ledger, manifest, display, chosen, address=address, gpus=gpus)
     else:
-        sweep(ledger, manifest, Board(ledger, console), chosen)
+        sweep(ledger, manifest, display, chosen)
     console.print(
         "netstab collect records the runs, in one go; dvc repro does the rest, and the report"
     )

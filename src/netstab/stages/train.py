@@ -52,13 +52,13 @@ def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
         )
     # Only now torch: a run that is complete is collected without it.
     if ledger.params.runtime.sweep:
-        from netstab.sweep.board import Board
-        from netstab.sweep.local import sweep
+        from netstab.sweep.display import Display
+        from netstab.sweep.local.pool import sweep
 
         fault = None
         try:
             console = Console(highlight=False, soft_wrap=True, stderr=True)
-            sweep(ledger, manifest, Board(ledger, console))
+            sweep(ledger, manifest, Display(ledger, console))
         except TrainingError as error:
             fault = error
         if (record := finished.complete(ledger, run)) is not None:
@@ -68,9 +68,9 @@ def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
             return record
         if fault:
             raise fault
-    from netstab.sweep.job import train
+    from netstab.sweep.single import train_run
 
-    return train(ledger, run, manifest)
+    return train_run(ledger, run, manifest)
 
 
 def _refuse_outdated(ledger: Ledger, run: Run) -> None:

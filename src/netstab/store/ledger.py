@@ -209,11 +209,11 @@ class Ledger:
 
         return {seed: of(seed) for seed in self.params.seeds}
 
-    def missing(self, chosen: Collection[Run]) -> dict[int, list[plan.Stretch]]:
-        """By seed, the stretches of the tree that are still to be trained for some runs."""
+    def missing(self, chosen: Collection[Run]) -> dict[int, list[plan.MissingSegment]]:
+        """By seed, what of the tree's segments is still to be trained for some runs."""
         keys = self.store.listing()
 
-        def of(seed: int) -> list[plan.Stretch]:
+        def of(seed: int) -> list[plan.MissingSegment]:
             wanted = {run.variant for run in chosen if run.seed == seed}
             return plan.missing(self.tree, self._stored(seed, keys), wanted)
 

@@ -15,10 +15,10 @@ from netstab.study.schedule import Phase, Schedule
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of epochs that every run of `variants` goes through.
+    """Epochs that every run of `variants` goes through.
 
     Attributes:
-        start: first epoch of the stretch.
+        start: first epoch of the segment.
         end: first epoch after it; the state there is kept.
         variants: whose past or whole life this is; the first one gives the segment its name.
         children: what follows at `end`, empty where runs end.
@@ -115,7 +115,7 @@ def kept_epochs(params: Params, whole: Tree, variant: Variant) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A stretch of epochs that is still to be trained, within one phase."""
+    """Epochs that are still to be trained, within one phase."""
 
     variant: Variant
     phase: Phase
@@ -123,12 +123,12 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class MissingSegment:
     """What of a segment is still to be trained.
 
     Attributes:
         segment: whose end has to be reached.
-        variant: the first one of the segment that is wanted; it gives the stretch its name.
+        variant: the first one of the segment that is wanted; it gives the epochs their name.
         start: epoch of the deepest state that is stored, or of the segment's start.
         after: what has to be trained first; None where the state at `start` is there.
     """
@@ -136,15 +136,15 @@ class Stretch:
     segment: Segment
     variant: Variant
     start: int
-    after: "Stretch | None"
+    after: "MissingSegment | None"
 
 
 def missing(
     whole: Tree,
     stored: Callable[[Variant, int], bool],
     chosen: Collection[Variant] | None = None,
-) -> list[Stretch]:
-    """The stretches that a seed still needs, those first that others wait for.
+) -> list[MissingSegment]:
+    """What of its segments a seed still needs, those first that others wait for.
 
     Args:
         whole: the tree.
@@ -155,18 +155,18 @@ def missing(
     starts: dict[tuple[Variant, int], int] = {}
     for root in whole.roots:
         _needs_start(root, whole, stored, wanted, starts)
-    found: list[Stretch] = []
+    found: list[MissingSegment] = []
 
-    def add(segment: Segment, before: Stretch | None) -> None:
+    def add(segment: Segment, before: MissingSegment | None) -> None:
         start = starts.get((segment.variants[0], segment.end))
-        stretch = None
+        missed = None
         if start is not None and start < segment.end:
             trains = next(v for v in segment.variants if v in wanted)
             behind = before if start == segment.start else None
-            stretch = Stretch(segment, trains, start, behind)
-            found.append(stretch)
+            missed = MissingSegment(segment, trains, start, behind)
+            found.append(missed)
         for child in segment.children:
-            add(child, stretch)
+            add(child, missed)
 
     for root in whole.roots:
         add(root, None)
@@ -181,14 +181,14 @@ def _trained_for(whole: Tree, chosen: Iterable[Variant]) -> Iterator[Variant]:
 
 def outstanding(whole: Tree, stored: Callable[[Variant, int], bool]) -> list[Work]:
     """What a seed still needs, as `missing`, phase by phase."""
-    return [work for stretch in missing(whole, stored) for work in works(whole, stretch)]
+    return [work for part in missing(whole, stored) for work in works(whole, part)]
 
 
-def works(whole: Tree, stretch: Stretch) -> list[Work]:
-    """The epochs of a stretch, phase by phase."""
-    variant, end = stretch.variant, stretch.segment.end
+def works(whole: Tree, part: MissingSegment) -> list[Work]:
+    """The epochs of what is missing of a segment, phase by phase."""
+    variant, end = part.variant, part.segment.end
     parts = (
-        Work(variant, phase, min(phase.end, end) - max(phase.start, stretch.start))
+        Work(variant, phase, min(phase.end, end) - max(phase.start, part.start))
         for phase in whole.schedules[variant].phases
     )
     return [part for part in parts if part.epochs > 0]

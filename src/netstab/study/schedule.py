@@ -24,7 +24,7 @@ Setting = float | Frozen
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of epochs with the same settings.
+    """Consecutive epochs with the same settings.
 
     Attributes:
         start: first epoch in which it is in force.

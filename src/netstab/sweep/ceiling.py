@@ -21,7 +21,7 @@ from netstab.results.schema import CEILING_COLUMNS
 from netstab.store.ledger import Ledger
 from netstab.study import measuring
 from netstab.study.experiments import Run
-from netstab.sweep import job
+from netstab.sweep.single import train_run
 from netstab.training import state, trainer
 from netstab.training.device import hardware
 from netstab.training.model import ResNet18, same_layout_copy
@@ -79,7 +79,7 @@ def _end(ledger: Ledger, manifest: Manifest, run: Run, read: trainer.Read) -> Si
                 "leave it out: seeds: [] under ceiling in params.yaml"
             )
         if record is None or record.interim:
-            record = job.train(ledger, run, manifest, read)
+            record = train_run(ledger, run, manifest, read)
         model = ResNet18(ledger.params.model.width, manifest.image_shape[2], len(manifest.classes))
         tensors = state.read_checked(ledger.store, record, partial(state.fits, model))
     device, _ = trainer.device_of(ledger.params)

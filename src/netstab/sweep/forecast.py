@@ -30,7 +30,7 @@ class Pace:
     """How long things took.
 
     Attributes:
-        epochs: operations of an epoch -> seconds of each stretch of such epochs, an epoch.
+        epochs: operations of an epoch -> seconds an epoch of each segment of such epochs.
         flop: operations trained.
         seconds: that they took.
         measured: kind of a measurement -> seconds of each.
@@ -53,11 +53,11 @@ def pace(ledger: Ledger, *, gpu: bool, threads: int) -> Pace:
             continue
         found.states.append(record.size)
         for row in record.provenance:
-            stretch = (row.get("trained_for"), row["from"], row["to"], row.get("finished_at"))
+            segment = (row.get("trained_for"), row["from"], row["to"], row.get("finished_at"))
             epochs = row["to"] - row["from"]
-            if stretch in told or not _such(row, gpu, threads) or not row.get("flop") or epochs < 1:
+            if segment in told or not _such(row, gpu, threads) or not row.get("flop") or epochs < 1:
                 continue
-            told.add(stretch)
+            told.add(segment)
             found.epochs[_kind(row["flop"] / epochs)].append(row["seconds"] / epochs)
             found.flop, found.seconds = found.flop + row["flop"], found.seconds + row["seconds"]
     for key in _newest(ledger.measurements.root):

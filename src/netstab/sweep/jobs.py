@@ -1,11 +1,11 @@
-"""What the study lacks, as jobs: each a stretch of a run that one process trains. No torch here."""
+"""What the study lacks, as jobs: each some epochs of a run that one process trains. No torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netstab.store.ledger import Ledger
 from netstab.study.experiments import Run, runs
-from netstab.study.plan import Stretch, Work, works
+from netstab.study.plan import MissingSegment, Work, works
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,11 @@ def jobs(ledger: Ledger, chosen: Sequence[Run] | None = None) -> list[Job]:
     chosen = runs(ledger.params) if chosen is None else chosen
     found: list[Job] = []
     ends: dict[str, int] = {}  # key of a run's end -> number of the job that reaches it
-    for seed, stretches in ledger.missing(chosen).items():
+    for seed, segments in ledger.missing(chosen).items():
         numbers: dict[int, int] = {}
-        for stretch in stretches:
-            job = _trained(ledger, seed, stretch, numbers)
-            numbers[id(stretch)] = len(found)
+        for segment in segments:
+            job = _trained(ledger, seed, segment, numbers)
+            numbers[id(segment)] = len(found)
             if job.end == ledger.schedule(job.run).epochs:
                 ends[ledger.key(job.run, job.end)] = len(found)
             found.append(job)
@@ -60,25 +60,31 @@ def jobs(ledger: Ledger, chosen: Sequence[Run] | None = None) -> list[Job]:
             continue
         record = ledger.finished(run)
         if record is None or record.interim or any(ledger.unmeasured(run)):
-            # Views ride along with their host; what shares another's end is measured with it.
+            # Views are recorded with their host; what shares another's end is measured with it.
             host = ledger.host(run) if ledger.is_view(run) else run
             end = ledger.schedule(run).epochs
             found.append(Job(run, end, (), ends.get(ledger.key(host, end))))
     return found
 
 
-def _trained(ledger: Ledger, seed: int, stretch: Stretch, numbers: dict[int, int]) -> Job:
-    run = Run(stretch.variant, seed)
-    after = numbers[id(stretch.after)] if stretch.after else None
-    return Job(run, stretch.segment.end, tuple(works(ledger.tree, stretch)), after)
+def _trained(ledger: Ledger, seed: int, missing: MissingSegment, numbers: dict[int, int]) -> Job:
+    run = Run(missing.variant, seed)
+    after = numbers[id(missing.after)] if missing.after else None
+    return Job(run, missing.segment.end, tuple(works(ledger.tree, missing)), after)
 
 
-def ahead(ledger: Ledger, todo: list[Job]) -> list[float]:
-    """Operations from the start of each job to the end of the longest way that hangs on it."""
-    costs = [ledger.costs.flop(list(job.work)) for job in todo]
+def critical_paths(ledger: Ledger, todo: Sequence[Job]) -> list[float]:
+    """Operations of each job and of the longest chain of jobs that start from it."""
+    paths = [ledger.costs.flop(job.work) for job in todo]
     for number in range(len(todo) - 1, -1, -1):
         before = todo[number].after
         if before is not None:
-            own = ledger.costs.flop(list(todo[before].work))
-            costs[before] = max(costs[before], own + costs[number])
-    return costs
+            own = ledger.costs.flop(todo[before].work)
+            paths[before] = max(paths[before], own + paths[number])
+    return paths
+
+
+def by_critical_path(ledger: Ledger, todo: Sequence[Job]) -> list[int]:
+    """Numbers of jobs, those first from which the longest chain starts; parents come first."""
+    paths = critical_paths(ledger, todo)
+    return sorted(range(len(todo)), key=lambda number: -paths[number])

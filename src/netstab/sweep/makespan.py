@@ -94,12 +94,12 @@ def simulate(
         workers - cold,
         now,
         sum(task.seconds for task in tasks),
-        longest_way(tasks) + start_up if tasks else 0.0,
+        critical_path(tasks) + start_up if tasks else 0.0,
         sum(task.written for task in tasks),
     )
 
 
-def longest_way(tasks: Sequence[Task]) -> float:
+def critical_path(tasks: Sequence[Task]) -> float:
     """Seconds of the longest chain of tasks that wait for each other."""
     ends: list[float] = []
     for task in tasks:

@@ -17,7 +17,7 @@ PLAIN_INTERVAL_S = 15.0
 
 
 def bars(console: Console, counted: str = "") -> Progress | None:
-    """Bars that are shown from now on, with a field `said` behind each; None without a terminal.
+    """Bars that are shown from now on, with a field `text` behind each; None without a terminal.
 
     Args:
         console: where.
@@ -28,7 +28,7 @@ def bars(console: Console, counted: str = "") -> Progress | None:
     made = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn(counted + "{task.completed}/{task.total}  {task.fields[said]}"),
+        TextColumn(counted + "{task.completed}/{task.total}  {task.fields[text]}"),
         console=console,
     )
     made.start()
@@ -36,7 +36,7 @@ def bars(console: Console, counted: str = "") -> Progress | None:
 
 
 class Reporter:
-    """Tells of epochs as they are done, with the time that the run and the study still need."""
+    """Shows epochs as they are done, with the time that the run and the study still need."""
 
     def __init__(self, ledger: Ledger, run: Run, *, gpu: bool, threads: int) -> None:
         self._ledger = ledger
@@ -44,14 +44,14 @@ class Reporter:
         self._gpu, self._threads = gpu, threads
         self._console = Console(highlight=False, soft_wrap=True, stderr=True)
         self._epochs = ledger.schedule(run).epochs
-        self._said = 0.0
+        self._printed = 0.0
         self._bar: Progress | None = None
         self._task = TaskID(0)
 
     def __enter__(self) -> Self:
         self._bar = bars(self._console, "epoch ")
         if self._bar:
-            self._task = self._bar.add_task(self._run.name, total=self._epochs, said="")
+            self._task = self._bar.add_task(self._run.name, total=self._epochs, text="")
         return self
 
     def __exit__(
@@ -66,24 +66,24 @@ class Reporter:
     def epoch_done(self, run: Run, row: Row, seconds: float) -> None:
         """Report an epoch; see `trajectory.EpochDone`."""
         epoch = int(row["epoch"]) + 1
-        ahead = (self._epochs - epoch) * seconds
+        left = (self._epochs - epoch) * seconds
         figures = f"val top-1 {row['val_top1_pct']:.1f} %, {duration(seconds)} an epoch, "
-        figures += f"run {duration(ahead)} left"
+        figures += f"run {duration(left)} left"
         now = time.monotonic()
         if self._bar:
-            self._bar.update(self._task, completed=epoch, said=figures)
-        elif now - self._said >= PLAIN_INTERVAL_S or epoch == self._epochs:
-            self._said = now
+            self._bar.update(self._task, completed=epoch, text=figures)
+        elif now - self._printed >= PLAIN_INTERVAL_S or epoch == self._epochs:
+            self._printed = now
             self._console.print(f"{run.name}: epoch {epoch}/{self._epochs}, {figures}")
 
-    def measuring(self, said: str) -> None:
+    def measuring(self, text: str) -> None:
         """Report a measurement that takes long."""
         now = time.monotonic()
         if self._bar:
-            self._bar.update(self._task, said=said)
-        elif now - self._said >= PLAIN_INTERVAL_S:
-            self._said = now
-            self._console.print(f"{self._run.name}: {said}")
+            self._bar.update(self._task, text=text)
+        elif now - self._printed >= PLAIN_INTERVAL_S:
+            self._printed = now
+            self._console.print(f"{self._run.name}: {text}")
 
     def study(self) -> None:
         """Say how far the whole study is."""
@@ -94,10 +94,10 @@ class Reporter:
         keys = self._ledger.store.listing() | self._ledger.imports.listing()
         all_runs = runs(self._ledger.params)
         done = sum(self._ledger.key(r, self._epochs) in keys for r in all_runs)
-        said = f"study: {done} of {len(all_runs)} runs, {total - epochs} of {total} epochs done"
+        text = f"study: {done} of {len(all_runs)} runs, {total - epochs} of {total} epochs done"
         if epochs:
             seconds, measured = estimate.seconds(
                 self._ledger, everything, gpu=self._gpu, threads=self._threads
             )
-            said += f"; {'about' if measured else 'roughly'} {duration(seconds)} of training left"
-        self._console.print(said)
+            text += f"; {'about' if measured else 'roughly'} {duration(seconds)} of training left"
+        self._console.print(text)

@@ -1,7 +1,7 @@
-"""The store as a node sees it that has no part in its file system: served by the depot.
+"""The command's store for a node that does not see its file system.
 
-The depot is what counts; a folder of the node keeps what was read and written, so that a state is
-fetched once. Everything that trains through `Store` and `Measurements` trains through these.
+States and measurements are on the server; a folder of the node keeps what was read and written, so
+that a state is fetched once. What trains through `Store` and `Measurements` trains through these.
 """
 
 import hashlib
@@ -24,14 +24,15 @@ from netstab.store.documents import Entry
 from netstab.store.measurements import Measurements
 from netstab.store.records import Record
 from netstab.store.states import Store, cannot_write
-from netstab.sweep.ray import store_server as depots
+from netstab.sweep.ray.folders import private_folder
+from netstab.sweep.ray.store_server import is_sound, refuse_damage
 
 KEPT = 4
 """Copies that a node keeps: the next job often starts from one of the last."""
 READ_S = 600.0
 """For how long a copy stays in any case: another worker of the node may be reading it."""
 Handle = Any
-"""Of the depot's actor; Ray's types do not know its methods."""
+"""Of the server's actor; Ray's types do not know its methods."""
 
 
 def asked(answer: "ObjectRef[Any]") -> Any:
@@ -48,21 +49,21 @@ def asked(answer: "ObjectRef[Any]") -> Any:
         raise
 
 
-class FarStore(Store):
-    """A store whose states are in the depot.
+class RemoteStore(Store):
+    """A store whose states are on the server.
 
     Args:
         root: folder of this node for copies.
-        depot: the actor.
+        server: the actor.
     """
 
-    def __init__(self, root: Path, depot: Handle) -> None:
-        super().__init__(depots.private_folder(root))
-        self._depot = depot
+    def __init__(self, root: Path, server: Handle) -> None:
+        super().__init__(private_folder(root))
+        self._server = server
 
     def listing(self) -> set[str]:
         """See `Store`."""
-        found: set[str] = asked(self._depot.keys.remote())
+        found: set[str] = asked(self._server.keys.remote())
         return found
 
     def __contains__(self, key: str) -> bool:
@@ -70,29 +71,29 @@ class FarStore(Store):
 
     def record(self, key: str) -> Record | None:
         """See `Store`."""
-        found: Record | None = asked(self._depot.record.remote(key))
+        found: Record | None = asked(self._server.record.remote(key))
         return found
 
     def tensors_file(self, record: Record) -> Path | None:
         """See `Store`; what is no sound copy is fetched anew."""
         copy = self._copy(record)
-        if depots.is_sound(copy, record):
+        if is_sound(copy, record):
             with suppress(OSError):
                 os.utime(copy)  # it is in use, see `_drop`
             return copy
-        content = asked(self._depot.tensors.remote(record.key, record.sha256))
+        content = asked(self._server.tensors.remote(record.key, record.sha256))
         if content is None:
             return None
-        depots.refuse_damage(content, record)
+        refuse_damage(content, record)
         self._put(copy, content)
         self._drop()
         return copy
 
     def save(self, record: Record, write: Callable[[Path], None]) -> Record:
-        """See `Store`; it is saved when the depot has it."""
+        """See `Store`; it is saved when the server has it."""
         written = part_of(self.root / record.key)
         try:
-            depots.private_folder(self.root)
+            private_folder(self.root)
             write(written)
             content = written.read_bytes()
             digest = hashlib.sha256(content).hexdigest()
@@ -103,19 +104,19 @@ class FarStore(Store):
         finally:
             with suppress(OSError):
                 written.unlink()
-        stored: Record = asked(self._depot.take.remote(own, content))
+        stored: Record = asked(self._server.save.remote(own, content))
         self._drop()
         return stored
 
     def remove(self, key: str) -> None:
         """See `Store`."""
         self._forget(key)
-        asked(self._depot.remove.remote(key))
+        asked(self._server.remove.remote(key))
 
     def set_aside(self, key: str, why: str) -> None:
         """See `Store`; it is set aside where the command runs, and there only."""
         self._forget(key)
-        asked(self._depot.set_aside.remote(key, why))
+        asked(self._server.set_aside.remote(key, why))
         print(_aside(f"state {key[:12]}", why), file=sys.stderr)
 
     def _copy(self, record: Record) -> Path:
@@ -124,14 +125,13 @@ class FarStore(Store):
 
     def _put(self, path: Path, content: bytes) -> None:
         try:
-            depots.private_folder(self.root)  # what looks after temporary folders may remove it
+            private_folder(self.root)  # what looks after temporary folders may remove it
             write_file(path, content, shared=True)
         except OSError as error:
             raise cannot_write(self.root, error) from error
 
     def _drop(self) -> None:
-        """Remove copies but the last few, and those that somebody may be reading: the depot has
-        them all."""
+        """Remove copies but the last few, and those that somebody may be reading."""
         ages: dict[Path, float] = {}
         for path in self.root.glob("*.safetensors"):
             with suppress(OSError):
@@ -147,27 +147,27 @@ class FarStore(Store):
                 path.unlink()
 
 
-class FarMeasurements(Measurements):
-    """Measurements that are in the depot; here it is only known which they are."""
+class RemoteMeasurements(Measurements):
+    """Measurements on the server; here it is only known which there are."""
 
-    def __init__(self, store: FarStore, depot: Handle) -> None:
+    def __init__(self, store: RemoteStore, server: Handle) -> None:
         super().__init__(store)
-        self._depot = depot
+        self._server = server
         self._known: set[str] = set()
 
     def __contains__(self, key: str) -> bool:
         if key not in self._known:
-            self._known |= asked(self._depot.measured.remote([key]))
+            self._known |= asked(self._server.measured.remote([key]))
         return key in self._known
 
     def write(self, key: str, inputs: Mapping[str, Any], entry: Entry) -> None:
         """See `Measurements`."""
-        asked(self._depot.note.remote(key, dict(inputs), entry))
+        asked(self._server.save_measurement.remote(key, dict(inputs), entry))
         self._known.add(key)
 
     def set_aside(self, key: str) -> None:
         """See `Measurements`; it is set aside where the command runs."""
-        asked(self._depot.set_note_aside.remote(key))
+        asked(self._server.set_measurement_aside.remote(key))
         self._known.discard(key)
         print(_aside(f"measurement {key[:12]}", "it is damaged"), file=sys.stderr)
 

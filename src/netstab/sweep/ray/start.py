@@ -19,8 +19,8 @@ from netstab.errors import NetstabError
 from netstab.files import ABANDONED_S
 from netstab.locks import is_locked, locked
 from netstab.machine import WAIT_POLICY, wait_passively
-from netstab.sweep.ray.lines import first_line
-from netstab.sweep.ray.store_server import old_folders
+from netstab.sweep.ray.folders import old_folders
+from netstab.sweep.ray.output import first_line
 
 LOCAL = {
     # The switch that Ray has for firewalls that ask: every port of a Ray that is started on this
@@ -81,20 +81,6 @@ def prepare(address: str | None) -> None:
         os.environ.update(LOCAL | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
 
 
-def refuse_share(gpus: float | None) -> None:
-    """Refuse what is no share of a GPU that Ray could hand out.
-
-    Raises:
-        NetstabError: it is no number, or below 0.01 or above 1 and no whole number.
-    """
-    if gpus is None or 0.01 <= gpus <= 1 or (gpus >= 0 and gpus.is_integer()):
-        return
-    raise NetstabError(
-        f"--gpus-per-worker {gpus:g}: a worker takes a whole number of GPUs, or a share of one "
-        "from 0.01: 0, 0.5, 1, 2"
-    )
-
-
 def _refuse_silent(address: str) -> None:
     """Refuse an address at which nothing listens: Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
@@ -126,7 +112,7 @@ def connected(address: str | None, cpus: int, object_bytes: int) -> Iterator[Non
     """
     import ray
 
-    # Ray tells of lost nodes in pages, and has no switch for it; `sweep` says it in a line.
+    # Ray tells of lost nodes in pages, and has no switch for it; the pool says it in a line.
     ray._private.worker._worker_logs_enabled = False
     # Workers get this very code: numbers must not depend on what is installed where they are.
     package = Path(netstab.__file__).resolve().parent
@@ -152,7 +138,7 @@ def connected(address: str | None, cpus: int, object_bytes: int) -> Iterator[Non
             os.environ["PYTHONPATH"] = modules
 
 
-def beside() -> Path:
+def temporary_root() -> Path:
     """Where folders for a local Ray are: short, for sockets' paths may have 107 characters."""
     return Path("/tmp") if os.path.isdir("/tmp") else Path(tempfile.gettempdir())
 
@@ -160,8 +146,8 @@ def beside() -> Path:
 @contextmanager
 def _own_folder() -> Iterator[str]:
     """A folder for a local Ray, in one of this user alone: Ray opens its own to everybody."""
-    collect_folders(beside())
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=beside()))
+    collect_folders(temporary_root())
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=temporary_root()))
     try:
         with locked(folder / "lock"):
             yield str(folder / "r")

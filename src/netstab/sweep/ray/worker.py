@@ -1,8 +1,8 @@
-"""A process of Ray's that trains jobs: near the store, or far from it.
+"""A process of Ray's that trains jobs, in the command's store itself or by its server.
 
-A job is done by the means of a stage, through the same store: its locks, its states in
-mid-segment, its checks. So a task that Ray starts again after the loss of a node goes on from the
-last saved state, and comes to the same bits.
+A job is trained as a stage trains, with the store's locks, states in mid-segment and checks. So a
+task that Ray starts again after the loss of a node goes on from the last saved state, and comes to
+the same bits.
 """
 
 import gc
@@ -25,30 +25,27 @@ from netstab.data.manifest import Manifest
 from netstab.data.tensors import NAMES, Tensors, checked
 from netstab.errors import NetstabError
 from netstab.params import Params
-from netstab.results.schema import Row
 from netstab.store.ledger import Ledger
 from netstab.store.states import Store
 from netstab.study.experiments import Run
-from netstab.sweep import ceiling
-from netstab.sweep.job import refuse as refuse_run
+from netstab.sweep import ceiling, refusals
+from netstab.sweep.events import WorkerEvent, train_job
 from netstab.sweep.jobs import Job
-from netstab.sweep.ray.lines import Lines, first_line
-from netstab.sweep.ray.remote_store import FarMeasurements, FarStore, Handle
-from netstab.sweep.ray.store_server import clear, old_folders, sees
-from netstab.sweep.worker import Said
+from netstab.sweep.ray.folders import clear, old_folders
+from netstab.sweep.ray.marks import has_mark
+from netstab.sweep.ray.output import LineWriter, first_line
+from netstab.sweep.ray.remote_store import Handle, RemoteMeasurements, RemoteStore
 from netstab.training.trainer import Trainer
 
 LAG_S = 60.0
 """For how long a shared file system may take to show what another node has written."""
 ABANDONED_S = 24 * 3600.0
 """Age from which copies of states are taken for what a killed command left on this node."""
-ON = "on "
-"""So begins what a worker says first of a job; what follows is its node."""
 HINT = "too little memory? A larger share of a GPU leaves more to each (--gpus-per-worker)"
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class WorkerConfig:
     """What every worker has to know.
 
     Attributes:
@@ -89,75 +86,63 @@ class Fault:
 
 
 Outcome = Done | Fault
-_here: dict[tuple[str, bool, str], Trainer] = {}
-"""The trainer of this process, by the command's mark, whether it trains near the store, and the
+_trainers: dict[tuple[str, bool, str], Trainer] = {}
+"""The trainer of this process, by the command's mark, whether it sees the command's store, and the
 device."""
 
 
-def refuse(study: Study, depot: Handle, todo: list[Run]) -> str:
-    """Refuse runs as stages of their own would; see `job.refuse`.
+def refuse(config: WorkerConfig, server: Handle, chosen: list[Run]) -> str:
+    """Refuse runs as stages of their own would; see `refusals.refuse`.
 
     Returns:
         The type of the device: `cpu` or `cuda`.
     """
-    trainer = _trainer(study, depot)
-    of = trainer.ledger
+    trainer = _trainer(config, server)
+    of, kind = trainer.ledger, trainer.device.type
     # A device that was asked for is never refused: by those parameters, not the worker's own.
     ledger = Ledger(
-        study.params, of.dataset, of.store, *study.versions, measurements=of.measurements
+        config.params, of.dataset, of.store, *config.versions, measurements=of.measurements
     )
-    for run in todo:
-        refuse_run(ledger, run, trainer.manifest, trainer.device, trainer.threads)
-    return trainer.device.type
+    refusals.refuse(ledger, chosen, trainer.manifest, kind, trainer.threads)
+    return kind
 
 
-def do(study: Study, depot: Handle, number: int, todo: Job, before: Outcome | None) -> Outcome:
+def train(
+    config: WorkerConfig, server: Handle, number: int, job: Job, before: Outcome | None
+) -> Outcome:
     """Train a job, and tell of it.
 
     Args:
-        study: that it belongs to.
-        depot: on the node of the command.
+        config: of the command that it belongs to.
+        server: on the node of the command.
         number: of the job.
-        todo: the job.
-        before: what became of the one that it starts from.
+        job: some epochs of a run.
+        before: what became of the job that this one starts from.
     """
     if isinstance(before, Fault):
         return Fault(None)
-
-    def say(run: Run, epoch: int | None, words: str) -> None:
-        depot.say.remote(Said(number, run.name, epoch, words))
-
-    def epoch_done(run: Run, row: Row, seconds: float) -> None:
-        say(
-            run,
-            int(row["epoch"]),
-            f"val top-1 {row['val_top1_pct']:.1f} %, {seconds:.2g} s an epoch",
-        )
-
-    def measuring(words: str) -> None:
-        say(todo.run, None, words)
-
     try:
-        with redirect_stderr(Lines(depot.say.remote)):
-            trainer = _trainer(study, depot, before)
-            say(todo.run, None, ON + node_name())
-            record = trainer.train(todo.run, epoch_done, measuring, todo.end)
+        with redirect_stderr(LineWriter(server.report.remote)):
+            trainer = _trainer(config, server, before)
+            begins = WorkerEvent(number, job.run.name, None, f"on {node_name()}", begins=True)
+            server.report.remote(begins)
+            record = train_job(trainer, number, job, server.report.remote)
     except NetstabError as error:
         return Fault(str(error))
     except (RuntimeError, MemoryError) as error:
-        return Fault(f"{todo.run.name}: {first_line(error)} ({HINT})")
+        return Fault(f"{job.run.name}: {first_line(error)} ({HINT})")
     except OSError as error:
-        return Fault(f"{todo.run.name}: {first_line(error)} (on {node_name()})")
+        return Fault(f"{job.run.name}: {first_line(error)} (on {node_name()})")
     return Done(record.key)
 
 
-def compare_seeds(study: Study, depot: Handle) -> None:
+def compare_seeds(config: WorkerConfig, server: Handle) -> None:
     """Measure the ceiling; see `ceiling.compare_seeds`."""
-    trainer = _trainer(study, depot)
-    ceiling.compare_seeds(trainer.ledger, trainer.manifest, lambda _: _read(study), node_name())
+    trainer = _trainer(config, server)
+    ceiling.compare_seeds(trainer.ledger, trainer.manifest, lambda _: _read(config), node_name())
 
 
-def leave(token: str) -> None:
+def remove_copies(token: str) -> None:
     """Remove what a command has left on this node."""
     clear(_copies(token))
 
@@ -175,19 +160,19 @@ def node_name() -> str:
     return f"{platform.node()}, Ray node {context.get_node_id()[:8]}"
 
 
-def _trainer(study: Study, depot: Handle, before: Outcome | None = None) -> Trainer:
-    """This process's trainer: in the command's store itself, where that is to be seen."""
-    store = Store(_way_to_store(study))
-    near = sees(store.root, study.token)
-    if near and isinstance(before, Done):
-        near = _shows(store, before.key)
+def _trainer(config: WorkerConfig, server: Handle, before: Outcome | None = None) -> Trainer:
+    """This process's trainer: in the command's store itself, where this node sees it."""
+    store = Store(_way_to_store(config))
+    shared = has_mark(store.root, config.token)
+    if shared and isinstance(before, Done):
+        shared = _shows(store, before.key)
     given = ray.get_runtime_context().get_accelerator_ids()["GPU"]
-    device = device_of(study.share, given, os.environ.get("CUDA_VISIBLE_DEVICES"))
-    key = study.token, near, device
-    if key not in _here:
+    device = device_of(config.share, given, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    key = config.token, shared, device
+    if key not in _trainers:
         _forget()  # of another command, a store that was seen and is no more, or another GPU
-        _here[key] = _make(study, depot, store if near else None, device)
-    return _here[key]
+        _trainers[key] = _make(config, server, store if shared else None, device)
+    return _trainers[key]
 
 
 def device_of(share: float, given: Sequence[str], visible: str | None) -> str:
@@ -210,31 +195,31 @@ def device_of(share: float, given: Sequence[str], visible: str | None) -> str:
 
 def _forget() -> None:
     """Give back the memory of engine and images: of a GPU, it belongs to another task now."""
-    _here.clear()
+    _trainers.clear()
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         gc.collect()
         torch.cuda.empty_cache()
 
 
-def _make(study: Study, depot: Handle, store: Store | None, device: str) -> Trainer:
-    runtime = study.params.runtime.model_copy(update={"device": device})
-    params = study.params.model_copy(update={"runtime": runtime})
+def _make(config: WorkerConfig, server: Handle, store: Store | None, device: str) -> Trainer:
+    runtime = config.params.runtime.model_copy(update={"device": device})
+    params = config.params.model_copy(update={"runtime": runtime})
     measurements = None
     if store is None:
         collect_copies()
-        far = FarStore(_copies(study.token), depot)
-        store, measurements = far, FarMeasurements(far, depot)
-    dataset = Dataset.prepared(study.manifest)
-    ledger = Ledger(params, dataset, store, *study.versions, measurements=measurements)
-    trainer = Trainer(ledger, study.manifest, lambda _: _read(study), node_name())
+        remote = RemoteStore(_copies(config.token), server)
+        store, measurements = remote, RemoteMeasurements(remote, server)
+    dataset = Dataset.prepared(config.manifest)
+    ledger = Ledger(params, dataset, store, *config.versions, measurements=measurements)
+    trainer = Trainer(ledger, config.manifest, lambda _: _read(config), node_name())
     if trainer.device.type == "cuda":
         torch.cuda.set_device(trainer.device)
     return trainer
 
 
-def _way_to_store(study: Study) -> Path:
+def _way_to_store(config: WorkerConfig) -> Path:
     own = Path(os.environ.get("NETSTAB_STORE", ""))
-    return own if own.is_absolute() else study.store
+    return own if own.is_absolute() else config.store
 
 
 def _copies(token: str) -> Path:
@@ -251,7 +236,7 @@ def _shows(store: Store, key: str) -> bool:
     return True
 
 
-def _read(study: Study) -> Tensors:
+def _read(config: WorkerConfig) -> Tensors:
     """The images, checked; copied, for what Ray hands out cannot be written to."""
-    arrays: dict[str, Any] = {name: np.array(getattr(study.images, name)) for name in NAMES}
-    return checked(arrays, study.manifest)
+    arrays: dict[str, Any] = {name: np.array(getattr(config.images, name)) for name in NAMES}
+    return checked(arrays, config.manifest)

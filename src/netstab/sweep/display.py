@@ -1,4 +1,4 @@
-"""What a person sees of a sweep: the whole tree and each process in a terminal, lines elsewhere."""
+"""Progress of a sweep: a bar for the study and for each process in a terminal, lines elsewhere."""
 
 import time
 from types import TracebackType
@@ -10,17 +10,17 @@ from rich.progress import Progress, TaskID
 from netstab.store.ledger import Ledger
 from netstab.study.plan import Work
 from netstab.sweep import forecast
+from netstab.sweep.events import WorkerEvent
 from netstab.sweep.jobs import Job
 from netstab.sweep.progress import PLAIN_INTERVAL_S, bars
-from netstab.sweep.worker import Said
 from netstab.text import duration
 
 LOOK_INTERVAL_S = 5.0
 """Between looks at which measurements are there: with many seeds thousands of files."""
 
 
-class Board:
-    """Tells of epochs as they are done, and how long the rest will take."""
+class Display:
+    """Shows epochs as they are done, and how long the rest will take."""
 
     def __init__(self, ledger: Ledger, console: Console) -> None:
         self._ledger = ledger
@@ -32,20 +32,16 @@ class Board:
         self._epochs = self._done = 0
         self._flop = self._flop_done = 0.0
         self._unmeasured: dict[str, float] = {}
-        self._started = self._said = self._looked = 0.0
+        self._started = self._printed = self._looked = 0.0
         self._ended: set[int] = set()
-        self._heard: set[tuple[int, int]] = set()
+        self._counted: set[tuple[int, int]] = set()
 
-    def nothing(self) -> None:
-        """There is nothing to do."""
-        self._console.print("nothing to train: the store has every run that is asked for, measured")
+    def print(self, line: str) -> None:
+        """Print a line."""
+        self._console.print(line)
 
-    def say(self, words: str) -> None:
-        """A line."""
-        self._console.print(words)
-
-    def start(self, todo: list[Job], crew: str, *, gpu: bool) -> None:
-        """The sweep begins: these are its jobs, and this is who does them."""
+    def start(self, todo: list[Job], workers: str, *, gpu: bool) -> None:
+        """The sweep begins: these are its jobs, and these workers train them."""
         self._jobs = todo
         self._epochs = sum(job.epochs for job in todo)
         self._flop = sum(self._ledger.costs.flop(list(job.work)) for job in todo)
@@ -56,12 +52,12 @@ class Board:
         self._flop += sum(self._unmeasured.values())
         self._started = time.monotonic()
         where = "on the GPU" if gpu else "on the CPU"
-        self.say(f"{self._epochs:,} epochs in {len(todo)} stretches {where}, {crew}")
+        self.print(f"{self._epochs:,} epochs in {len(todo)} jobs {where}, {workers}")
 
     def __enter__(self) -> Self:
         self._bar = bars(self._console)
         if self._bar:
-            self._whole = self._bar.add_task("study", total=self._epochs, said="")
+            self._whole = self._bar.add_task("study", total=self._epochs, text="")
         return self
 
     def __exit__(
@@ -72,7 +68,8 @@ class Board:
     ) -> None:
         if self._bar:
             self._bar.stop()
-        self._tell(last=True)
+        took = duration(time.monotonic() - self._started)
+        self._console.print(f"{self._done:,} of {self._epochs:,} epochs done in {took}")
 
     def begin(self, number: int) -> None:
         """A job begins."""
@@ -80,25 +77,25 @@ class Board:
             job = self._jobs[number]
             start = job.end - job.epochs
             self._bars[number] = self._bar.add_task(
-                f"  {job.run.name}", total=job.end, completed=start, said=""
+                f"  {job.run.name}", total=job.end, completed=start, text=""
             )
 
-    def hear(self, said: Said) -> None:
-        """What a worker tells."""
-        if said.epoch is not None:
-            job = self._jobs[said.job]
-            phase = self._ledger.schedule(job.run).at(said.epoch)
+    def update(self, event: WorkerEvent) -> None:
+        """Show what a worker tells."""
+        if event.epoch is not None:
+            job = self._jobs[event.job]
+            phase = self._ledger.schedule(job.run).at(event.epoch)
             # On a cluster, what a lost node had not saved is trained once more.
-            again = (said.job, said.epoch) in self._heard
-            if job.end - job.epochs <= said.epoch < job.end and not again:
-                self._heard.add((said.job, said.epoch))
+            again = (event.job, event.epoch) in self._counted
+            if job.end - job.epochs <= event.epoch < job.end and not again:
+                self._counted.add((event.job, event.epoch))
                 self._done += 1
                 self._flop_done += self._ledger.costs.flop([Work(job.run.variant, phase, 1)])
-        if self._bar and (bar := self._bars.get(said.job)) is not None:
-            reached = None if said.epoch is None else said.epoch + 1
-            self._bar.update(bar, said=said.figures, completed=reached)
-            self._bar.update(self._whole, completed=self._done, said=self._left())
-        self._tell(said)
+        if self._bar and (bar := self._bars.get(event.job)) is not None:
+            reached = None if event.epoch is None else event.epoch + 1
+            self._bar.update(bar, text=event.text, completed=reached)
+            self._bar.update(self._whole, completed=self._done, text=self._left())
+        self._print_now_and_then(event)
 
     def end(self, number: int) -> None:
         """A job is over, one way or the other."""
@@ -119,15 +116,12 @@ class Board:
         rest = max(0.0, self._flop - self._flop_done) / self._flop_done * waited
         return f"about {duration(rest)} left"
 
-    def _tell(self, said: Said | None = None, *, last: bool = False) -> None:
+    def _print_now_and_then(self, event: WorkerEvent) -> None:
         now = time.monotonic()
-        if last:
-            took = duration(now - self._started)
-            self._console.print(f"{self._done:,} of {self._epochs:,} epochs done in {took}")
-        elif self._bar is None and said and now - self._said >= PLAIN_INTERVAL_S:
-            self._said = now
-            what = said.run if said.epoch is None else f"{said.run} epoch {said.epoch + 1}"
+        if self._bar is None and now - self._printed >= PLAIN_INTERVAL_S:
+            self._printed = now
+            what = event.run if event.epoch is None else f"{event.run} epoch {event.epoch + 1}"
             self._console.print(
                 f"study: {self._done:,} of {self._epochs:,} epochs, {len(self._ended)} of "
-                f"{len(self._jobs)} stretches, {self._left()} ({what}: {said.figures})"
+                f"{len(self._jobs)} jobs, {self._left()} ({what}: {event.text})"
             )

@@ -1,4 +1,4 @@
-"""A process of a sweep: it trains the jobs that it is given, and dies with its parent."""
+"""A process of a sweep on this machine: it trains jobs, and dies with its parent."""
 
 import gc
 import os
@@ -17,10 +17,11 @@ from netstab.data.dataset import Dataset
 from netstab.data.manifest import Manifest
 from netstab.errors import TrainingError
 from netstab.params import Params
-from netstab.results.schema import Row
 from netstab.store.ledger import Ledger, versions
 from netstab.store.states import Store
 from netstab.study.experiments import Run, Variant
+from netstab.sweep import refusals
+from netstab.sweep.events import WorkerEvent, train_job
 from netstab.sweep.jobs import Job
 
 if TYPE_CHECKING:
@@ -33,23 +34,6 @@ PATIENCE_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a worker tells of its job: an epoch is done, or (in words) what it measures.
-
-    Attributes:
-        job: number of the job.
-        run: name of the run.
-        epoch: that was trained; None for words.
-        figures: of the epoch, or the words.
-    """
-
-    job: int
-    run: str
-    epoch: int | None
-    figures: str
-
-
-@dataclass(frozen=True, slots=True)
 class Shared:
     """What parent and workers have in common.
 
@@ -57,7 +41,7 @@ class Shared:
         params: the parameters.
         manifest: of the images.
         store: the store of states.
-        said: to the parent.
+        events: to the parent.
         parent: ends when the parent closes its end, or is gone: the workers go as well.
         together: number of workers -> the barrier at which so many start to be timed.
     """
@@ -65,7 +49,7 @@ class Shared:
     params: Params
     manifest: Manifest
     store: Store
-    said: "Queue[Said]"
+    events: "Queue[WorkerEvent]"
     parent: "Connection[Any, Any]"
     together: dict[int, Barrier]
 
@@ -105,15 +89,16 @@ class _Worker:
             torch.cuda.empty_cache()
 
 
-_here: list[_Worker] = []
+_this: list[_Worker] = []
+"""The worker that this process is."""
 
 
-def join(shared: Shared) -> None:
+def start(shared: Shared) -> None:
     """Make this process a worker."""
     # Ctrl-C reaches every process of a terminal; the parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with, args=(shared.parent,), daemon=True).start()
-    _here.append(_Worker(shared))
+    _this.append(_Worker(shared))
 
 
 def _die_with(parent: "Connection[Any, Any]") -> None:
@@ -126,31 +111,29 @@ def _die_with(parent: "Connection[Any, Any]") -> None:
     os._exit(1)
 
 
-def refuse(todo: list[Run], threads: int) -> str:
-    """Refuse runs as stages of their own would; see `job.refuse`.
+def refuse(chosen: list[Run], threads: int) -> str:
+    """Refuse runs as stages of their own would; see `refusals.refuse`.
 
     Returns:
         The type of the device: `cpu` or `cuda`.
     """
-    from netstab.sweep.job import refuse as refuse_run
-
-    trainer = _here[0].trainer(threads)
-    for run in todo:
-        refuse_run(trainer.ledger, run, trainer.manifest, trainer.device, threads)
-    return trainer.device.type
+    trainer = _this[0].trainer(threads)
+    kind = trainer.device.type
+    refusals.refuse(trainer.ledger, chosen, trainer.manifest, kind, threads)
+    return kind
 
 
-def pace(crew: int, threads: int, seconds: float) -> float:
-    """Images a second in the baseline's first phase, while `crew` workers do the same.
+def images_per_second(workers: int, threads: int, seconds: float) -> float:
+    """Images a second in the baseline's first phase, while so many workers do the same.
 
     Raises:
         RuntimeError: there is too little memory for it, as a rule.
         BrokenBarrierError: another of them failed, or was not ready in time.
     """
-    (here,) = _here
-    together = here.shared.together[crew]
+    (this,) = _this
+    together = this.shared.together[workers]
     try:
-        return _timed(here, together, threads, seconds)
+        return _timed(this, together, threads, seconds)
     # Both errors are raised anew, below: the frames of these hold the engine, and a pool keeps an
     # error for as long as its process has nothing else to do.
     except BrokenBarrierError:
@@ -162,29 +145,29 @@ def pace(crew: int, threads: int, seconds: float) -> float:
         together.abort()
         raise
     finally:
-        here.forget()
+        this.forget()
     raise fault
 
 
-def _timed(here: _Worker, together: Barrier, threads: int, seconds: float) -> float:
-    train = _warmed_up(here, threads)
+def _timed(this: _Worker, together: Barrier, threads: int, seconds: float) -> float:
+    train_steps = _warmed_up(this, threads)
     together.wait(PATIENCE_S)
     started, images = time.perf_counter(), 0
     while time.perf_counter() - started < seconds:
-        images += train()
+        images += train_steps()
     return images / (time.perf_counter() - started)
 
 
-def _warmed_up(here: _Worker, threads: int) -> Callable[[], int]:
+def _warmed_up(this: _Worker, threads: int) -> Callable[[], int]:
     """What trains some steps of the trunk, and says how many images that were."""
-    trainer = here.trainer(threads)
+    trainer = this.trainer(threads)
     engine, training, validation, _ = trainer.context.built
     run = trainer.ledger.host(Run(Variant("baseline"), 0))
     phase = trainer.ledger.schedule(run).phases[0]
     steps = STEPS[trainer.device.type]
     few = training.first(steps * phase.batch_size), validation.first(1)
 
-    def train() -> int:
+    def train_steps() -> int:
         try:
             engine.epoch(phase, *few, 0, 0)
         except TrainingError:
@@ -195,35 +178,23 @@ def _warmed_up(here: _Worker, threads: int) -> Callable[[], int]:
         return len(few[0]) // phase.batch_size * phase.batch_size
 
     engine.start(0)
-    train()
+    train_steps()
     if trainer.device.type == "cuda":
         # Measuring takes more memory than training does. Torch keeps what it took, as it will in
         # the sweep: a card that is too small for so many workers says so now, not an hour later.
         trainer.rehearse_measures()
-    return train
+    return train_steps
 
 
 def compare_seeds(threads: int) -> None:
     """Measure the ceiling; see `ceiling.compare_seeds`."""
     from netstab.sweep import ceiling
 
-    trainer = _here[0].trainer(threads)
+    trainer = _this[0].trainer(threads)
     ceiling.compare_seeds(trainer.ledger, trainer.manifest)
 
 
-def do(number: int, job: Job, threads: int) -> None:
-    """Train a job, and tell of it.
-
-    Raises:
-        NetstabError: as `trainer.Trainer.train`.
-    """
-    (here,) = _here
-
-    def epoch_done(run: Run, row: Row, seconds: float) -> None:
-        figures = f"val top-1 {row['val_top1_pct']:.1f} %, {seconds:.2g} s an epoch"
-        here.shared.said.put(Said(number, run.name, int(row["epoch"]), figures))
-
-    def measuring(words: str) -> None:
-        here.shared.said.put(Said(number, job.run.name, None, words))
-
-    here.trainer(threads).train(job.run, epoch_done, measuring, job.end)
+def train(number: int, job: Job, threads: int) -> None:
+    """Train a job, and tell of it; see `events.train_job`."""
+    (this,) = _this
+    train_job(this.trainer(threads), number, job, this.shared.events.put)

@@ -1,18 +1,14 @@
-"""One run as a job: refuse what cannot be trained or would take days, train it, tell of it."""
+"""What is refused before anything is trained. No torch here."""
 
-import torch
+from collections.abc import Sequence
 
 from netstab.data.manifest import Manifest
-from netstab.data.tensors import load
-from netstab.errors import TrainingError
+from netstab.errors import NetstabError, TrainingError
 from netstab.store.ledger import Ledger
-from netstab.store.records import Record
 from netstab.study.experiments import Run
 from netstab.study.plan import Work
 from netstab.sweep import estimate
-from netstab.sweep.progress import Reporter
 from netstab.text import duration
-from netstab.training.trainer import Read, Trainer
 
 PATIENCE_S = 6 * 3600.0
 STUDY_PATIENCE_S = 24 * 3600.0
@@ -20,41 +16,33 @@ STUDY_PATIENCE_S = 24 * 3600.0
 unless the CPU was asked for."""
 
 
-def train(ledger: Ledger, run: Run, manifest: Manifest, read: Read = load) -> Record:
-    """Train a run to its end on the device that the parameters ask for, and measure it.
-
-    Raises:
-        NetstabError: the run is refused (see `refuse`), the data is not what the manifest says, a
-            loss is not finite, or a state cannot be saved.
-    """
-    trainer = Trainer(ledger, manifest, read)
-    refuse(ledger, run, manifest, trainer.device, trainer.threads)
-    gpu = trainer.device.type == "cuda"
-    with Reporter(ledger, run, gpu=gpu, threads=trainer.threads) as reporter:
-        record = trainer.train(run, reporter.epoch_done, reporter.measuring)
-    reporter.study()
-    return record
-
-
 def refuse(
-    ledger: Ledger, run: Run, manifest: Manifest, device: torch.device, threads: int
+    ledger: Ledger, chosen: Sequence[Run], manifest: Manifest, kind: str, threads: int
 ) -> None:
-    """Refuse a run that cannot be trained, or that would take days unasked.
+    """Refuse runs that cannot be trained, or that would take days unasked.
+
+    Args:
+        ledger: of the study.
+        chosen: the runs.
+        manifest: of the images.
+        kind: of device that trains, `cpu` or `cuda`.
+        threads: of the CPU.
 
     Raises:
-        TrainingError: its batches are larger than the training set, or see `refuse_days`.
+        TrainingError: batches are larger than the training set, or see `refuse_days`.
     """
-    refuse_days(ledger, run, device, threads)
-    _refuse_large_batches(ledger, run, manifest)
+    for run in chosen:
+        refuse_days(ledger, run, kind, threads)
+        _refuse_large_batches(ledger, run, manifest)
 
 
-def refuse_days(ledger: Ledger, run: Run, device: torch.device, threads: int) -> None:
+def refuse_days(ledger: Ledger, run: Run, kind: str, threads: int) -> None:
     """Refuse a run that would take days on a CPU, unless `runtime.device` says cpu.
 
     Raises:
         TrainingError: with an estimate for the run and for the study, and the ways out.
     """
-    if device.type != "cpu" or ledger.params.runtime.device != "auto":
+    if kind != "cpu" or ledger.params.runtime.device != "auto":
         return
     phases = ledger.schedule(run).phases
     found = ledger.resume(run).epoch
@@ -81,3 +69,17 @@ def _refuse_large_batches(ledger: Ledger, run: Run, manifest: Manifest) -> None:
             f"{'train.batch_size' if usual else 'expE.batch.largest_batch'}: {largest} is more "
             f"than the {manifest.train.count} training images; lower it"
         )
+
+
+def refuse_share(gpus: float | None) -> None:
+    """Refuse what is no share of a GPU that a worker on a cluster can have.
+
+    Raises:
+        NetstabError: it is no number, or below 0.01 or above 1 and no whole number.
+    """
+    if gpus is None or 0.01 <= gpus <= 1 or (gpus >= 0 and gpus.is_integer()):
+        return
+    raise NetstabError(
+        f"--gpus-per-worker {gpus:g}: a worker takes a whole number of GPUs, or a share of one "
+        "from 0.01: 0, 0.5, 1, 2"
+    )

@@ -1,4 +1,4 @@
-"""What somebody at the command reads of a worker: lines."""
+"""What a worker prints, passed on to the command line by line."""
 
 import io
 from collections.abc import Callable
@@ -9,8 +9,8 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-class Lines(io.TextIOBase):
-    """A standard error that somebody hears: nobody sees that of a process of Ray's.
+class LineWriter(io.TextIOBase):
+    """A standard error that is passed on: nobody sees that of a process of Ray's.
 
     Args:
         tell: told every line.

@@ -1,0 +1,1 @@
+"""A sweep in processes of this machine."""
