@@ -8,7 +8,7 @@ import pandas as pd
 
 from netstab.params import Params
 from netstab.paths import CEILING
-from netstab.results.measured import read_ceiling
+from netstab.results.read import read_ceiling
 from netstab.results.runs import Collection
 from netstab.results.schema import MEASURES, STABILITY_MEASURES, Curvature, SharpnessFile
 from netstab.study.experiments import Run, runs, schedule, variants

@@ -11,8 +11,9 @@ import pytest
 from netstab import paths
 from netstab.errors import NetstabError
 from netstab.evidence import report
-from netstab.results.runs import collect, stage_name
+from netstab.results.runs import collect
 from netstab.study.experiments import Run, Variant, runs
+from netstab.study.stages import stage_name
 from tests import synthetic_runs as synthetic
 
 PARAMS = synthetic.small()

@@ -16,7 +16,7 @@ from netstab.evidence.figures.tables import of_results
 from netstab.evidence.results import Results
 from netstab.evidence.summary.drift import log_drift, places, shifts
 from netstab.params import Params, check
-from netstab.results.measured import read_ceiling
+from netstab.results.read import read_ceiling
 from netstab.results.runs import collect
 from netstab.results.schema import STABILITY_COLUMNS, STABILITY_MEASURES
 from netstab.study.experiments import Run, Variant

@@ -8,3 +8,13 @@ def duration(seconds: float) -> str:
     if seconds < 100 * 60:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.0f} h" if seconds < 72 * 3600 else f"{seconds / 86400:.0f} days"
+
+
+def one_line(error: Exception) -> str:
+    """What an exception says, short and without line breaks."""
+    return " ".join(str(error).split())[:200]
+
+
+def few(names: list[str]) -> str:
+    """Names in a row; of more than four the first and how many more."""
+    return ", ".join(names) if len(names) <= 4 else f"{names[0]} and {len(names) - 1} more"

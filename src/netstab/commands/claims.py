@@ -17,7 +17,7 @@ from netstab.errors import NetstabError, visible
 from netstab.evidence.claims.checks import PERCENT
 from netstab.evidence.claims.judge import CLAIMS, PART_COLUMNS
 from netstab.evidence.claims.judgement import Verdict
-from netstab.results.measured import one_line
+from netstab.text import one_line
 
 
 class _Effect(BaseModel):

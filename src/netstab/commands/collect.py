@@ -24,7 +24,8 @@ from netstab.locks import results_lock, shared_with_children
 from netstab.results.write import write_json
 from netstab.store import finished
 from netstab.store.ledger import Ledger, open_ledger
-from netstab.study.experiments import REFERENCES, Run, Variant, runs
+from netstab.study.experiments import Run, runs
+from netstab.study.stages import stage_group
 
 CEILING = "ceiling"
 LOCK = Path("dvc.lock")
@@ -33,13 +34,6 @@ INPUTS = (paths.PARAMS, paths.MANIFEST, NUMERICS)
 """What the stages of runs depend on, in the checkout."""
 SHOWN = 5
 """Names of runs that lack, before they are counted."""
-
-
-def stage_of(variant: Variant) -> str:
-    """Name of the stage in `dvc.yaml` that has a variant's runs."""
-    if variant.experiment in REFERENCES:
-        return "reference"
-    return {"expE": "rival", "own": "own"}.get(variant.experiment, "train")
 
 
 def run(console: Console) -> None:
@@ -59,8 +53,8 @@ def run(console: Console) -> None:
     lacking = [one for one in every if not _write(ledger, one, manifest)]
     groups: defaultdict[str, int] = defaultdict(int)
     for one in every:
-        groups[stage_of(one.variant)] += 1
-    left = list(dict.fromkeys(stage_of(one.variant) for one in lacking))
+        groups[stage_group(one.variant)] += 1
+    left = list(dict.fromkeys(stage_group(one.variant) for one in lacking))
     whole = [name for name in groups if name not in left]
     lacks = [one.name for one in lacking]
     if (ceiling := finished.ceiling(ledger)) is not None:

@@ -1,37 +1,36 @@
 """The runs' small files, read and checked. What cannot be used is named, with what to do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from pydantic import ValidationError
 
 from netstab import paths
 from netstab.errors import NetstabError, visible
-from netstab.params import PARTS, Params
-from netstab.results.measured import (
+from netstab.params import Params
+from netstab.results.read import (
     UnusableFileError,
-    few,
-    one_line,
     read_ceiling,
+    read_history,
+    read_provenance,
     read_sharpness,
     read_stability,
-    read_table,
 )
 from netstab.results.schema import (
     HISTORY,
-    HISTORY_COLUMNS,
-    MEASURES,
     PROVENANCE,
     SHARPNESS,
     STABILITY,
     Provenance,
     SharpnessFile,
 )
-from netstab.study.experiments import REFERENCES, Run, Variant, runs, schedule, variants
+from netstab.study.experiments import Run, Variant, runs, schedule, variants
 from netstab.study.keys import identity, state_key, view_identity
-from netstab.study.schedule import Frozen, Schedule
+from netstab.study.schedule import Schedule
+from netstab.study.stages import stage_name
+from netstab.text import few
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +94,6 @@ class Collection:
         return found
 
 
-def stage_name(run: Run) -> str:
-    """Name of the DVC stage that makes a run, e.g. `train@expB-64-0`."""
-    if run.variant.experiment in REFERENCES:
-        return f"reference@{run.name}"
-    if run.variant.experiment == "own":
-        return f"own@{run.variant.block}-{run.seed}"
-    if run.variant.experiment == "expE":
-        return f"rival@{run.variant.block}-{run.seed}"
-    return f"train@{run.name}"
-
-
 def collect(params: Params) -> Collection:
     """Read every expected run; paths are relative to the project's root.
 
@@ -121,26 +109,17 @@ def collect(params: Params) -> Collection:
     faults: list[Fault] = []
     blocks = tuple(params.blocks)
     for run in expected:
-        folder = paths.run_dir(run.name)
-        try:
-            expected_schedule = schedules[run.variant]
-            history = _read_history(folder / HISTORY, expected_schedule)
-            told = _read_provenance(folder / PROVENANCE)
-            _check_key(folder / PROVENANCE, told, params, run, expected_schedule)
+        folder, planned = paths.run_dir(run.name), schedules[run.variant]
+        with _noted(run, faults):
+            history = read_history(folder / HISTORY, planned)
+            told = read_provenance(folder / PROVENANCE)
+            _check_key(folder / PROVENANCE, told, params, run, planned)
             histories[run], provenance[run] = history, told
-        except UnusableFileError as problem:
-            faults.append(Fault(run, visible(str(problem))))
-            continue
-        epochs = expected_schedule.epochs
-        # Each alone: a damaged table of one measure leaves the other as good as it is.
-        try:
-            stability[run] = read_stability(folder / STABILITY, blocks, epochs)
-        except UnusableFileError as problem:
-            faults.append(Fault(run, visible(str(problem))))
-        try:
-            sharpness[run] = read_sharpness(folder / SHARPNESS, blocks, epochs)
-        except UnusableFileError as problem:
-            faults.append(Fault(run, visible(str(problem))))
+            # Each alone: a damaged table of one measure leaves the other as good as it is.
+            with _noted(run, faults):
+                stability[run] = read_stability(folder / STABILITY, blocks, planned.epochs)
+            with _noted(run, faults):
+                sharpness[run] = read_sharpness(folder / SHARPNESS, blocks, planned.epochs)
     if not histories:
         raise NetstabError(
             f"{paths.RUNS}: holds none of the {len(expected)} runs that params.yaml asks for "
@@ -160,48 +139,20 @@ def collect(params: Params) -> Collection:
     )
 
 
+@contextmanager
+def _noted(run: Run, faults: list[Fault]) -> Iterator[None]:
+    """What cannot be used becomes a fault of the run."""
+    try:
+        yield
+    except UnusableFileError as problem:
+        faults.append(Fault(run, visible(str(problem))))
+
+
 def _ceiling(params: Params) -> tuple[pd.DataFrame, str]:
     try:
         return read_ceiling(paths.CEILING, params.ceiling_pair), ""
     except UnusableFileError as problem:
         return read_ceiling(paths.CEILING, ()), visible(str(problem))
-
-
-def _read_history(path: Path, expected: Schedule) -> pd.DataFrame:
-    """`history.csv` as a table of `MEASURES`, a row an epoch, held against the schedule.
-
-    Raises:
-        UnusableFileError: missing, damaged, or of a run with another schedule.
-    """
-    table = read_table(path, HISTORY_COLUMNS)
-    for column in HISTORY_COLUMNS:
-        if table[column].dtype.kind not in "iuf" or not np.isfinite(table[column]).all():
-            raise UnusableFileError(f"{path} is damaged: {column} holds what is no finite number")
-    if table["epoch"].tolist() != list(range(expected.epochs)):
-        raise UnusableFileError(
-            f"{path} is damaged or stale: epochs are not 0 to {expected.epochs - 1}"
-        )
-    for part in PARTS:
-        wanted = [p.setting(part) for p in expected.phases for _ in range(p.start, p.end)]
-        rates = [0.0 if isinstance(setting, Frozen) else setting for setting in wanted]
-        frozen = [isinstance(setting, Frozen) for setting in wanted]
-        other = ~np.isclose(table[f"lr_{part}"], rates, rtol=1e-6, atol=1e-12)
-        other |= table[f"frozen_{part}"].to_numpy() != frozen
-        if other.any():
-            raise UnusableFileError(
-                f"{path} is stale: from epoch {int(other.argmax())} on, {part} was not trained as "
-                "params.yaml says"
-            )
-    return table[list(MEASURES)].astype(float)
-
-
-def _read_provenance(path: Path) -> Provenance:
-    try:
-        return Provenance.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise UnusableFileError(f"{path} is missing") from None
-    except (OSError, ValidationError) as error:
-        raise UnusableFileError(f"{path} is damaged: {one_line(error)}") from error
 
 
 def _check_key(path: Path, told: Provenance, params: Params, run: Run, expected: Schedule) -> None:

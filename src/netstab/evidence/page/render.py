@@ -20,7 +20,7 @@ from netstab.evidence.figures.measured import not_measured
 from netstab.evidence.page import citation, claims_table, facts, findings
 from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import Panel
-from netstab.results.runs import stage_name
+from netstab.study.stages import stage_name
 
 TITLE = "What does learning-rate decay do?"
 

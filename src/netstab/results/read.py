@@ -1,24 +1,32 @@
-"""What was measured on runs beside their histories, read and checked: stability and sharpness."""
+"""How a run's files are read: checked, and refused by name where they are missing or damaged."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from netstab.params import PARTS
 from netstab.results.schema import (
     CEILING_COLUMNS,
     CEILING_MEASURES,
     DISTANCES,
+    HISTORY_COLUMNS,
+    MEASURES,
     STABILITY_COLUMNS,
     STABILITY_MEASURES,
     CeilingFile,
+    Provenance,
     SharpnessFile,
 )
 from netstab.study.measuring import NETWORK
+from netstab.study.schedule import Frozen, Schedule
+from netstab.text import few, one_line
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class UnusableFileError(Exception):
@@ -49,6 +57,38 @@ def read_table(path: Path, columns: Sequence[str], names: tuple[str, ...] = ()) 
     if absent:
         raise UnusableFileError(f"{path} is damaged: no column {few(absent)}")
     return table
+
+
+def read_history(path: Path, expected: Schedule) -> pd.DataFrame:
+    """`history.csv` as a table of `MEASURES`, a row an epoch, held against the schedule.
+
+    Args:
+        path: the file.
+        expected: schedule of the run.
+
+    Raises:
+        UnusableFileError: missing, damaged, or of a run with another schedule.
+    """
+    table = read_table(path, HISTORY_COLUMNS)
+    for column in HISTORY_COLUMNS:
+        if table[column].dtype.kind not in "iuf" or not np.isfinite(table[column]).all():
+            raise UnusableFileError(f"{path} is damaged: {column} holds what is no finite number")
+    if table["epoch"].tolist() != list(range(expected.epochs)):
+        raise UnusableFileError(
+            f"{path} is damaged or stale: epochs are not 0 to {expected.epochs - 1}"
+        )
+    for part in PARTS:
+        wanted = [p.setting(part) for p in expected.phases for _ in range(p.start, p.end)]
+        rates = [0.0 if isinstance(setting, Frozen) else setting for setting in wanted]
+        frozen = [isinstance(setting, Frozen) for setting in wanted]
+        other = ~np.isclose(table[f"lr_{part}"], rates, rtol=1e-6, atol=1e-12)
+        other |= table[f"frozen_{part}"].to_numpy() != frozen
+        if other.any():
+            raise UnusableFileError(
+                f"{path} is stale: from epoch {int(other.argmax())} on, {part} was not trained as "
+                "params.yaml says"
+            )
+    return table[list(MEASURES)].astype(float)
 
 
 def read_stability(path: Path, blocks: tuple[str, ...], epochs: int) -> pd.DataFrame:
@@ -104,18 +144,22 @@ def read_sharpness(path: Path, blocks: tuple[str, ...], epochs: int) -> Sharpnes
     Raises:
         UnusableFileError: missing or damaged.
     """
-    try:
-        told = SharpnessFile.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise UnusableFileError(f"{path} is missing") from None
-    except (OSError, ValidationError) as error:
-        raise UnusableFileError(f"{path} is damaged: {one_line(error)}") from error
+    told = _read_json(path, SharpnessFile)
     for found in told.measurements:
         if found.block not in (*blocks, NETWORK):
             raise UnusableFileError(f"{path} is stale: {found.block} is no block")
         if found.epoch > epochs:
             raise UnusableFileError(f"{path} is stale: epoch {found.epoch} is past the end")
     return told
+
+
+def read_provenance(path: Path) -> Provenance:
+    """`provenance.json`, checked.
+
+    Raises:
+        UnusableFileError: missing or damaged.
+    """
+    return _read_json(path, Provenance)
 
 
 def read_ceiling(path: Path, seeds: tuple[int, ...]) -> pd.DataFrame:
@@ -130,12 +174,7 @@ def read_ceiling(path: Path, seeds: tuple[int, ...]) -> pd.DataFrame:
     """
     if not seeds:
         return _ceiling_table([])
-    try:
-        told = CeilingFile.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise UnusableFileError(f"{path} is missing") from None
-    except (OSError, ValidationError) as error:
-        raise UnusableFileError(f"{path} is damaged: {one_line(error)}") from error
+    told = _read_json(path, CeilingFile)
     if told.seeds != seeds:
         raise UnusableFileError(
             f"{path} is stale: it compares the seeds {json.dumps(told.seeds)}, "
@@ -149,11 +188,10 @@ def _ceiling_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return table.astype({"epoch": "int64", **dict.fromkeys(CEILING_MEASURES, "float64")})
 
 
-def one_line(error: Exception) -> str:
-    """What an exception says, short and without line breaks."""
-    return " ".join(str(error).split())[:200]
-
-
-def few(names: list[str]) -> str:
-    """Names in a row; of more than four the first and how many more."""
-    return ", ".join(names) if len(names) <= 4 else f"{names[0]} and {len(names) - 1} more"
+def _read_json(path: Path, model: type[Model]) -> Model:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise UnusableFileError(f"{path} is missing") from None
+    except (OSError, ValidationError) as error:
+        raise UnusableFileError(f"{path} is damaged: {one_line(error)}") from error
