@@ -30,7 +30,9 @@ values, where they differ (`sizes.yaml`). An empty value is `null` in YAML.
   at epoch 60 is in force when epoch 60 starts.
 - Keys of mappings are quoted: names of blocks, epochs in `own`. Names start with a letter, then
   letters, digits and `_`, 60 at most.
-- Everything wrong in `params.yaml` is listed at once, by key, before anything runs.
+- Everything wrong in `params.yaml` is listed at once, by key, before anything runs. DVC reads five
+  keys before that (`seeds`, `experiments`, `blocks`, `expE`, `own`): where one is empty or a single
+  value, it says `'Value' object is not iterable`, and `netstab plan` says which and what to write.
 
 | a change in | reruns |
 |---|---|

@@ -293,6 +293,17 @@ def test_a_smaller_study_has_fewer_stages(
     assert set(stages) - OTHERS == {stage_of(run) for run in runs(check(small.content(**changes)))}
 
 
+@pytest.mark.parametrize("section", ["seeds", "experiments", "blocks", "expE", "own"])
+@pytest.mark.parametrize("value", [None, 0, True, "expA"])
+def test_what_dvc_makes_no_stages_of_is_refused_by_its_key(
+    section: str, value: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(TypeError, match="not iterable"):
+        resolved(tmp_path, **{section: value})
+    with pytest.raises(ParameterError, match=f"\n  {section}: "):
+        check(small.content(**{section: value}))
+
+
 def test_there_is_a_stage_for_every_run_and_it_makes_its_files(
     shipped: dict[str, PipelineStage],
 ) -> None:

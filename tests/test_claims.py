@@ -451,8 +451,7 @@ def test_missing_runs_are_named_and_other_claims_are_judged() -> None:
 
 
 def test_experiments_that_are_not_asked_for_are_named_as_missing() -> None:
-    rivals = {"ema": None, "batch": None}
-    params = synthetic.parameters(seeds=[0, 1, 2], own={}, experiments=["expB"], expE=rivals)
+    params = synthetic.parameters(seeds=[0, 1, 2], own={}, experiments=["expB"], expE={})
     found = judged(Study(params))
     assert found["R-ema"].verdict is Verdict.MISSING_RUN
     assert found["R-ema"].note == "expE-ema (params.yaml does not ask for it)"

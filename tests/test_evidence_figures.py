@@ -291,7 +291,7 @@ def test_who_has_no_place_in_the_question_is_named_with_the_reason(root: Path) -
 def test_rivals_are_drawn_with_their_share_of_the_outposts_gain(root: Path) -> None:
     params = synthetic.small(
         seeds=[0, 1, 2],
-        expE={"ema": None, "bnrecal": None, "batch": None, "head": {"freeze_epoch": 60}},
+        expE={"head": {"freeze_epoch": 60}},
     )
     synthetic.write(root, params)
     for seed in range(3):

@@ -127,7 +127,7 @@ def test_no_comment_stands_right_behind_a_key_whose_values_are_below() -> None:
         ((7,), {}, "7: is not a section"),
         (("model",), ABSENT, "model: is missing; add the section"),
         (("model",), 64, "model: should be a mapping (found 64)"),
-        (("baseline",), None, "baseline: should be a mapping (found None)"),
+        (("baseline",), 3, "baseline: should be a mapping (found 3)"),
         (("train", "momentun"), 0.9, "train.momentun: is not a parameter; did you mean momentum?"),
         (("train", "momentum"), ABSENT, "train.momentum: is missing; add it"),
         (("baseline", "decay"), 1, "baseline.decay: is not a parameter; known are none"),
@@ -153,7 +153,12 @@ def test_no_comment_stands_right_behind_a_key_whose_values_are_below() -> None:
         (("runtime", "device"), "tpu", "runtime.device: should match pattern"),
         (("runtime", "save_interval_s"), 0, "runtime.save_interval_s: should be greater than 0"),
         (("seeds",), [], "seeds: name no seed; add one"),
-        (("seeds",), 0, "seeds: should be a list (found 0)"),
+        (("seeds",), 0, "seeds: should be a list (found 0); write [0]"),
+        (("seeds",), None, "seeds: should be a list (found None)"),
+        (("experiments",), "expA", "experiments: should be a list (found 'expA'); write ['expA']"),
+        (("experiments",), None, "experiments: is empty; write [] for none"),
+        (("expE",), None, "expE: is empty; write {} for none"),
+        (("expE", "ema"), None, "expE.ema: is empty; remove the key to leave it out"),
         (("seeds",), [1, 1], "seeds: name a seed twice; remove one"),
         (("seeds",), [0.0], "seeds.0: names stages and files; write it without a point: 0 (found"),
         (("seeds",), [1e18], "seeds.0: names stages and files; write it without a point: 1000"),
@@ -187,7 +192,10 @@ def test_no_comment_stands_right_behind_a_key_whose_values_are_below() -> None:
         (("outpost", "decay_epochs"), [120, 60], "outpost.decay_epochs: 60 comes after 120; put"),
         (("outpost", "decay_epochs"), 60, "outpost.decay_epochs: should be a list (found 60)"),
         (("outpost", "decay_factor"), 0, "outpost.decay_factor: should be greater than 0 (found"),
-        (("own",), None, "own: should be a mapping (found None)"),
+        (("own",), None, "own: is empty; write {} for none"),
+        (("own",), ["x"], "own: should be a mapping (found ['x'])"),
+        (("own", "x"), None, "own.x: is empty; write {} for none"),
+        (("own", "x"), {"64": None}, "own.x.64: is empty; write {} for none"),
         (("own", "a.b"), {}, "own.a.b: start names with a letter; letters, digits and _ only"),
         (("own", "n" * 61), {}, f"own.{'n' * 61}: start names with a letter"),
         (("own", "2nd"), {}, "own.2nd: start names with a letter; letters, digits and _ only"),
@@ -208,6 +216,13 @@ def test_no_comment_stands_right_behind_a_key_whose_values_are_below() -> None:
 def test_a_fault_is_named_by_its_key(path: Keys, value: Any, fault: str) -> None:
     found = faults(changed((path, value)))
     assert any(line.startswith(fault) for line in found), found
+
+
+@pytest.mark.parametrize(
+    ("path", "empty"), [(("baseline",), {}), (("ceiling", "seeds"), [])], ids=str
+)
+def test_nothing_behind_a_key_means_none_where_dvc_does_not_mind(path: Keys, empty: Any) -> None:
+    assert check(changed((path, None))) == check(changed((path, empty)))
 
 
 def test_two_epochs_that_a_time_scale_lets_coincide_are_refused() -> None:

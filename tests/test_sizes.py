@@ -215,6 +215,25 @@ def test_a_rival_that_an_override_removes_stays_removed(
     assert read(checkout / "params.yaml").expE.rivals == {}
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("seeds=0", "  seeds: should be a list (found 0); write [0]\n"),
+        ("own=null", "  own: is empty; write {} for none\n"),
+        ("expB.freeze_epoch=500", "  expB.freeze_epoch: 500 is past the end"),
+        ("expB.freeze_epok=5", "-S: Could not override 'expB.freeze_epok'"),
+        ("~expE.nothing", "-S: Could not delete from config. 'expE.nothing' does"),
+        ("seeds=[0", "-S: "),
+    ],
+)
+def test_a_study_names_what_is_wrong_with_an_override_before_dvc_starts(
+    override: str, said: str, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study.preflight, "check", lambda root: None)
+    monkeypatch.setattr(study, "run_dvc", None)
+    assert said in netstab("study", "demo", "-S", override, code=1).stderr
+
+
 @pytest.mark.parametrize("key", ["source", "name"])
 def test_a_size_that_cannot_be_written_says_which_key_it_lacks(key: str, checkout: Path) -> None:
     before = SHIPPED.replace(f"  {key}:\n", "")

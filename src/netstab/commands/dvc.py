@@ -1,10 +1,38 @@
 """DVC as a person would start it, with this environment's python for its stages."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from netstab import params
+from netstab.errors import NetstabError, ParameterError
+
+
+def check_overrides(path: Path, overrides: list[str]) -> None:
+    """Check `params.yaml` as DVC will write it for `-S`, before DVC reads it for its stages.
+
+    Raises:
+        NetstabError: an override is not one of its grammar, or names no key.
+        ParameterError: with every fault that `params.yaml` then has.
+    """
+    # Takes a moment to import, and no other command needs it.
+    from dvc.exceptions import InvalidArgumentError
+    from dvc.utils.hydra import apply_overrides
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        shutil.copyfile(path, copy)
+        try:
+            apply_overrides(str(copy), overrides)
+            params.read(copy)
+        except InvalidArgumentError as error:
+            raise NetstabError(f"-S: {error.__cause__}") from error
+        except ParameterError as error:
+            raise ParameterError(f"{path.name} with these -S", error.faults) from None
 
 
 def run_dvc(

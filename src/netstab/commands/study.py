@@ -17,7 +17,7 @@ from rich.console import Console
 
 from netstab import params, paths
 from netstab.commands import preflight
-from netstab.commands.dvc import run_dvc
+from netstab.commands.dvc import check_overrides, run_dvc
 from netstab.errors import NetstabError
 from netstab.evidence.summary.terminal import read_summaries, summary_table
 from netstab.params import sizes
@@ -47,6 +47,7 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
         sized.append(f"++data.name='{subset.NAME}'")
     # One process after another would import torch once a run.
     overrides = ["runtime.sweep=true", *sized, *_source(size, source), *extra]
+    check_overrides(root / paths.PARAMS, overrides)
     started = time.monotonic()
     name = f"{size}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     arguments = [word for override in overrides for word in ("-S", override)]

@@ -1,5 +1,6 @@
 """Types of the fields of `params.yaml`: what a whole number, a rate or an epoch may be."""
 
+from collections.abc import Callable
 from math import isfinite
 from typing import Annotated, TypeGuard
 
@@ -19,6 +20,11 @@ def _seed(value: object) -> object:
     if isinstance(found, float):
         raise ValueError(f"names stages and files; write it without a point: {int(found)}")
     return found
+
+
+def empty_as(none: Callable[[], object]) -> BeforeValidator:
+    """Nothing behind a key is taken for this; not where DVC makes stages of it, which cannot."""
+    return BeforeValidator(lambda value: none() if value is None else value)
 
 
 def _number(value: object) -> object:

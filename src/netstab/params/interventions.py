@@ -5,7 +5,7 @@ Each experiment's section is complete by itself: changing `outpost` changes the 
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from netstab.params.fields import Epoch, Number, Positive, Section, Share, is_finite, unquote_hint
 
@@ -121,6 +121,14 @@ class ExpE(Section):
     bnrecal: BnRecal | None = None
     batch: Batch | None = None
     head: Head | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_given(cls, value: object) -> object:
+        # DVC makes a stage of every key, whatever stands behind it.
+        if value is None:
+            raise ValueError("is empty; remove the key to leave it out")
+        return value
 
     @property
     def rivals(self) -> dict[str, Section]:

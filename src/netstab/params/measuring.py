@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from netstab.params.fields import Epoch, Number, Positive, Section, Seed, Share, Whole
+from netstab.params.fields import Epoch, Number, Positive, Section, Seed, Share, Whole, empty_as
 
 
 class Stability(Section):
@@ -51,7 +51,7 @@ class Measure(Section):
 class Ceiling(Section):
     """`ceiling`: two seeds whose baselines and outposts are compared with each other."""
 
-    seeds: tuple[Seed, ...]
+    seeds: Annotated[tuple[Seed, ...], empty_as(tuple)]
     """Two of `seeds`, or none; left out where the study lacks one of them."""
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from netstab.params.fields import Number, Positive, Rate, Section, Seed, Whole
+from netstab.params.fields import Number, Positive, Rate, Section, Seed, Whole, empty_as
 from netstab.params.interventions import (
     Baseline,
     ExpA,
@@ -141,7 +141,7 @@ class Params(BaseModel):
     model: Model
     train: Train
     freeze: Freeze
-    baseline: Baseline
+    baseline: Annotated[Baseline, empty_as(dict)]
     outpost: Outpost
     expA: ExpA
     expB: ExpB

@@ -139,10 +139,23 @@ def _readable(section: str, error: ValidationError, model: Any) -> Iterator[str]
         elif "[key]" in map(str, fault["loc"]) and fault["type"] == "string_type":
             yield f"{key}: put the key in quotes: '{fault['input']}'"
         else:
+            if fault["input"] is None and (none := _none(section, location)):
+                yield f"{key}: is empty; write {none} for none"
+                continue
             said = re.sub("^(Value error,|Input|String) ", "", fault["msg"])
             said = said.replace("valid tuple", "list")
             said = re.sub("valid dictionary( or instance of .*)?", "mapping", said)
-            yield f"{key}: {said[0].lower()}{said[1:]} (found {_short(fault['input'])})"
+            hint = ""
+            if fault["type"] == "tuple_type" and isinstance(fault["input"], str | int | float):
+                hint = f"; write [{_short(fault['input'])}]"
+            yield f"{key}: {said[0].lower()}{said[1:]} (found {_short(fault['input'])}){hint}"
+
+
+def _none(section: str, location: list[str]) -> str | None:
+    """How none is written where an empty value would be none to a reader, but not to DVC."""
+    if section == "own" or (section == "expE" and not location):
+        return "{}"
+    return "[]" if section == "experiments" else None
 
 
 def _short(value: object) -> str:
