@@ -111,7 +111,6 @@ def test_epoch_tells_speed_shares_ratios_and_costs(
     assert any("strict-512: trains layer4 head, batch norm" in note for note in told["notes"])
 
 
-@pytest.mark.slow
 def test_measuring_adds_up_what_a_seed_takes(tried: Callable[..., Any]) -> None:
     printed, told = tried(measuring.main, "--epochs", "0")
     results, shares = told["results"], told["results"]["share_of_training"]

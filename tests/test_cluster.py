@@ -30,7 +30,7 @@ from tests import small
 from tests.pipeline_helpers import STUDY
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.xdist_group("ray"),
     pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra: cluster"),
 ]

@@ -24,8 +24,6 @@ from netstab.training.engine import Engine
 from tests import small
 from tests.test_engine import FREEZES, MODES, PATTERNS, fresh, one_step, phase
 
-pytestmark = pytest.mark.slow
-
 Graph = Callable[..., Sequence[Any]]
 
 
@@ -57,6 +55,7 @@ def in_fixed_memory(graph: Graph, inputs: Sequence[Any]) -> Callable[[list[Any]]
 OVERWRITING = aot_autograd(fw_compiler=in_fixed_memory, bw_compiler=in_fixed_memory)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", MODES)
 def test_compiled_matches_eager_for_every_freeze_pattern(
     mode: Frozen, monkeypatch: pytest.MonkeyPatch
@@ -70,6 +69,7 @@ def test_compiled_matches_eager_for_every_freeze_pattern(
     assert_one_step_matches_eager("aot_eager", mode, ["everything", *names])
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("g++") is None, reason="generated code needs a C++ compiler")
 def test_generated_code_matches_eager() -> None:
     assert_one_step_matches_eager("inductor", Frozen.EVAL, ["all but 512"])
@@ -122,6 +122,7 @@ def test_epochs_match_eager_where_the_next_run_overwrites_results() -> None:
         torch.testing.assert_close(found[name], tensor, rtol=1e-9, atol=1e-11, msg=name)
 
 
+@pytest.mark.long
 def test_runs_share_their_past_to_the_bit_where_the_next_run_overwrites_results(
     tmp_path: Path,
 ) -> None:

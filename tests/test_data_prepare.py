@@ -447,7 +447,7 @@ def test_writing_a_subset_of_cifar10_keeps_its_pixels(checkout: Path) -> None:
     assert first.content_sha256 == second.content_sha256
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_sixty_thousand_jpegs_have_the_known_moments(checkout: Path) -> None:
     sha256 = "d7e5cf3d40e6038bc96c4efbb6f4611aaa7a8584d3140fb954bab4d5aebcba32"
     source = str(real("cifar10-jpeg75.tar.xz"))

@@ -120,7 +120,6 @@ def test_variant_without_a_jitter_window_has_no_jitter_but_the_same_keys(root: P
     assert late.keys() == baseline.keys()
 
 
-@pytest.mark.slow
 @in_one_process
 def test_a_file_a_variant_all_flat_with_the_same_keys(whole: Reported) -> None:
     folder = whole.root / paths.VARIANTS
@@ -283,7 +282,6 @@ def test_curves_are_means_over_seeds_in_long_form(root: Path) -> None:
     np.testing.assert_allclose(drawn, (seeds[0] + seeds[1]) / 2, rtol=1e-12)
 
 
-@pytest.mark.slow
 @in_one_process
 def test_curves_are_written_with_every_panel_and_six_digits(whole: Reported) -> None:
     written = pd.read_csv(whole.root / paths.CURVES, dtype={"curve": str})

@@ -73,7 +73,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.slow
 def test_dvc_plots_diff_has_both_revisions_and_every_curve(project: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "plots", "diff", "HEAD", "-o", "drawn"],
@@ -96,7 +95,6 @@ def test_dvc_plots_diff_has_both_revisions_and_every_curve(project: Path) -> Non
         assert len(rows) == 2 * 5 * 20
 
 
-@pytest.mark.slow
 def test_offline_page_needs_no_network(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     dvc_plots.main(offline=True)

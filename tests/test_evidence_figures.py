@@ -39,7 +39,6 @@ def study(root: Path, params: Params) -> Results:
     return Results.of(params, collect(params))
 
 
-@pytest.mark.slow
 @in_one_process
 def test_every_figure_has_a_text_alternative_with_its_numbers(whole: Reported) -> None:
     found = {name: spec["description"] for name, spec in page_study(whole.page)["figures"].items()}
@@ -87,7 +86,6 @@ def test_a_thawed_block_is_an_unfreeze() -> None:
     assert events.scheduled(plan) == {60: ["freeze"], 120: ["unfreeze"]}
 
 
-@pytest.mark.slow
 @in_one_process
 def test_curves_of_a_shared_past_are_drawn_once(whole: Reported) -> None:
     found = page_study(whole.page)["figures"]
@@ -312,7 +310,6 @@ def texts(root: ElementTree.Element) -> list[str]:
     ]
 
 
-@pytest.mark.slow
 @in_one_process
 def test_every_figure_of_the_page_is_an_svg_file(whole: Reported) -> None:
     drawn = page_study(whole.page)["figures"]
@@ -332,7 +329,6 @@ def test_every_figure_of_the_page_is_an_svg_file(whole: Reported) -> None:
         assert isinstance(title, dict) or title in texts(root), name
 
 
-@pytest.mark.slow
 @in_one_process
 def test_svg_files_have_what_is_drawn_and_nothing_that_waits_for_a_pointer(whole: Reported) -> None:
     folder = whole.root / paths.FIGURES

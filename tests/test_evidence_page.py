@@ -101,7 +101,6 @@ def test_page_loads_nothing_from_anywhere(root: Path) -> None:
     assert "url(" not in style
 
 
-@pytest.mark.slow
 @in_one_process
 def test_linked_files_exist(whole: Reported) -> None:
     page = read(whole.page)
@@ -117,7 +116,6 @@ def test_linked_files_exist(whole: Reported) -> None:
             assert (whole.page.parent / address).exists(), address
 
 
-@pytest.mark.slow
 @in_one_process
 def test_page_of_a_whole_study_is_below_five_megabytes_and_has_vega_once(whole: Reported) -> None:
     params = whole.params
@@ -127,7 +125,6 @@ def test_page_of_a_whole_study_is_below_five_megabytes_and_has_vega_once(whole: 
     assert html.count("https://vega.github.io/schema/vega/v") == 1
 
 
-@pytest.mark.slow
 @in_one_process
 def test_page_has_the_articles_figures_and_what_was_measured_of_every_experiment(
     whole: Reported,
@@ -254,7 +251,6 @@ def test_table_has_final_and_jitter_with_spread_and_number_of_seeds(root: Path) 
     assert "outpost 2 94.50 ± 0.71 0.00 ± 0.00" in text
 
 
-@pytest.mark.slow
 @in_one_process
 def test_provenance_tells_segments_shares_and_epochs_trained(whole: Reported) -> None:
     text = read(whole.page).text
@@ -406,7 +402,6 @@ def test_claims_numbers_are_written_for_people() -> None:
     assert told["interval"] == "[\N{MINUS SIGN}2.00, unbounded]"
 
 
-@pytest.mark.slow
 @in_one_process
 def test_every_figure_has_a_link_to_its_data_and_a_text_alternative(whole: Reported) -> None:
     html = whole.page.read_text(encoding="utf-8")

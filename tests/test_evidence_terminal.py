@@ -127,7 +127,6 @@ def small_params(root: Path) -> Params:
     return read(root / paths.PARAMS)
 
 
-@pytest.mark.slow
 def test_stage_prints_the_table_and_names_missing_runs_on_stderr(root: Path) -> None:
     synthetic.write(root, small_params(root))
     shutil.rmtree(paths.run_dir("expB-64-0"))
@@ -141,7 +140,6 @@ def test_stage_prints_the_table_and_names_missing_runs_on_stderr(root: Path) -> 
     )
 
 
-@pytest.mark.slow
 def test_stage_without_any_run_fails_in_one_line(root: Path) -> None:
     small_params(root)
     done = stage(root)

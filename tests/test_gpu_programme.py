@@ -108,7 +108,7 @@ def test_an_unknown_item_is_refused_with_those_known(tmp_path: Path) -> None:
     assert "wayz" in said and "deterministic" in said
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["memory", "tests-reference"])
 def test_rehearsed_items_work(name: str, tmp_path: Path) -> None:
     assert name in ITEMS

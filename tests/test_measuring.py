@@ -85,7 +85,6 @@ def test_a_rehearsal_measures_the_whole_network_and_leaves_no_trace(
     assert state.equal(state.capture(context.built.engine), before)
 
 
-@pytest.mark.slow
 def test_a_worker_can_rehearse_the_measures_of_a_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,7 +111,6 @@ def entries(ledger: Ledger, run: Run) -> dict[str, Any]:
     return {name: entry["rows"] for name, entry in found.items() if entry is not None}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "precision"),
     [("baseline", "fp32"), ("outpost", "fp32"), ("expB-128", "fp32"), ("expB-128", "bf16")],
@@ -130,7 +128,6 @@ def test_measuring_changes_no_bit_of_a_run(name: str, precision: str, tmp_path: 
     assert state.equal(state.read(files[0]), state.read(files[1]))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["baseline", "expB-128"])
 def test_a_replay_measures_what_would_have_been_measured_on_the_way(
     name: str, tmp_path: Path
@@ -146,7 +143,6 @@ def test_a_replay_measures_what_would_have_been_measured_on_the_way(
     assert dict.fromkeys(afterwards.store.listing()) == kept, "no state was made for it"
 
 
-@pytest.mark.slow
 def test_other_settings_of_a_measure_measure_anew_and_leave_the_rest(tmp_path: Path) -> None:
     first = small.ledger(study(), tmp_path)
     record = train(first, "expB-64")
@@ -161,7 +157,6 @@ def test_other_settings_of_a_measure_measure_anew_and_leave_the_rest(tmp_path: P
     assert oftener.unmeasured(run)[0] == [1, 3, 5, 7, 8, 9], "between what was measured already"
 
 
-@pytest.mark.slow
 def test_runs_share_what_was_measured_on_their_common_past(tmp_path: Path) -> None:
     ledger = small.ledger(study(), tmp_path)
     train(ledger, "baseline")
@@ -170,7 +165,6 @@ def test_runs_share_what_was_measured_on_their_common_past(tmp_path: Path) -> No
     assert ledger.unmeasured(run)[0] == [4, 6, 8]
 
 
-@pytest.mark.slow
 def test_a_killed_measurement_goes_on_where_it_was(tmp_path: Path) -> None:
     ledger = small.ledger(study(), tmp_path)
     train(ledger, "baseline", measured=False)
@@ -203,7 +197,6 @@ def measured_baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store
 
 
-@pytest.mark.slow
 @pytest.mark.xdist_group("measured baseline")
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty", "another's"])
 def test_a_damaged_measurement_is_set_aside_and_taken_again(
@@ -230,7 +223,6 @@ def test_a_damaged_measurement_is_set_aside_and_taken_again(
     assert entries(ledger, run) == sound
 
 
-@pytest.mark.slow
 def test_the_files_of_a_run_have_every_measurement(tmp_path: Path) -> None:
     ledger = small.ledger(study(), tmp_path / "store")
     record = train(ledger, "expB-128")

@@ -25,7 +25,7 @@ from tests import synthetic_runs as synthetic
 from tests.chromium import Browser, chromium
 from tests.synthetic_report import PANELS, Reported, in_one_process, study
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, in_one_process]
+pytestmark = [pytest.mark.browser, in_one_process]
 
 DESKTOP, PHONE = 1280, 390
 CURVES = {"expA": 5, "expB": 5, "expC": 6, "expD": 6, "expE": 10, "own": 3}

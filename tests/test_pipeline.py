@@ -12,7 +12,7 @@ from tests import small
 from tests.checkout import DVC
 from tests.pipeline_helpers import BLOCKS, RIVALS, RUNS, Clone, lent_clone
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
+pytestmark = pytest.mark.xdist_group("pipeline")
 
 EXP_B = [f"train@expB-{block}-0" for block in BLOCKS]
 TRAINING = [

@@ -16,7 +16,7 @@ from netstab.errors import NetstabError
 from tests import small
 from tests.pipeline_helpers import RUNS, Clone, lent_clone
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
+pytestmark = pytest.mark.xdist_group("pipeline")
 
 COLLECT = ("-c", "from netstab.cli import app; app(['collect'])")
 

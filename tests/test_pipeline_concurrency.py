@@ -15,7 +15,7 @@ import pytest
 from tests.checkout import DVC
 from tests.pipeline_helpers import Clone, lent_clone, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sweeps")]
+pytestmark = pytest.mark.xdist_group("sweeps")
 
 WAITS = "another process trains this segment"
 

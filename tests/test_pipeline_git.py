@@ -9,7 +9,7 @@ import pytest
 from tests.checkout import Result
 from tests.pipeline_helpers import BLOCKS, MOVED, RIVALS, RUNS, Clone, lent_clone
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
+pytestmark = pytest.mark.xdist_group("pipeline")
 
 NETSTAB = ("-c", "from netstab.cli import app; app()")
 

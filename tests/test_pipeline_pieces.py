@@ -10,7 +10,7 @@ from tests import pieces, small
 from tests.checkout import Result
 from tests.pipeline_helpers import Clone, lent_clone
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sweeps")]
+pytestmark = pytest.mark.xdist_group("sweeps")
 
 PARTS = {
     "references": ("--only", "reference,expE"),

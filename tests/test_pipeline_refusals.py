@@ -19,7 +19,7 @@ from netstab.training.device import choose
 from tests import small
 from tests.pipeline_helpers import Clone, lent_clone
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
+pytestmark = pytest.mark.xdist_group("pipeline")
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.pipeline_helpers import STUDY, Clone, lent_clone, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sweeps")]
+pytestmark = pytest.mark.xdist_group("sweeps")
 
 SWEEP = ("-c", "from netstab.cli import app; app(['sweep'])")
 BY_RAY = ("-c", "from netstab.cli import app; app(['sweep', '--ray'])")
@@ -72,6 +72,7 @@ def test_dvc_trains_the_whole_study_in_its_first_stage_each_epoch_once_in_two_pr
             assert after[name] == content, name
 
 
+@pytest.mark.long
 def test_a_sweep_survives_the_loss_of_a_process_or_of_all_and_comes_to_the_same_bits(
     clone: Clone,
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_sweep_survives_the_loss_of_a_process_or_of_all_and_comes_to_the_same_
     assert "nothing to train" in clone.python(*SWEEP).text
 
 
+@pytest.mark.long
 @pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra: cluster")
 def test_a_sweep_by_ray_listens_on_loopback_alone_is_stopped_goes_on_and_dvc_collects_it(
     clone: Clone,

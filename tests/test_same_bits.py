@@ -47,7 +47,6 @@ def assert_same(ledger: Ledger, record: Record, other: Ledger, expected: Record)
     assert momentum, "a state without momentum would not tell"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "mode"),
     [(kind, "live") for kind in KINDS]
@@ -91,8 +90,9 @@ def _of_one_epoch(params: Params) -> EngineContext:
     return context
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("mode", "precision"), [("live", "fp32"), ("eval", "bf16")])
+@pytest.mark.parametrize(
+    ("mode", "precision"), [("live", "fp32"), pytest.param("eval", "bf16", marks=pytest.mark.long)]
+)
 def test_runs_that_share_their_past_are_the_runs_alone(
     mode: str, precision: str, tmp_path: Path
 ) -> None:
@@ -169,15 +169,14 @@ trajectory.train(ledger, run, small.context(study), small.silent)
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "mode"),
     [
-        ("baseline", "live"),
-        ("expA-128", "live"),
-        ("expC-256", "live"),
         ("expB-64", "eval"),
-        ("own-thaw", "eval"),
+        pytest.param("baseline", "live", marks=pytest.mark.long),
+        pytest.param("expA-128", "live", marks=pytest.mark.long),
+        pytest.param("expC-256", "live", marks=pytest.mark.long),
+        pytest.param("own-thaw", "eval", marks=pytest.mark.long),
     ],
 )
 def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_bits(

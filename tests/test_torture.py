@@ -14,7 +14,7 @@ from torture.damage import damages
 from torture.outcome import Outcome
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kills_limits_hosts_and_damage_leave_the_same_bits(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "torture", "brief", "--work", str(tmp_path)],
