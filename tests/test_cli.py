@@ -90,7 +90,8 @@ class Project:
                 if key not in self.store:
                     inputs = ledger.inputs(run, epoch)
                     rows = pieces.history(key, epoch)
-                    record = Record(key, run.name, epoch, inputs, rows, [], interim=False)
+                    told = pieces.provenance(epoch, "here")
+                    record = Record(key, run.name, epoch, inputs, rows, told, interim=False)
                     self.store.save(record, lambda path: path.write_bytes(bytes(100_000)) and None)
 
 
@@ -311,7 +312,7 @@ def test_store_gc_removes_only_what_the_parameters_have_no_use_for(project: Proj
     assert done.startswith(found)
     assert done.endswith("removed\n")
     assert len(before) - len(project.store.listing()) == 4
-    assert project.store.listing() <= set(project.ledger.wanted())
+    assert project.store.listing() <= set(project.ledger.kept())
     assert (
         project.netstab("store", "verify").stdout
         == f"{len(before) - 4} states and measurements are sound, 0 were set aside\n"

@@ -35,7 +35,8 @@ def later(path: Path) -> None:
 
 
 def record(key: str = KEY, *, interim: bool = False) -> Record:
-    return Record(key, "baseline-0", 1, {}, pieces.history(key, 1), [], interim)
+    told = pieces.provenance(1, "here")
+    return Record(key, "baseline-0", 1, {}, pieces.history(key, 1), told, interim)
 
 
 def saved(store: Store, *, interim: bool = False) -> Record:

@@ -561,7 +561,7 @@ def test_wanted_states_are_those_that_runs_keep_each_once(tmp_path: Path) -> Non
         *(f"outpost-{{}} at {epoch}" for epoch in (4, 6, 8, 10)),
         *(f"expB-{block}-{{}} at 10" for block in (64, 128, 256, 512)),
     }
-    wanted = ledger.wanted()
+    wanted = ledger.kept()
     assert set(wanted.values()) == {name.format(seed) for name in names for seed in (0, 1)}
     assert len(wanted) == 2 * len(names)
     run = small.run(ledger.params, "expB-64", seed=1)
@@ -574,7 +574,7 @@ def test_gc_keeps_what_the_plan_wants_and_drops_the_rest(tmp_path: Path) -> None
         for epoch in kept_epochs(ledger.params, ledger.tree, run.variant):
             put(ledger, run.variant.name, epoch)
     wanted = ledger.store.listing()
-    assert wanted == set(ledger.wanted())
+    assert wanted == set(ledger.kept())
     assert garbage(ledger) == []
     elsewhere = small.ledger(small.params(expB={"freeze_epoch": 140}), tmp_path)
     moved = put(elsewhere, "expB-64", 10)
@@ -617,7 +617,7 @@ def test_gc_clears_what_killed_processes_left_but_not_what_is_being_written(
     for path in (stale, stale_tensors, *store.states.glob("*.json")):
         os.utime(path, (hours_ago, hours_ago))
     store.set_aside(ledger.key(small.run(ledger.params, "outpost"), 10), "a test wants it so")
-    assert store.listing() < set(ledger.wanted())
+    assert store.listing() < set(ledger.kept())
     found = garbage(ledger)
     assert {path.name for path in found if path.parent == store.states} == {
         stale.name,

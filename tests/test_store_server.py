@@ -22,7 +22,8 @@ KEY = "a" * 64
 
 
 def saved(store: Store, content: bytes = b"tensors") -> Record:
-    record = Record(KEY, "baseline-0", 3, {}, pieces.history(KEY, 3), [], interim=False)
+    told = pieces.provenance(3, "here")
+    record = Record(KEY, "baseline-0", 3, {}, pieces.history(KEY, 3), told, interim=False)
 
     def write(path: Path) -> None:
         path.write_bytes(content)

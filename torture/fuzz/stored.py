@@ -91,7 +91,7 @@ def _use(ledger: Ledger, run: Run, place: Path) -> bool:
         nonlocal used
         store.table(ledger, {}, console)
         record = ledger.finished(run)
-        if record is not None and not record.interim and not any(ledger.unmeasured(run)):
+        if record is not None and ledger.is_measured(run):
             finished.write(ledger, run, record, DATA, root=place / "out")
             exporting.piece(ledger, [run])
             plan.draw(ledger, console)

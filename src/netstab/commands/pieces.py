@@ -59,7 +59,7 @@ def import_runs(ledger: Ledger, paths: Sequence[Path], console: Console) -> None
 
 
 def _unmeasured(ledger: Ledger, asked: list[Run]) -> Iterator[str]:
-    lacking = [run.name for run in asked if any(ledger.unmeasured(run))]
+    lacking = [run.name for run in asked if not ledger.is_measured(run)]
     if lacking:
         yield (
             f"{', '.join(lacking)}: params.yaml asks for measurements that were not taken, and dvc "

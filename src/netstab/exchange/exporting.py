@@ -16,8 +16,7 @@ from netstab.study.experiments import Run, Variant
 
 def ready(ledger: Ledger, run: Run) -> bool:
     """Whether a run is finished, and everything is measured on it."""
-    record = ledger.finished(run)
-    return record is not None and not record.interim and not any(ledger.unmeasured(run))
+    return ledger.finished(run) is not None and ledger.is_measured(run)
 
 
 def piece(ledger: Ledger, chosen: Sequence[Run]) -> Piece:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from netstab.errors import StoreError
 from netstab.exchange import piecefile
-from netstab.exchange.piece import Measurement, Piece
+from netstab.exchange.piece import Piece
 from netstab.results.exported import FinishedRun
+from netstab.results.schema import TrainedSegment
 from netstab.store.ledger import Ledger
 
 HERE = "the store"
@@ -120,10 +121,8 @@ def _in_store(ledger: Ledger, key: str) -> _Seen | None:
     record = ledger.store.record(key) if key in ledger.store else None
     if record is None:
         return None
-    told = record.provenance[-1] if record.provenance else {}
-    device, torch = told.get("device", "unknown device"), told.get("torch", "?")
-    where = f"{device}, torch {torch}, on {told.get('host', '?')}, {told.get('finished_at', '?')}"
-    return _Seen(record.sha256, HERE, record.run, where)
+    trained = TrainedSegment.model_validate(record.provenance[-1])
+    return _Seen(record.sha256, HERE, record.run, trained.where)
 
 
 def _other_bits(run: FinishedRun, key: str, seen: _Seen, other: _Seen) -> str:
@@ -145,16 +144,12 @@ def _write(ledger: Ledger, pieces: list[Piece]) -> Outcome:
     with ExitStack() as undo:
         for measurement in new_found:
             undo.callback(ledger.measurements.remove, measurement.key)
-            _note(ledger, measurement)
+            ledger.measurements.write(measurement.key, measurement.inputs, measurement.entry)
         for run in new_runs:
             undo.callback(ledger.imports.remove, run.key)
             ledger.imports.write(run)
         undo.pop_all()
     return Outcome(list(runs.values()), {run.key for run in new_runs}, len(new_found))
-
-
-def _note(ledger: Ledger, found: Measurement) -> None:
-    ledger.measurements.write(found.key, found.inputs, found.entry)
 
 
 def _is_here(ledger: Ledger, key: str) -> bool:

@@ -17,7 +17,7 @@ class Trained(Checked):
     inputs: dict[str, Any]
     """What `key` is the hash of."""
     history: list[Row]
-    provenance: list[TrainedSegment]
+    provenance: Annotated[list[TrainedSegment], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _has_its_history(self) -> Self:
@@ -41,7 +41,6 @@ class Passed(Checked):
 class FinishedRun(Trained):
     """A finished run: its last state, and hashes of the states on its way."""
 
-    provenance: Annotated[list[TrainedSegment], Field(min_length=1)]
     tensors_sha256: Sha256
     way: list[Passed]
 

@@ -1,14 +1,13 @@
 """JSON under keys, beside the states: written whole or not at all, checked on reading."""
 
 import json
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from netstab import plain_json
 from netstab.files import write_file
-from netstab.store.states import Store, cannot_read, cannot_write
+from netstab.store.faults import cannot_read, cannot_write, set_aside
+from netstab.store.states import Store
 
 Entry = dict[str, Any]
 """What is stored under a key."""
@@ -50,17 +49,16 @@ class Documents:
         path = self.root / f"{key}.json"
         try:
             content = plain_json.read(path)
-            digest = content.pop("sha256")
-            found: Entry = content["entry"]
-            sound = content["key"] == key and digest == plain_json.digest(content)
-            if sound and isinstance(found, dict):
-                return content["inputs"], found
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError, AttributeError):
-            pass
+        except ValueError:
+            content = None
         except OSError as error:
             raise cannot_read(path, error) from error
+        if isinstance(content, dict) and content.pop("sha256", None) == plain_json.digest(content):
+            inputs, entry = content.get("inputs"), content.get("entry")
+            if content.get("key") == key and isinstance(inputs, dict) and isinstance(entry, dict):
+                return inputs, entry
         self.set_aside(key)
         return None
 
@@ -96,14 +94,4 @@ class Documents:
             StoreError: the store cannot be written.
         """
         path = self.root / f"{key}.json"
-        try:
-            self.damaged.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):
-                path.replace(self.damaged / path.name)
-        except OSError as error:
-            raise cannot_write(self.root, error) from error
-        print(
-            f"warning: {self._what} {key[:12]} is set aside in {self.damaged}: it is damaged; "
-            f"{self._remedy}",
-            file=sys.stderr,
-        )
+        set_aside(self.damaged, [path], f"{self._what} {key[:12]}", "it is damaged", self._remedy)

@@ -29,8 +29,7 @@ def complete(ledger: Ledger, run: Run) -> Record | None:
     for measure, keys in (("stability", drifts.values()), ("sharpness", curvatures.values())):
         for key in keys:
             ledger.measurements.sound(key, measure)
-    record = ledger.finished(run)
-    return None if record is None or record.interim or any(ledger.unmeasured(run)) else record
+    return ledger.finished(run) if ledger.is_measured(run) else None
 
 
 def write(ledger: Ledger, run: Run, record: Record, data: Origin, *, root: Path) -> None:

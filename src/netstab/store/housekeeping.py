@@ -49,7 +49,7 @@ def entries(ledger: Ledger, studies: Mapping[str, Ledger] | None = None) -> list
 
 
 def _entries(ledger: Ledger) -> list[Entry]:
-    wanted, passed = ledger.wanted(), ledger.passed()
+    wanted, passed = ledger.kept(), ledger.passed()
     records = (ledger.store.record(key) for key in ledger.store.listing())
     found = [Entry(r, _purpose(r, wanted, passed)) for r in records if r is not None]
     ends = {ledger.key(run, ledger.schedule(run).epochs): run.name for run in runs(ledger.params)}

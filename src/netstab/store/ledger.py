@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from netstab import paths
 from netstab.data.dataset import OFFICIAL, Dataset
@@ -15,11 +14,9 @@ from netstab.store.imported import Imports
 from netstab.store.measurements import Measurements
 from netstab.store.records import Record
 from netstab.store.states import Store
-from netstab.study import measuring, plan
-from netstab.study.cost import Costs
-from netstab.study.experiments import REFERENCES, Run, Variant, runs
-from netstab.study.keys import identity, state_key, view_identity
-from netstab.study.schedule import Schedule
+from netstab.store.wanted import Wanted
+from netstab.study import plan
+from netstab.study.experiments import Run, Variant
 
 
 def versions() -> tuple[int, int]:
@@ -50,8 +47,17 @@ class Resume:
     end: int
 
 
-class Ledger:
-    """The study's runs, their keys, and how far the store has them."""
+class Ledger(Wanted):
+    """What is wanted, and how far the store has it.
+
+    Args:
+        params: the parameters.
+        dataset: what is known of the images.
+        store: where states are kept.
+        numerics: version of the numbers that training computes.
+        measures: version of the numbers that the measures compute.
+        measurements: where they are kept; None for beside the states.
+    """
 
     def __init__(
         self,
@@ -62,104 +68,10 @@ class Ledger:
         measures: int = 0,
         measurements: Measurements | None = None,
     ) -> None:
-        self.params = params
-        self.dataset = dataset
+        super().__init__(params, dataset, numerics, measures)
         self.store = store
         self.measurements = measurements or Measurements(store)
         self.imports = Imports(store)
-        self.numerics = numerics
-        self.measures = measures
-        self._keys: dict[tuple[Run, int], str] = {}
-        self.tree = plan.tree(params)
-        shape = (dataset.training_images, dataset.channels, dataset.classes)
-        self.costs = Costs(params, *shape)
-
-    def schedule(self, run: Run) -> Schedule:
-        """The schedule of a run."""
-        return self.tree.schedules[run.variant]
-
-    def identity(self, seed: int) -> dict[str, Any]:
-        """Everything but the schedule that determines the states of a seed."""
-        data = self.dataset.identity or "not prepared"
-        return identity(self.params, seed, data=data, numerics=self.numerics)
-
-    def key(self, run: Run, epoch: int) -> str:
-        """Key of a run's state at the start of an epoch."""
-        if (run, epoch) not in self._keys:
-            who = self._who(run, epoch)
-            self._keys[run, epoch] = state_key(who, self.schedule(run), epoch)
-        return self._keys[run, epoch]
-
-    def inputs(self, run: Run, epoch: int) -> dict[str, Any]:
-        """What the key is the hash of."""
-        return {**self._who(run, epoch), "schedule": self.schedule(run).before(epoch)}
-
-    def _who(self, run: Run, epoch: int) -> dict[str, Any]:
-        return {**self.identity(run.seed), **view_identity(self.params, run.variant, epoch)}
-
-    def host(self, run: Run) -> Run:
-        """The run whose training a view looks at."""
-        return Run(Variant("baseline"), run.seed)
-
-    def is_view(self, run: Run) -> bool:
-        """Whether a run is a view of another one's training."""
-        return run.variant in self.tree.views
-
-    def views_of(self, run: Run) -> list[Run]:
-        """The views of a run's training, whether they are stored or not."""
-        return [Run(v, run.seed) for v in self.tree.views] if run == self.host(run) else []
-
-    def stability_keys(self, run: Run) -> dict[int, str]:
-        """Epoch -> key of its measurement of stability, in rising order; a view has none."""
-        epochs = measuring.stability_epochs(self.params, self.schedule(run))
-        return {
-            epoch: self.measurement_key(self.stability_inputs(run, epoch))
-            for epoch in epochs
-            if not self.is_view(run)
-        }
-
-    def has_floor(self, run: Run, epoch: int) -> bool:
-        """Whether stability over an epoch comes with its floor: in the first and the last one."""
-        wanted = measuring.stability_epochs(self.params, self.schedule(run))
-        return epoch in (wanted[0], wanted[-1])
-
-    def stability_inputs(self, run: Run, epoch: int) -> dict[str, Any]:
-        """What determines the measurement over an epoch."""
-        state, floor = self.key(run, epoch + 1), self.has_floor(run, epoch)
-        return measuring.stability_inputs(self.params, state, floor=floor)
-
-    def sharpness_keys(self, run: Run) -> dict[tuple[int, str], str]:
-        """(epoch, scope) -> key of its measurement of sharpness; a view has none."""
-        if self.is_view(run):
-            return {}
-        wanted = measuring.sharpness_scopes(self.params, self.schedule(run))
-        return {
-            (epoch, scope): self.measurement_key(self.sharpness_inputs(run, epoch, scope))
-            for epoch, scopes in wanted.items()
-            for scope in scopes
-        }
-
-    def sharpness_inputs(self, run: Run, epoch: int, scope: str) -> dict[str, Any]:
-        """What determines the measurement of a state."""
-        return measuring.sharpness_inputs(self.params, self.key(run, epoch), scope)
-
-    def ceiling_keys(self) -> dict[str, str]:
-        """Reference -> key of its comparison between two seeds; empty where none is asked for."""
-        names = REFERENCES if self.params.ceiling_pair else ()
-        return {name: self.measurement_key(self.ceiling_inputs(name)) for name in names}
-
-    def ceiling_inputs(self, name: str) -> dict[str, Any]:
-        """What determines the comparison of a reference's ends."""
-        ends = [self.key(run, self.schedule(run).epochs) for run in self.compared(name)]
-        return measuring.ceiling_inputs(self.params, ends)
-
-    def compared(self, name: str) -> list[Run]:
-        """The runs of a reference whose ends are compared: of two seeds, or none."""
-        return [Run(Variant(name), seed) for seed in self.params.ceiling_pair]
-
-    def measurement_key(self, inputs: dict[str, Any]) -> str:
-        """Key of a measurement."""
-        return measuring.measurement_key(self.measures, inputs)
 
     def unmeasured(self, run: Run) -> tuple[list[int], list[tuple[int, str]]]:
         """Epochs without their measurement of stability, states and scopes without sharpness."""
@@ -168,17 +80,15 @@ class Ledger:
             [at for at, key in self.sharpness_keys(run).items() if key not in self.measurements],
         )
 
-    def sharers(self, run: Run, epoch: int) -> list[Run]:
-        """The runs of a seed that are in the same state at the start of an epoch; views are not."""
-        key = self.key(run, epoch)
-        others = (Run(v, run.seed) for v in self.tree.schedules if v not in self.tree.views)
-        return [other for other in others if self.key(other, epoch) == key]
+    def is_measured(self, run: Run) -> bool:
+        """Whether everything that is wanted of a run is measured."""
+        return not any(self.unmeasured(run))
 
     def finished(self, run: Run) -> Record | None:
         """The record of a run's end, where the store has it; without tensors if it was imported."""
         key = self.key(run, self.schedule(run).epochs)
         record = self.store.record(key)
-        return self.imports.record(key) or record if record is None or record.interim else record
+        return self.imports.record(key) if record is None or record.interim else record
 
     def resume(self, run: Run, end: int | None = None) -> Resume:
         """The deepest state on the run's way to an epoch (None: its own end) to go on from."""
@@ -230,7 +140,7 @@ class Ledger:
             if key in keys or key not in imported:
                 return key in keys
             # Nothing goes on from it, and nothing more can be measured on it: it can be collected.
-            return epoch == self.schedule(run).epochs and not any(self.unmeasured(run))
+            return epoch == self.schedule(run).epochs and self.is_measured(run)
 
         return stored
 
@@ -249,22 +159,6 @@ class Ledger:
             for phase in self.schedule(host).phases
             if phase.end > start
         ]
-
-    def wanted(self) -> dict[str, str]:
-        """Key -> name, for every state that the current plan keeps; the first run's, if shared."""
-        return {
-            self.key(run, epoch): f"{run.name} at {epoch}"
-            for run in reversed(runs(self.params))
-            for epoch in plan.kept_epochs(self.params, self.tree, run.variant)
-        }
-
-    def passed(self) -> set[str]:
-        """Keys of every state on the way of any run of the plan."""
-        return {
-            self.key(run, epoch)
-            for run in runs(self.params)
-            for epoch in range(1, self.schedule(run).epochs + 1)
-        }
 
 
 def open_ledger(

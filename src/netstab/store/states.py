@@ -21,6 +21,7 @@ from netstab.errors import StoreError
 from netstab.files import abandoned, part_of, sync_file, sync_folder
 from netstab.locks import NO_LOCKS, is_locked, locked
 from netstab.store import records
+from netstab.store.faults import cannot_read, cannot_write, set_aside
 from netstab.store.records import Record
 
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
@@ -170,19 +171,9 @@ class Store:
         Raises:
             StoreError: the store cannot be written.
         """
-        try:
-            self.damaged.mkdir(parents=True, exist_ok=True)
-            for path in (self._record_file(key), *self.states.glob(f"{key}-*.safetensors")):
-                # Missing, or set aside by another process at the same time.
-                with suppress(FileNotFoundError):
-                    path.replace(self.damaged / path.name)
-        except OSError as error:
-            raise cannot_write(self.root, error) from error
-        print(
-            f"warning: state {key[:12]} is set aside in {self.damaged}: {why}; "
-            "its epochs are trained again when they are needed",
-            file=sys.stderr,
-        )
+        files = (self._record_file(key), *self.states.glob(f"{key}-*.safetensors"))
+        remedy = "its epochs are trained again when they are needed"
+        set_aside(self.damaged, files, f"state {key[:12]}", why, remedy)
 
     @contextmanager
     def lock(self, key: str, waiting: str = "") -> Iterator[None]:
@@ -236,20 +227,3 @@ class Store:
 
     def _tensors_file(self, record: Record) -> Path:
         return self.states / f"{record.key}-{record.sha256[:16]}.safetensors"
-
-
-def cannot_read(path: Path, error: OSError) -> StoreError:
-    """What to say where something of the store cannot be read."""
-    return StoreError(f"{path}: cannot be read ({error}); check the disk and rights")
-
-
-def cannot_write(root: Path, error: OSError) -> StoreError:
-    """What to say where the store cannot be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        remedy = "free some room (netstab store gc), or name another folder in NETSTAB_STORE"
-    else:
-        remedy = "check that the folder can be written, or name another in NETSTAB_STORE"
-    return StoreError(
-        f"{root}: the store cannot be written ({error}); {remedy}. "
-        "Then run the same command again: it goes on from the last saved state"
-    )

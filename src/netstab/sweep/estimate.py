@@ -51,6 +51,6 @@ def _seconds_per_flop(ledger: Ledger, device_type: str) -> float | None:
         if record is None or not same_setting(ledger, record):
             continue
         for row in record.provenance:
-            if row.get("device_type") == device_type:
-                spent, flop = spent + row["seconds"], flop + row.get("flop", 0.0)
+            if row["device_type"] == device_type:
+                spent, flop = spent + row["seconds"], flop + row["flop"]
     return spent / flop if flop else None

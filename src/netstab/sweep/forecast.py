@@ -53,9 +53,9 @@ def pace(ledger: Ledger, *, gpu: bool, threads: int) -> Pace:
             continue
         found.states.append(record.size)
         for row in record.provenance:
-            segment = (row.get("trained_for"), row["from"], row["to"], row.get("finished_at"))
+            segment = (row["trained_for"], row["from"], row["to"], row["finished_at"])
             epochs = row["to"] - row["from"]
-            if segment in told or not _such(row, gpu, threads) or not row.get("flop") or epochs < 1:
+            if segment in told or not _such(row, gpu, threads) or not row["flop"] or epochs < 1:
                 continue
             told.add(segment)
             found.epochs[_kind(row["flop"] / epochs)].append(row["seconds"] / epochs)

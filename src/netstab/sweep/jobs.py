@@ -58,8 +58,7 @@ def jobs(ledger: Ledger, chosen: Sequence[Run] | None = None) -> list[Job]:
     for run in chosen:
         if run in trained:
             continue
-        record = ledger.finished(run)
-        if record is None or record.interim or any(ledger.unmeasured(run)):
+        if ledger.finished(run) is None or not ledger.is_measured(run):
             # Views are recorded with their host; what shares another's end is measured with it.
             host = ledger.host(run) if ledger.is_view(run) else run
             end = ledger.schedule(run).epochs

@@ -92,7 +92,7 @@ class Trainer:
             return self._observer
 
         record = trajectory.train(ledger, run, self.context, epoch_done, observer, end)
-        if record.epoch == ledger.schedule(run).epochs and any(ledger.unmeasured(run)):
+        if record.epoch == ledger.schedule(run).epochs and not ledger.is_measured(run):
             # One process at a time; and what is in use is not collected as garbage.
             with ledger.store.lock(record.key):
                 replay.measure(ledger, run, self.context, observer(), report)

@@ -78,10 +78,10 @@ def _train_view(
     host = ledger.host(run)
     train(ledger, host, context, epoch_done, observer)
     end = ledger.schedule(run).epochs
-    while (record := ledger.finished(run)) is None or record.interim:
+    while (record := ledger.finished(run)) is None:
         # Every view that is incomplete is recorded: one process does it for all of them.
         with ledger.store.lock(ledger.key(host, end)):
-            if (again := ledger.finished(run)) is None or again.interim:
+            if ledger.finished(run) is None:
                 resume = Resume(0, *_deepest_of_host(ledger, run), end)
                 _Segment(ledger, host, resume, context, epoch_done, observer).train()
     return record

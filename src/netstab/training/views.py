@@ -109,7 +109,7 @@ def view_recorders(
     history = list(record.history) if record else []
     found = []
     for run in ledger.views_of(host):
-        if (done := ledger.finished(run)) and not done.interim:
+        if ledger.finished(run):
             continue
         start = ledger.tree.views[run.variant]
         if epoch <= start:

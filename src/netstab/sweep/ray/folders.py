@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from netstab.store.states import cannot_write
+from netstab.store.faults import cannot_write
 
 
 def private_folder(path: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from netstab.files import abandoned
 from netstab.locks import is_locked, locked
-from netstab.store.states import cannot_write
+from netstab.store.faults import cannot_write
 
 MARKS = "drivers"
 """Folder in the store with a file for each command at work, by which a node knows the store."""

@@ -21,9 +21,10 @@ from ray.exceptions import RayTaskError
 from netstab.errors import NetstabError
 from netstab.files import part_of, write_file
 from netstab.store.documents import Entry
+from netstab.store.faults import cannot_write
 from netstab.store.measurements import Measurements
 from netstab.store.records import Record
-from netstab.store.states import Store, cannot_write
+from netstab.store.states import Store
 from netstab.sweep.ray.folders import private_folder
 from netstab.sweep.ray.store_server import is_sound, refuse_damage
 

@@ -1,0 +1,141 @@
+"""What the parameters ask for: runs, and the keys of their states and measurements. No files."""
+
+from typing import Any
+
+from netstab.data.dataset import Dataset
+from netstab.params import Params
+from netstab.study import measuring, plan
+from netstab.study.cost import Costs
+from netstab.study.experiments import REFERENCES, Run, Variant, runs
+from netstab.study.keys import identity, state_key, view_identity
+from netstab.study.schedule import Schedule
+
+
+class Wanted:
+    """The study's runs and their keys.
+
+    Args:
+        params: the parameters.
+        dataset: what is known of the images.
+        numerics: version of the numbers that training computes.
+        measures: version of the numbers that the measures compute.
+    """
+
+    def __init__(self, params: Params, dataset: Dataset, numerics: int, measures: int) -> None:
+        self.params = params
+        self.dataset = dataset
+        self.numerics = numerics
+        self.measures = measures
+        self._keys: dict[tuple[Run, int], str] = {}
+        self.tree = plan.tree(params)
+        shape = (dataset.training_images, dataset.channels, dataset.classes)
+        self.costs = Costs(params, *shape)
+
+    def schedule(self, run: Run) -> Schedule:
+        """The schedule of a run."""
+        return self.tree.schedules[run.variant]
+
+    def identity(self, seed: int) -> dict[str, Any]:
+        """Everything but the schedule that determines the states of a seed."""
+        data = self.dataset.identity or "not prepared"
+        return identity(self.params, seed, data=data, numerics=self.numerics)
+
+    def key(self, run: Run, epoch: int) -> str:
+        """Key of a run's state at the start of an epoch."""
+        if (run, epoch) not in self._keys:
+            who = self._who(run, epoch)
+            self._keys[run, epoch] = state_key(who, self.schedule(run), epoch)
+        return self._keys[run, epoch]
+
+    def inputs(self, run: Run, epoch: int) -> dict[str, Any]:
+        """What the key is the hash of."""
+        return {**self._who(run, epoch), "schedule": self.schedule(run).before(epoch)}
+
+    def _who(self, run: Run, epoch: int) -> dict[str, Any]:
+        return {**self.identity(run.seed), **view_identity(self.params, run.variant, epoch)}
+
+    def host(self, run: Run) -> Run:
+        """The run whose training a view looks at."""
+        return Run(Variant("baseline"), run.seed)
+
+    def is_view(self, run: Run) -> bool:
+        """Whether a run is a view of another one's training."""
+        return run.variant in self.tree.views
+
+    def views_of(self, run: Run) -> list[Run]:
+        """The views of a run's training, whether they are stored or not."""
+        return [Run(v, run.seed) for v in self.tree.views] if run == self.host(run) else []
+
+    def stability_keys(self, run: Run) -> dict[int, str]:
+        """Epoch -> key of its measurement of stability, in rising order; a view has none."""
+        epochs = measuring.stability_epochs(self.params, self.schedule(run))
+        return {
+            epoch: self.measurement_key(self.stability_inputs(run, epoch))
+            for epoch in epochs
+            if not self.is_view(run)
+        }
+
+    def has_floor(self, run: Run, epoch: int) -> bool:
+        """Whether stability over an epoch comes with its floor: in the first and the last one."""
+        wanted = measuring.stability_epochs(self.params, self.schedule(run))
+        return epoch in (wanted[0], wanted[-1])
+
+    def stability_inputs(self, run: Run, epoch: int) -> dict[str, Any]:
+        """What determines the measurement over an epoch."""
+        state, floor = self.key(run, epoch + 1), self.has_floor(run, epoch)
+        return measuring.stability_inputs(self.params, state, floor=floor)
+
+    def sharpness_keys(self, run: Run) -> dict[tuple[int, str], str]:
+        """(epoch, scope) -> key of its measurement of sharpness; a view has none."""
+        if self.is_view(run):
+            return {}
+        wanted = measuring.sharpness_scopes(self.params, self.schedule(run))
+        return {
+            (epoch, scope): self.measurement_key(self.sharpness_inputs(run, epoch, scope))
+            for epoch, scopes in wanted.items()
+            for scope in scopes
+        }
+
+    def sharpness_inputs(self, run: Run, epoch: int, scope: str) -> dict[str, Any]:
+        """What determines the measurement of a state."""
+        return measuring.sharpness_inputs(self.params, self.key(run, epoch), scope)
+
+    def ceiling_keys(self) -> dict[str, str]:
+        """Reference -> key of its comparison between two seeds; empty where none is asked for."""
+        names = REFERENCES if self.params.ceiling_pair else ()
+        return {name: self.measurement_key(self.ceiling_inputs(name)) for name in names}
+
+    def ceiling_inputs(self, name: str) -> dict[str, Any]:
+        """What determines the comparison of a reference's ends."""
+        ends = [self.key(run, self.schedule(run).epochs) for run in self.compared(name)]
+        return measuring.ceiling_inputs(self.params, ends)
+
+    def compared(self, name: str) -> list[Run]:
+        """The runs of a reference whose ends are compared: of two seeds, or none."""
+        return [Run(Variant(name), seed) for seed in self.params.ceiling_pair]
+
+    def measurement_key(self, inputs: dict[str, Any]) -> str:
+        """Key of a measurement."""
+        return measuring.measurement_key(self.measures, inputs)
+
+    def sharers(self, run: Run, epoch: int) -> list[Run]:
+        """The runs of a seed that are in the same state at the start of an epoch; views are not."""
+        key = self.key(run, epoch)
+        others = (Run(v, run.seed) for v in self.tree.schedules if v not in self.tree.views)
+        return [other for other in others if self.key(other, epoch) == key]
+
+    def kept(self) -> dict[str, str]:
+        """Key -> name, for every state that the current plan keeps; the first run's, if shared."""
+        return {
+            self.key(run, epoch): f"{run.name} at {epoch}"
+            for run in reversed(runs(self.params))
+            for epoch in plan.kept_epochs(self.params, self.tree, run.variant)
+        }
+
+    def passed(self) -> set[str]:
+        """Keys of every state on the way of any run of the plan."""
+        return {
+            self.key(run, epoch)
+            for run in runs(self.params)
+            for epoch in range(1, self.schedule(run).epochs + 1)
+        }
