@@ -368,6 +368,14 @@ def test_what_is_taken_for_the_test_images_is_said_by_the_stage_and_in_the_manif
     assert Manifest.model_validate_json(manifest.to_json()) == manifest
 
 
+def test_what_the_stage_passes_over_is_said_and_not_part_of_the_manifest(checkout: Path) -> None:
+    packed(image_files() | {"LICENSE": b"x"}, checkout / "animals.zip")
+    stage_params(source="animals.zip", image_size=8)
+    result = CliRunner().invoke(stage.app)
+    assert "passed over: 1 (LICENSE)" in result.stdout.splitlines()
+    assert "passed over" not in paths.MANIFEST.read_text()
+
+
 def test_a_manifest_has_no_notes_where_there_is_nothing_to_say(checkout: Path) -> None:
     assert from_files(image_files()).notes == ()
     assert "notes" not in json.loads(paths.MANIFEST.read_text())

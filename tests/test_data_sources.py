@@ -200,6 +200,88 @@ def test_what_operating_systems_leave_behind_is_passed_over(checkout: Path) -> N
         assert len(sources.read(data(source=str(place))).tensors.train_labels) == 9
 
 
+def passed_over(files: helpers.Files, place: Path, **changes: Any) -> str:
+    """What is said of files that no layout has a place for, alike of a folder and of archives."""
+    made = [laid_out(files, place)]
+    made += [packed(files, place.with_suffix(suffix)) for suffix in (".zip", ".tar")]
+    (said,) = {sources.read(data(source=str(one), **changes)).passed_over for one in made}
+    return said
+
+
+def test_what_no_layout_has_a_place_for_is_counted_and_named(checkout: Path) -> None:
+    others = ("ABOUT", "labels.csv", "test/labels.txt", "train/.ipynb_checkpoints/0-checkpoint.png")
+    files = dict(sorted((image_files() | dict.fromkeys(others, b"x")).items()))
+    assert passed_over(files, checkout / "a") == (
+        "passed over: 4 (ABOUT, labels.csv, test/labels.txt, ...)"
+    )
+    hidden = {".git/config": b"x", ".git/index": b"x"}
+    assert passed_over(image_files() | hidden, checkout / "b") == "passed over: 1 (.git)"
+    official = helpers.cifar10_files() | {"cifar-10-batches-py/readme.html": b"x"}
+    assert passed_over(official, checkout / "c", image_size=32) == (
+        "passed over: 1 (cifar-10-batches-py/readme.html)"
+    )
+    assert passed_over(image_files() | {"train/cat/._0.png": b"x"}, checkout / "d") == ""
+
+
+@pytest.mark.parametrize("kind", ["tar", "folder"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("extra/cat/0000.png", "preview.JPG", "Test/cat/0000.png", "a/b/c/0000.webp"),
+        *("animation.gif", "more.npz", "more.tar.gz", "images.zip", "data_batch_1.bin"),
+    ],
+)
+def test_images_that_no_layout_has_a_place_for_are_refused(
+    name: str, kind: str, checkout: Path
+) -> None:
+    make = laid_out if kind == "folder" else packed
+    place = make(image_files() | {name: encoded(pixels(0))}, checkout / f"images.{kind}")
+    message = refusal(source=str(place))
+    assert f"{name} would be passed over, and may hold images" in message
+    assert "Move or rename" in message
+
+
+@pytest.mark.parametrize("kind", ["tar", "folder"])
+@pytest.mark.parametrize(
+    ("renamed", "other"),
+    [
+        ({}, {"data_batch_0": "data_batch_1"}),
+        ({}, {"data_batch_6": "data_batch_1"}),
+        ({}, {"data_batch_10": "data_batch_1", "valid_batch": "test_batch"}),
+        ({"data_batch_5": "data_batch_0"}, {}),
+    ],
+)
+def test_batches_that_the_official_layout_does_not_have_are_refused(
+    renamed: dict[str, str], other: dict[str, str], kind: str, checkout: Path
+) -> None:
+    top = "cifar-10-batches-py/"
+    files = helpers.cifar10_files()
+    files |= {top + new: files[top + old] for new, old in other.items()}
+    names = {name: name.removeprefix(top) for name in files}
+    files = {top + renamed.get(names[name], names[name]): c for name, c in files.items()}
+    make = laid_out if kind == "folder" else packed
+    message = refusal(source=str(make(files, checkout / f"c.{kind}")), image_size=32)
+    for name in (*renamed.values(), *other):
+        assert top + name in message
+    assert "data_batch_1 to data_batch_5" in message
+
+
+def test_both_layouts_in_one_source_are_refused(checkout: Path) -> None:
+    place = packed(image_files() | helpers.cifar10_files(), checkout / "a.tar")
+    message = refusal(source=str(place))
+    assert "has both train/<class>/ and batches.meta, a file of the official layout" in message
+
+
+def test_what_lies_deeper_than_any_layout_is_not_lost_without_a_word(checkout: Path) -> None:
+    files = image_files() | {"docs/a/b/c/d/e/page.html": b"x"}
+    read = sources.read(data(source=str(laid_out(files, checkout / "a"))))
+    assert read.passed_over == "passed over: 1 (docs/a/b/c/d/*)"
+    files = image_files() | {"train/cat/a/b/c/d/0000.png": b"x"}
+    assert "train/cat/a/b/c/* is in a class folder" in refusal(
+        source=str(laid_out(files, checkout / "b"))
+    )
+
+
 @pytest.mark.parametrize(("size", "corner"), [(8, 0), (16, 0), (32, 0), (12, None)])
 def test_digits_come_at_any_size(size: int, corner: int | None) -> None:
     read = sources.read(data(dataset="digits", image_size=size))

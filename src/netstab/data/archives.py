@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
+from netstab.data.passed_over import LITTER, PassedOver
 from netstab.data.zip_names import PACK_AGAIN, names
 from netstab.errors import DataError
 
@@ -28,7 +29,6 @@ UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\
 """Control characters, marks that turn the direction of writing, breaks of lines, and surrogates,
 which stand for bytes that are not UTF-8."""
 DRIVE = re.compile(r"[A-Za-z]:")
-LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 
 DAMAGE = (
     tarfile.TarError,
@@ -63,15 +63,16 @@ class Entry:
     content: bytes | None
 
 
-def stream(source: Path, limit: Limit) -> Generator[Entry, None, None]:
+def stream(source: Path, limit: Limit, passed_over: PassedOver) -> Generator[Entry, None, None]:
     """Folders and wanted files of a folder, a tar of any compression, or a zip.
 
-    What operating systems leave behind (hidden files, `__MACOSX`, `Thumbs.db`) is passed over.
+    What operating systems leave behind (`.DS_Store`, `__MACOSX`, `Thumbs.db`) is left out.
     Folders come in sorted order, archives in their own.
 
     Args:
         source: existing folder or archive.
         limit: the most bytes that a file of this name may have; 0 to pass over it.
+        passed_over: takes in the names of files that are passed over, and of what is hidden.
 
     Raises:
         DataError: not an archive; cut short or damaged; a name that leaves its folder; a link or
@@ -81,13 +82,18 @@ def stream(source: Path, limit: Limit) -> Generator[Entry, None, None]:
     try:
         for raw_name, size, read in _listing(source):
             name = _safe(source, raw_name)
-            if any(part.startswith(".") or part in LITTER for part in name.split("/")):
+            parts = name.split("/")
+            if any(map(LITTER.fullmatch, parts)):
+                continue
+            if any(part.startswith(".") for part in parts):
+                passed_over.add(name)
                 continue
             if read is None:
                 yield Entry(name, None)
                 continue
             allowed = limit(name)
             if allowed == 0:
+                passed_over.add(name)
                 continue
             if size > allowed:
                 raise DataError(
@@ -145,12 +151,13 @@ def _safe(source: Path, name: str) -> str:
 def _folder(source: Path, folder: Path, depth: int) -> Listing:
     for path in sorted(folder.iterdir()):
         name = path.relative_to(source).as_posix()
-        if path.name.startswith("."):
-            continue
         if path.is_dir():
             yield name, 0, None
-            if depth > 1:
+            if depth > 1 and not path.name.startswith("."):
                 yield from _folder(source, path, depth - 1)
+            elif depth == 1 and any(path.iterdir()):
+                # No layout is as deep, and links can make folders endless.
+                yield f"{name}/*", 0, bytes
         elif path.is_file():
             yield name, path.stat().st_size, path.read_bytes
         else:

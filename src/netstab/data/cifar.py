@@ -89,6 +89,11 @@ class Batches:
         """Whether there was any file of an official layout."""
         return bool(self.files)
 
+    @property
+    def first(self) -> str:
+        """Name of the first file."""
+        return next(file for files in self.files.values() for file in files)
+
     def tensors(self, dataset: str) -> tuple[tuple[str, ...], Tensors]:
         """Names of the classes, and the images in the files' order.
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,17 @@ from netstab.errors import DataError
 from netstab.params import Params
 
 
-def prepare(params: Params, root: Path = Path(".")) -> Manifest:
+def prepare(
+    params: Params, root: Path = Path("."), say: Callable[[str], None] | None = None
+) -> Manifest:
     """Read the images that `params.data` names and write them below `root`.
 
     Writes `data/prepared/{train,test}_{images,labels}.npy` and `data/manifest.json`.
+
+    Args:
+        params: of the study.
+        root: of the checkout.
+        say: told what the source holds beside its images, if anything.
 
     Raises:
         DataError: the images cannot be had or used, or cannot be written; what was there before
@@ -27,6 +35,8 @@ def prepare(params: Params, root: Path = Path(".")) -> Manifest:
     source = sources.read(params.data)
     manifest = describe(source)
     _replace(source.tensors, manifest, root)
+    if say and source.passed_over:
+        say(source.passed_over)
     return manifest
 
 

@@ -14,6 +14,7 @@ from netstab.data.archives import stream
 from netstab.data.cifar import Batches
 from netstab.data.folder import ImageFolder
 from netstab.data.manifest import Origin
+from netstab.data.passed_over import PassedOver
 from netstab.data.tensors import Tensors
 from netstab.errors import DataError
 from netstab.params import Data
@@ -36,6 +37,8 @@ class Source:
     tensors: Tensors
     notes: tuple[str, ...] = ()
     """How images were read where there is more than one way."""
+    passed_over: str = ""
+    """What else there was, in words; empty where there was nothing."""
 
 
 def read(data: Data) -> Source:
@@ -45,6 +48,7 @@ def read(data: Data) -> Source:
         DataError: they cannot be had, are damaged, unsafe or incomplete, or do not fit `data`.
     """
     notes: tuple[str, ...] = ()
+    beside = ""
     if data.source is None and data.dataset == "digits":
         classes, tensors = digits.tensors(data.image_size)
         origin = Origin(kind="package", name="scikit-learn", sha256=None)
@@ -55,7 +59,7 @@ def read(data: Data) -> Source:
             raise DataError(
                 f"{error.filename}: cannot be read ({error.strerror}). Make it readable."
             ) from error
-        classes, tensors, notes = _unpack(path, data)
+        classes, tensors, notes, beside = _unpack(path, data)
     official = data.source is None or (
         origin.sha256 is not None and origin.sha256 == downloads.OFFICIAL_SHA256.get(data.dataset)
     )
@@ -63,7 +67,9 @@ def read(data: Data) -> Source:
     if not official:
         place = urlsplit(origin.name).path if origin.kind == "url" else origin.name
         name = f"{data.dataset} from {Path(place).name or origin.name}"
-    return Source(data.name or name, data.dataset, official, origin, classes, tensors, notes)
+    return Source(
+        data.name or name, data.dataset, official, origin, classes, tensors, notes, beside
+    )
 
 
 def _locate(data: Data) -> tuple[Path, Origin]:
@@ -108,18 +114,26 @@ def _local(source: str) -> Path:
     return path
 
 
-def _unpack(path: Path, data: Data) -> tuple[tuple[str, ...], Tensors, tuple[str, ...]]:
+def _unpack(path: Path, data: Data) -> tuple[tuple[str, ...], Tensors, tuple[str, ...], str]:
     batches = Batches(path, data.image_size)
     folder = ImageFolder(path, data.image_size)
-    entries = stream(path, lambda name: batches.limit(name) or folder.limit(name))
+    beside = PassedOver(path)
+    entries = stream(path, lambda name: batches.limit(name) or folder.limit(name), beside)
     with closing(entries):
         for entry in entries:
             if not folder.add(entry) and entry.content is not None:
                 batches.add(entry.name, entry.content)
+    if folder.found and batches.found:
+        raise DataError(
+            f"{path}: has both train/<class>/ and {batches.first}, a file of the official layout. "
+            "Keep one of the two."
+        )
+    if folder.found or batches.found:
+        beside.refuse_images()
     if folder.found:
-        return *folder.tensors(), folder.notes
+        return *folder.tensors(), folder.notes, str(beside)
     if batches.found:
-        return *batches.tensors(data.dataset), ()
+        return *batches.tensors(data.dataset), (), str(beside)
     raise DataError(
         f"{path}: its layout is not recognised: neither train/<class>/<image> and "
         "test/<class>/<image> nor the official files (data_batch_1, ...). Arrange it so, or "

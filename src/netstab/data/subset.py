@@ -10,6 +10,7 @@ from netstab import paths
 from netstab.data import downloads, pickles
 from netstab.data.archives import stream
 from netstab.data.cifar import LAYOUTS, Batches
+from netstab.data.passed_over import PassedOver
 from netstab.errors import DataError
 from netstab.files import write_file
 
@@ -48,7 +49,7 @@ def write(source: Path, target: Path, images: int) -> None:
         DataError: the source is damaged or has too few images, or the target cannot be written.
     """
     batches = Batches(source, IMAGE_SIZE)
-    with closing(stream(source, batches.limit)) as entries:
+    with closing(stream(source, batches.limit, PassedOver(source))) as entries:
         for entry in entries:
             if entry.content is not None:
                 batches.add(entry.name, entry.content)

@@ -17,19 +17,20 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def main() -> None:
     """Prepare the images that params.yaml names: data/prepared and data/manifest.json."""
+    said: list[str] = []
     started = time.perf_counter()
     try:
         content = params.read(paths.PARAMS)
         with results_lock("data"):
-            manifest = prepare(content)
+            manifest = prepare(content, say=said.append)
     except NetstabError as error:
         typer.echo(error, err=True)
         raise typer.Exit(1) from None
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(_summary(manifest, time.perf_counter() - started))
+    console.print(_summary(manifest, said, time.perf_counter() - started))
 
 
-def _summary(manifest: Manifest, seconds: float) -> str:
+def _summary(manifest: Manifest, said: list[str], seconds: float) -> str:
     height, width, channels = manifest.image_shape
     mean, std = (" ".join(f"{value:.4f}" for value in row) for row in (manifest.mean, manifest.std))
     lines = [
@@ -39,7 +40,7 @@ def _summary(manifest: Manifest, seconds: float) -> str:
     ]
     if manifest.origin.sha256:
         lines.append(f"{manifest.origin.name}: SHA-256 {manifest.origin.sha256}")
-    return visible("\n".join([*lines, *manifest.notes, f"{seconds:.1f} s"]))
+    return visible("\n".join([*lines, *manifest.notes, *said, f"{seconds:.1f} s"]))
 
 
 if __name__ == "__main__":
