@@ -71,8 +71,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def spans(page: Path) -> Iterator[str]:
-    """What stands in backquotes, on one line each."""
+    """What stands in backquotes, on one line each; not what a page says was there at a commit."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    text = re.sub(r"`[^`]+`\s+at\s+[0-9a-f]{7,40}\b", "", text)
     for span in re.findall(r"`([^`]+)`", text):
         yield " ".join(span.split())
 
@@ -133,7 +134,7 @@ def looked_up(words: list[str]) -> str | None:
     """What is wrong with a command; None where nothing is."""
     name, *rest = words
     if name == "make":
-        targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         unknown = [word for word in rest if "=" not in word and word not in targets]
         return f"{unknown[0]} is not a target" if unknown else None
     if name == "dvc":
