@@ -317,6 +317,12 @@ def test_wheel_zooms_with_ctrl_only_and_a_double_click_resets(browser: Browser) 
     assert browser.run("return scrollY") == pytest.approx(top, abs=1)
     ActionChains(browser.driver).move_to_element(figure).double_click().perform()
     browser.until(lambda: browser.epochs("expB-val_top1_pct") == before)
+    # What was zoomed into belongs to the epochs shown.
+    wheel(2)
+    browser.until(lambda: min(browser.epochs("expB-val_top1_pct")) > min(before))
+    browser.press("expB", "From the first intervention")
+    browser.press("expB", "Whole run")
+    browser.until(lambda: browser.epochs("expB-val_top1_pct") == before)
 
 
 def test_figures_can_be_saved_and_lead_nowhere_else(browser: Browser) -> None:

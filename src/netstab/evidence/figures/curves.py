@@ -112,8 +112,9 @@ def _spec(look: Look, start: Choice, is_loss: bool, is_log: bool) -> dict[str, A
     )
     for param in spec["params"]:
         if param["name"] == "zoom":
-            # Zoom and pan belong to the epochs shown; Altair knows of no signal among the events.
-            param["select"]["clear"] = [{"source": "view", "type": "dblclick"}, {"signal": "start"}]
+            # Zoom and pan belong to the epochs shown. Altair knows no elements as sources.
+            chosen = {"source": f"#{start.id}", "type": "input"}
+            param["select"]["clear"] = [{"source": "view", "type": "dblclick"}, chosen]
     return spec
 
 

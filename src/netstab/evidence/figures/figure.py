@@ -73,7 +73,7 @@ class Choice:
         """The parameter, bound to the buttons where there is anything to choose."""
         options: dict[str, Any] = {}
         if len(self.values) > 1:
-            options["bind"] = alt.BindDirect(element=f"#{self.id}")
+            options["bind"] = alt.BindDirect(element=f"#{self.id}", event="change")
         return alt.param(name=self.param, value=self.values[0][0], **options)
 
     @property

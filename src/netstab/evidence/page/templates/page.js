@@ -10,7 +10,8 @@
     const choose = (chosen) => {
       for (const button of buttons) button.setAttribute("aria-pressed", String(button === chosen));
       choice.value = chosen.value;
-      choice.dispatchEvent(new Event("input"));
+      // In the order of a field of a form: zooms end with `input`, parameters follow `change`.
+      for (const type of ["input", "change"]) choice.dispatchEvent(new Event(type));
     };
     for (const button of buttons) button.addEventListener("click", () => choose(button));
     choose(buttons[0]);
