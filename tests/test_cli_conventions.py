@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 import netstab
@@ -164,6 +165,15 @@ def test_a_question_is_no_result_and_ctrl_c_at_it_exits_with_130(
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("Remove them?")
+
+
+def test_how_far_a_sweep_is_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*given: object, **_: object) -> None:
+        (console,) = (value for value in given if isinstance(value, Console))
+        console.print("12 of 306 epochs done")
+
+    monkeypatch.setattr("netstab.commands.sweep.run", run)
+    assert call("sweep") == (0, "", "12 of 306 epochs done\n")
 
 
 def test_what_dvc_says_is_no_result(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:

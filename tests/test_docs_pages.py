@@ -105,6 +105,20 @@ def is_there(dotted: str) -> bool:
     return False
 
 
+def test_the_packages_map_names_what_is_there() -> None:
+    source = ROOT / "src" / "netstab"
+    rooms = re.split(r"^\* ", netstab.__doc__ or "", flags=re.MULTILINE)[1:]
+    assert {room.split("`")[1].rstrip("/") for room in rooms} == {
+        path.parent.name for path in source.glob("*/__init__.py")
+    }
+    for room in rooms:
+        bullet = room.split("\n\n")[0]
+        first, *names = re.findall(r"`([^`]+)`", bullet)
+        for name in names:
+            found = [*source.glob(f"{first}**/{name}"), *source.glob(f"{first}**/{name}.py")]
+            assert found or (source / f"{name}.py").is_file(), f"{first}: {name} is not there"
+
+
 # Commands
 
 
