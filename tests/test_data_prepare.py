@@ -144,6 +144,16 @@ def test_images_without_contents_are_refused(checkout: Path) -> None:
         from_files(dict.fromkeys(image_files(), grey))
 
 
+@pytest.mark.parametrize("layout", ["images", "batches"])
+def test_images_of_a_single_class_are_refused(layout: str, checkout: Path) -> None:
+    # Nothing is learnt from them: every loss is zero and every accuracy 100 %.
+    files = image_files(["cat"]) if layout == "images" else helpers.cifar10_files(classes=1)
+    size = 8 if layout == "images" else 32
+    with pytest.raises(DataError, match=f"{layout}: all images are of class (cat|class 0), and no"):
+        from_files(files, layout, image_size=size)
+    assert not Path("data").exists()
+
+
 # Whole or not at all
 
 

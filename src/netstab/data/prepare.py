@@ -44,8 +44,14 @@ def describe(source: sources.Source) -> Manifest:
     """Facts and hashes of images that were read.
 
     Raises:
-        DataError: a channel is the same all over, so that it cannot be normalised.
+        DataError: there is one class alone, so that nothing is to be learnt; or a channel is the
+            same all over, so that it cannot be normalised.
     """
+    if len(source.classes) < 2:
+        raise DataError(
+            f"{source.origin.name}: all images are of class {source.classes[0]}, and nothing can "
+            "be learnt from one class. Use images of two or more."
+        )
     tensors = source.tensors
     digests = {name: digest(getattr(tensors, name)) for name in NAMES}
     mean, std = moments(tensors.train_images)
