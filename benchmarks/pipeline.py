@@ -72,7 +72,7 @@ def _cases(clone: Checkout) -> Mapping[str, Callable[[], object]]:
     """The commands, each called once to warm up and seen to have nothing to do."""
 
     def run(*command: str) -> str:
-        return clone.run(*command, PYTHONPATH="src").said
+        return clone.run(*command, PYTHONPATH="src").output
 
     def noop() -> None:
         said = run(*DVC, "repro")

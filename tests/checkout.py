@@ -60,20 +60,20 @@ can be; the shipped interventions fall on epochs 3 and 6."""
 
 @dataclass(frozen=True)
 class Result:
-    """What a command came to: what it said, both streams together, and its exit code."""
+    """What a command came to: its output, both streams together, and its exit code."""
 
-    said: str
+    output: str
     code: int = 0
 
     @property
     def stages(self) -> list[str]:
         """Names of the stages that dvc ran (or, dry, would run), in order."""
-        return re.findall(r"^Running stage '(.+?)'", self.said, re.MULTILINE)
+        return re.findall(r"^Running stage '(.+?)'", self.output, re.MULTILINE)
 
     @property
     def text(self) -> str:
-        """What was said, with every white space a single blank: messages may be wrapped."""
-        return " ".join(self.said.split())
+        """The output, with every white space a single blank: messages may be wrapped."""
+        return " ".join(self.output.split())
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,10 @@ class Checkout:
             raise AssertionError(f"{command}: exit code {done.returncode}\n{done.stdout}")
         return Result(done.stdout, done.returncode)
 
-    def start(self, *command: str, said: Path, **env: str) -> subprocess.Popen[bytes]:
-        """Start a command in a session of its own; what it says goes to a file."""
-        said.parent.mkdir(parents=True, exist_ok=True)
-        with said.open("ab") as file:
+    def start(self, *command: str, output: Path, **env: str) -> subprocess.Popen[bytes]:
+        """Start a command in a session of its own; its output goes to a file."""
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("ab") as file:
             return subprocess.Popen(
                 command,
                 cwd=self.root,

@@ -76,7 +76,7 @@ class Clone(Checkout):
 
     def git(self, *arguments: str) -> str:
         """Run `git`; what it printed."""
-        return self.run("git", *arguments).said
+        return self.run("git", *arguments).output
 
     def python(self, *arguments: str, code: int = 0, **env: str) -> Result:
         """Run python as the stages do, and insist on its exit code."""

@@ -9,13 +9,13 @@ SPY = """
 def _spied():
     import hashlib, json, os, pathlib, time
 
-    log, gate = os.environ.get("SPY_LOG"), os.environ.get("SPY_GATE")
-    if not log:
+    path, gate = os.environ.get("SPY_LOG"), os.environ.get("SPY_GATE")
+    if not path:
         return
-    os.makedirs(os.path.dirname(log), exist_ok=True)
-    file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    def say(doing, begins, **more):
+    def log(doing, begins, **more):
         row = {"t": time.monotonic(), "pid": os.getpid(), "doing": doing, "begins": begins}
         os.write(file, (json.dumps(row | more) + "\\n").encode())
 
@@ -23,10 +23,10 @@ def _spied():
         done = getattr(owner, name)
 
         def spied(*arguments, **named):
-            told = more(*arguments, **named)
-            say(doing, True, **told)
+            details = more(*arguments, **named)
+            log(doing, True, **details)
             result = done(*arguments, **named)
-            say(doing, False, **told)
+            log(doing, False, **details)
             return result
 
         setattr(owner, name, spied)
@@ -38,8 +38,8 @@ def _spied():
         start = hashlib.sha256()
         for tensor in engine.model.state_dict().values():
             start.update(tensor.cpu().numpy().tobytes())
-        told = {"seed": seed, "epoch": number, "start": start.hexdigest()}
-        return told | {"settings": phase.settings}
+        now = {"seed": seed, "epoch": number, "start": start.hexdigest()}
+        return now | {"settings": phase.settings}
 
     def stopped(epoch_of):
         def epoch(engine, phase, training, validation, seed, number, *more):
@@ -61,7 +61,7 @@ def _spied():
     spy(observer.Observer, "_sharpness", "measuring")
     spy(observer.Observer, "_signals", "measuring")
     spy(finished, "write", "collecting")
-    say("loading", True)
+    log("loading", True)
 
 
 _spied()

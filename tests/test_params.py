@@ -22,6 +22,7 @@ from netstab.params.models import Section
 from netstab.study.experiments import Variant, schedule
 from netstab.study.plan import tree
 from tests import small
+from torture.fuzz.nonsense import places
 
 TEXT = (small.ROOT / "params.yaml").read_text(encoding="utf-8")
 ABSENT = object()
@@ -429,15 +430,6 @@ def test_a_rate_that_decays_to_nothing_at_all_is_a_rate() -> None:
     last = schedule(check(small.content(expE=rivals)), Variant("expE", "batch")).phases[-1]
     # The largest batch of pieces of 128, at a rate that no number stands for.
     assert (last.batch_size, last.setting("stem")) == (4992, 0.0)
-
-
-def places(content: Any, path: Keys = ()) -> Iterator[Keys]:
-    if path:
-        yield path
-    inner = content if isinstance(content, dict) else {}
-    inner = dict(enumerate(content)) if isinstance(content, list) else inner
-    for key, value in inner.items():
-        yield from places(value, (*path, key))
 
 
 VALUES: list[Any] = [

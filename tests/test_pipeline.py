@@ -30,7 +30,7 @@ def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def test_every_run_has_its_stage(clone: Clone) -> None:
-    names = clone.dvc("stage", "list", "--name-only").said.split()
+    names = clone.dvc("stage", "list", "--name-only").output.split()
     assert sorted(names) == sorted(["data", *TRAINING, "ceiling", "report"])
     assert clone.dvc("repro").stages == []
     assert sorted(path.name for path in (clone.root / "metrics/runs").iterdir()) == sorted(RUNS)
@@ -152,7 +152,7 @@ def test_a_stage_whose_run_is_in_the_store_imports_no_torch(clone: Clone) -> Non
     history = clone.root / "metrics/runs/expB-64-0/history.csv"
     sound = history.read_bytes()
     history.unlink()
-    said = clone.python("-X", "importtime", "-m", "netstab.stages.train", "expB-64", "0").said
+    said = clone.python("-X", "importtime", "-m", "netstab.stages.train", "expB-64", "0").output
     imported = {line.rsplit("|", 1)[-1].strip() for line in said.splitlines()}
     assert "netstab.store.ledger" in imported
     assert not {"torch", "torchvision", "numpy", "pandas"} & imported

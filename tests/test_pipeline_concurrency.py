@@ -26,7 +26,7 @@ class Background:
     def __init__(self, clone: Clone, *arguments: str) -> None:
         self._clone = clone
         self._said = clone.root.parent / f"said-{len(list(clone.root.parent.glob('said-*')))}"
-        self.process = clone.start(*DVC, *arguments, said=self._said)
+        self.process = clone.start(*DVC, *arguments, output=self._said)
 
     def said(self) -> str:
         return self._said.read_text()
@@ -70,7 +70,7 @@ def assert_runs_unchanged(clone: Clone) -> None:
     changed = {Path(line).name for line in clone.git("diff", "--name-only").split()}
     assert changed <= {"provenance.json", "dvc.lock"}, "the same numbers, trained another time"
     # dvc.lock was not spoilt either: the report alone has new provenance to tell of.
-    assert set(json.loads(clone.dvc("status", "--json").said)) <= {"report"}
+    assert set(json.loads(clone.dvc("status", "--json").output)) <= {"report"}
 
 
 def test_two_stages_at_once_train_their_shared_past_once(clone: Clone) -> None:
@@ -80,7 +80,7 @@ def test_two_stages_at_once_train_their_shared_past_once(clone: Clone) -> None:
     second = Background(clone, *forced("train@expB-64-0"))
     second.waits()
     # A third that would look at all stages is turned away by dvc while these two run.
-    assert "is busy" in clone.dvc("repro", "train@expB-512-0", code=255).said
+    assert "is busy" in clone.dvc("repro", "train@expB-512-0", code=255).output
     clone.open_gates()
     first.ends()
     second.ends()

@@ -39,7 +39,7 @@ def test_a_moved_freeze_reruns_expB_alone_and_branches_are_compared_by_metrics_a
     assert not clone.trained(), "the store had it all"
     clone.commit("freeze later")
 
-    table = clone.dvc("metrics", "diff", "main", "moved").said.splitlines()
+    table = clone.dvc("metrics", "diff", "main", "moved").output.splitlines()
     assert table[0].split() == ["Path", "Metric", "main", "moved", "Change"]
     rows = [line.split() for line in table[1:] if line.strip()]
     assert {row[0] for row in rows} - {"metrics/claims.json"} == {
@@ -53,7 +53,7 @@ def test_a_moved_freeze_reruns_expB_alone_and_branches_are_compared_by_metrics_a
         assert float(after) == pytest.approx(told, abs=1e-4)
     assert max(map(len, table)) <= 120, "it fits a terminal"
 
-    said = clone.dvc("plots", "diff", "main", "moved").said.strip()
+    said = clone.dvc("plots", "diff", "main", "moved").output.strip()
     page = Path(said.removeprefix("file://")).read_text()
     assert page.count("vegaEmbed(") >= 2
     for expected in ("val_top1_pct", '"main"', '"moved"', '"expB"', '"512"'):
@@ -62,7 +62,7 @@ def test_a_moved_freeze_reruns_expB_alone_and_branches_are_compared_by_metrics_a
 
 
 def test_the_curves_can_be_seen_at_once(clone: Clone) -> None:
-    said = clone.dvc("plots", "show").said.strip()
+    said = clone.dvc("plots", "show").output.strip()
     page = Path(said.removeprefix("file://")).read_text()
     curves = {row.split(",")[1] for row in clone.read("metrics/curves.csv").splitlines()[1:]}
     assert {"baseline", "outpost", *BLOCKS, *RIVALS} == curves
@@ -80,9 +80,9 @@ def fresh(clone: Clone, tmp_path: Path) -> Clone:
 
 
 def test_a_fresh_clone_has_the_evidence_and_lacks_the_images_alone(fresh: Clone) -> None:
-    status = json.loads(fresh.dvc("status", "--json").said)
+    status = json.loads(fresh.dvc("status", "--json").output)
     assert status == {"data": [{"changed outs": {"data/prepared": "not in cache"}}]}
-    shown = json.loads(fresh.dvc("metrics", "show", "--json").said)
+    shown = json.loads(fresh.dvc("metrics", "show", "--json").output)
     files = shown[""]["data"]
     assert len(files) == len(RUNS) + 1
     assert {"metrics/variants/expB-512.json", "metrics/claims.json"} <= set(files)
@@ -103,7 +103,7 @@ def test_a_fresh_clone_makes_its_images_and_trains_what_is_new(fresh: Clone) -> 
 
 
 def study(clone: Clone, *words: str, code: int = 0, **env: str) -> str:
-    return clone.python(*NETSTAB, "study", *words, code=code, **env).said
+    return clone.python(*NETSTAB, "study", *words, code=code, **env).output
 
 
 SMALLER = [
@@ -146,7 +146,7 @@ def test_a_study_is_a_temporary_experiment_and_leaves_the_checkout_as_it_is(clon
     assert "freeze_epoch" in clone.read("demo/params.yaml")
     assert clone.read("demo/data/manifest.json") == clone.read("data/manifest.json")
     assert garbage(clone) < useless
-    assert "A1" in clone.python(*NETSTAB, "claims", "--results", "demo").said
+    assert "A1" in clone.python(*NETSTAB, "claims", "--results", "demo").output
 
     # Again, after a commit: the results are the new ones.
     clone.commit("mine")
@@ -157,7 +157,7 @@ def test_a_study_is_a_temporary_experiment_and_leaves_the_checkout_as_it_is(clon
 
 def garbage(clone: Clone) -> int:
     """Number of files in the store that nothing has a use for."""
-    return int(clone.python(*NETSTAB, "store", "gc", "--dry-run").said.split()[0])
+    return int(clone.python(*NETSTAB, "store", "gc", "--dry-run").output.split()[0])
 
 
 def checkout(clone: Clone) -> list[str]:

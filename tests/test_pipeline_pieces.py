@@ -70,7 +70,7 @@ def test_a_study_is_trained_in_pieces_joined_without_states_and_reported(
     assert "warning" not in said
     assert "still to train 0" in netstab(clone, "plan").text
     epochs = len(clone.trained())
-    said = clone.dvc("repro").said
+    said = clone.dvc("repro").output
     assert "Running stage 'report'" in said and "Running stage 'ceiling'" in said
     assert len(clone.trained()) == epochs, "dvc had to train"
     assert not list((clone.root / ".netstab/store/states").glob("*"))
@@ -82,5 +82,5 @@ def test_a_study_is_trained_in_pieces_joined_without_states_and_reported(
     assert '"forward_cka"' in clone.read("metrics/ceiling.json")
     assert (clone.root / "metrics/report.html").stat().st_size > 10_000
     clone.commit("the study")
-    assert "up to date" in clone.dvc("status").said
+    assert "up to date" in clone.dvc("status").output
     assert "0 were set aside" in netstab(clone, "store", "verify").text

@@ -41,7 +41,7 @@ def test_every_fault_of_the_parameters_is_named_and_nothing_is_lost(clone: Clone
         model={"width": "wide"},
         runtime={"thread": 1},
     )
-    said = clone.dvc("repro", code=255).said
+    said = clone.dvc("repro", code=255).output
     assert "params.yaml: 5 faults" in said
     for key in ("train.momentum", "train.learning_rate", "expB.freeze_epoch", "model.width"):
         assert f"\n  {key}: " in said
@@ -51,7 +51,7 @@ def test_every_fault_of_the_parameters_is_named_and_nothing_is_lost(clone: Clone
 
 
 def test_a_misspelt_override_is_refused_by_dvc(clone: Clone) -> None:
-    said = clone.dvc("exp", "run", "-S", "expB.freeze_epok=90", code=255).said
+    said = clone.dvc("exp", "run", "-S", "expB.freeze_epok=90", code=255).output
     assert "expB.freeze_epok" in said
     assert clone.git("status", "--short") == ""
     assert not clone.trained()
@@ -97,7 +97,7 @@ def test_the_article_on_a_cpu_is_refused_with_an_estimate_and_the_ways_out(clone
     assert "baseline-0: no CUDA device is there" in run.text
     assert "(1 threads) the run would take roughly" in run.text and " h, the study " in run.text
     assert "make demo" in run.text and "-S runtime.device=cpu" in run.text
-    assert "Traceback" not in run.said
+    assert "Traceback" not in run.output
     assert clone.files("metrics") == before
     assert not clone.trained()
 

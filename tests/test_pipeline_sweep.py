@@ -44,7 +44,7 @@ class Swept:
         self.said = clone.root.parent / "swept"
         self.said.unlink(missing_ok=True)
         code = [sys.executable, command[0], HEARS + command[1]]
-        self.process = clone.start(*code, said=self.said, PYTHONPATH="src")
+        self.process = clone.start(*code, output=self.said, PYTHONPATH="src")
 
 
 def epochs(clone: Clone) -> Counter[str]:
@@ -58,7 +58,7 @@ def test_dvc_trains_the_whole_study_in_its_first_stage_each_epoch_once_in_two_pr
     expected, before = emptied(clone), clone.files("metrics/runs")
     shutil.rmtree(clone.root / "metrics/runs")
     clone.change(runtime={"sweep": True})
-    said = clone.dvc("repro").said
+    said = clone.dvc("repro").output
     assert said.count("epochs done in") == 1, "one stage trains for all"
     assert "Running stage 'report'" in said
     assert set(epochs(clone).values()) == {1}

@@ -20,7 +20,7 @@ from torture import kills as killing
 from torture import soak as soaking
 from torture.checkout import make
 from torture.mounts import is_root
-from torture.results import Results, kills_table, tell
+from torture.results import Results, kills_table, print_trial
 
 ALL_MINUTES = 90
 app = typer.Typer(add_completion=False, no_args_is_help=False)
@@ -68,7 +68,7 @@ def kills(
             trial = killing.Trial(base, name, number, seed, folder / f"{name}-{number}", references)
             row = trial.run()
             again = f"python -m torture kills --kind {name} --seed {seed} --only {number}"
-            tell(results, row, again)
+            print_trial(results, row, again)
             if only is not None:
                 raise typer.Exit(1 if row.get("problems") else 0)
             results.add(row)
@@ -94,7 +94,7 @@ def disk(
             continue
         tried.draw.seed(f"{seed} {name}")
         row = {"number": results.next, **tried.case(name)}
-        tell(results, row, f"python -m torture disk --case {name} --seed {seed}")
+        print_trial(results, row, f"python -m torture disk --case {name} --seed {seed}")
         results.replace("case", row)
     _end(results)
 
@@ -115,7 +115,7 @@ def damage(
     made = damaging.Made(make(folder / "base", spied=False), folder)
     for row in made.rows(Random(seed), kind, count, files, rebuilds, pipelines):
         row = {"number": results.next, **row}
-        tell(results, row, f"python -m torture damage --seed {seed} --kind {row['kind']}")
+        print_trial(results, row, f"python -m torture damage --seed {seed} --kind {row['kind']}")
         results.replace("kind", row)
     _end(results)
 
@@ -131,7 +131,7 @@ def soak(
     base = make(folder / "base", spied=False)
     fresh = base.copied_to(folder / "fresh")
     row = {"number": 0, "case": "soak", **soaking.soak(base, fresh, minutes, Random(seed))}
-    tell(results, row, f"python -m torture soak --minutes {minutes} --seed {seed}")
+    print_trial(results, row, f"python -m torture soak --minutes {minutes} --seed {seed}")
     results.add(row)
     _end(results)
 
@@ -187,8 +187,8 @@ def in_brief(seed: Seed = 1, work: Work = None) -> None:
 def _end(results: Results) -> None:
     """Say what failed, and end with the exit code for it."""
     failed = [str(row.get("case", row["number"])) for row in results.failed]
-    said = f"failed: {', '.join(failed)}" if failed else "nothing failed"
-    console.print(f"{results.name}: {len(results.trials)} cases, {said}", markup=False)
+    outcome = f"failed: {', '.join(failed)}" if failed else "nothing failed"
+    console.print(f"{results.name}: {len(results.trials)} cases, {outcome}", markup=False)
     raise typer.Exit(1 if failed else 0)
 
 

@@ -26,8 +26,8 @@ def main() -> int:
         if not missed:
             print("\n".join(found) or "no known weakness in any pinned package")
             return 1 if found else 0
-        said = done.stderr.strip().splitlines()[-1:] if done.returncode else []
-        print(f"{service}: {missed} {' '.join(said)[:200]}", file=sys.stderr)
+        last = done.stderr.strip().splitlines()[-1:] if done.returncode else []
+        print(f"{service}: {missed} {' '.join(last)[:200]}", file=sys.stderr)
     print(
         "not audited: the service could not be asked about every package, so nothing is known of "
         "them. Run make audit on a machine that reaches one of pip-audit's services",

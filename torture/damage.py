@@ -32,7 +32,7 @@ CRASHES = (
     *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError),
     *(OSError, RuntimeError, TypeError, ValueError),
 )
-"""What no reader may raise: whatever it is, nobody is told what to do."""
+"""What no reader may raise: none of them says what to do."""
 LEFT = "left to dvc"
 """A file that reads as another sound one: nothing in it tells, but its hash in dvc.lock does."""
 
@@ -101,16 +101,14 @@ def targets(checkout: Checkout, imported: Checkout, piece: Path) -> dict[str, li
         Target(path, _arrays(checkout), arrays[n - 1]) for n, path in enumerate(arrays)
     ]
     manifest = checkout.root / paths.MANIFEST
-    told = checkout.root / "params.yaml"
-    found["manifest"] = [Target(manifest, _manifest(checkout), told, hashed=False)]
+    other = checkout.root / paths.PARAMS
+    found["manifest"] = [Target(manifest, _manifest(checkout), other, hashed=False)]
     found["piece"] = [Target(piece, lambda: piecefile.read(piece), manifest)]
     found["run file"] = [
         Target(
             path,
             _collected(checkout),
-            path.parent.parent
-            / ("baseline-0" if "outpost" in str(path) else "outpost-0")
-            / path.name,
+            path.parents[1] / _other_run(path.parent.name) / path.name,
             hashed=False,
         )
         for path in sorted((checkout.root / paths.RUNS).glob("*/*"))
@@ -173,8 +171,8 @@ def _collected(checkout: Checkout) -> Read:
             raise NetstabError("; ".join(map(str, found.faults)))
         return (
             [table.to_csv() for table in (*found.histories.values(), *found.stability.values())],
-            [repr(told) for told in found.provenance.values()],
-            [repr(told) for told in found.sharpness.values()],
+            [repr(one) for one in found.provenance.values()],
+            [repr(one) for one in found.sharpness.values()],
         )
 
     return read
@@ -207,9 +205,9 @@ class Damage:
     def _try(self, target: Target, way: str, contents: dict[Path, bytes], before: Any) -> None:
         for path, content in contents.items():
             path.write_bytes(content)
-        said = io.StringIO()
+        warnings = io.StringIO()
         try:
-            with redirect_stderr(said):
+            with redirect_stderr(warnings):
                 found = target.read()
         except NetstabError as refused:
             answer = "refused"
@@ -220,7 +218,7 @@ class Damage:
             self.problems.append(f"{target.path.name}, {way}: {error!r}")
         else:
             answer = "set aside" if found is None else "same" if found == before else LEFT
-            if answer == "set aside" and "is set aside in" not in said.getvalue():
+            if answer == "set aside" and "is set aside in" not in warnings.getvalue():
                 self.problems.append(f"{target.path.name}, {way}: set aside without a word")
             if answer == LEFT and target.hashed:
                 self.problems.append(f"{target.path.name}, {way}: read as if it were sound")

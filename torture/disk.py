@@ -57,11 +57,11 @@ class Disk:
     def _refused(self, done: Result, named: Path, *words: str) -> None:
         """A refusal has to end with exit code 1, name the path, and say what to do."""
         self.refusals += 1
-        if done.code != 1 or "Traceback" in done.said:
-            self.problems.append(f"exit code {done.code}, not a refusal: {done.said[-600:]}")
+        if done.code != 1 or "Traceback" in done.output:
+            self.problems.append(f"exit code {done.code}, not a refusal: {done.output[-600:]}")
         for word in (str(named), *words):
-            if word not in done.said:
-                self.problems.append(f"does not say {word!r}: {done.said[-400:]}")
+            if word not in done.output:
+                self.problems.append(f"does not say {word!r}: {done.output[-400:]}")
 
     def _sound(self, checkout: Checkout) -> None:
         sound, aside = verify(checkout.store)
@@ -74,7 +74,7 @@ class Disk:
         """The next call, with nothing in the way, comes to the bits of an undisturbed run."""
         done = forked.run(checkout, forked.stage(VARIANT), code=None)
         if done.code:
-            self.problems.append(f"the next call: exit code {done.code}: {done.said[-600:]}")
+            self.problems.append(f"the next call: exit code {done.code}: {done.output[-600:]}")
         else:
             self.problems += outcome.faults(checkout, self.expected)
 
@@ -90,7 +90,7 @@ class Disk:
                 done = forked.run(checkout, forked.stage(VARIANT), full, code=None)
                 filler = checkout.store.root / faked.FILLER
                 if not filler.exists():
-                    assert not done.code, done.said
+                    assert not done.code, done.output
                     break
                 filler.unlink()
                 if done.code:
@@ -118,7 +118,7 @@ class Disk:
 
     def full_at_results(self) -> str:
         """The file system of images, results and pieces grows from nothing until all fits."""
-        told = []
+        refused = []
         checkout = self._copy("results", self.whole)
         pieces = self.folder / "small-pieces"
         for what, folder, main, step in (
@@ -127,8 +127,8 @@ class Disk:
             ("report", checkout.root / "metrics", _report, 131_072),
             ("piece", pieces, forked.command("store", "export", str(pieces)), 4096),
         ):
-            told.append(f"{what} {self._grown(checkout, folder, main, step)}")
-        return "refused: " + ", ".join(told)
+            refused.append(f"{what} {self._grown(checkout, folder, main, step)}")
+        return "refused: " + ", ".join(refused)
 
     def _grown(
         self, checkout: Checkout, folder: Path, main: Callable[[], object], step: int
@@ -194,8 +194,8 @@ class Disk:
             codes.append(done.code)
             if done.code:
                 self.refusals += 1
-            if "Traceback" in done.said:
-                self.problems.append(f"no refusal: {done.said[-600:]}")
+            if "Traceback" in done.output:
+                self.problems.append(f"no refusal: {done.output[-600:]}")
             self._sound(checkout)
             self._goes_on(checkout)
         return f"exit codes {codes}"
@@ -236,11 +236,11 @@ class Disk:
                 for host in (1, 2)
             ]
             codes = [one.wait() for one in both]
-            said = [(self.folder / f"host-{number}-{h}").read_text() for h in (1, 2)]
+            outputs = [(self.folder / f"host-{number}-{h}").read_text() for h in (1, 2)]
             if codes != [0, 0]:
-                self.problems.append(f"exit codes {codes}: {said}")
+                self.problems.append(f"exit codes {codes}: {outputs}")
             self._sound(checkout)
-            mixed += any("with other bits" in text for text in said)
+            mixed += any("with other bits" in text for text in outputs)
             self.problems += _other_past(checkout)
             forked.run(checkout, forked.stage(VARIANT))
         return f"{self.rounds} times, of which {mixed} met with other bits"
@@ -248,8 +248,8 @@ class Disk:
     def case(self, name: str) -> dict[str, Any]:
         """Run a case; a row of what came out."""
         self.problems, self.refusals, started = [], 0, time.monotonic()
-        told = getattr(self, name)()
-        row: dict[str, Any] = {"case": name, "told": told, "refused": self.refusals}
+        summary = getattr(self, name)()
+        row: dict[str, Any] = {"case": name, "summary": summary, "refused": self.refusals}
         if self.problems:
             row |= {"problems": self.problems, "folder": str(self.folder)}
         return row | {"took_s": time.monotonic() - started}

@@ -6,38 +6,45 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 FILLER = ".filler"
+Act = Callable[[int], object]
 
 
-def _around(owner: Any, name: str, act: Callable[[Callable[[], Any]], Any]) -> None:
-    """Have a method done by `act`, which is given it as a call without arguments."""
-    real = getattr(owner, name)
+def _around(owner: Any, name: str, before: Act, after: Act) -> None:
+    """Have two functions called around a method, with the number of the call, from 1."""
+    real, calls = getattr(owner, name), count(1)
 
-    def done(*arguments: Any, **named: Any) -> Any:
-        return act(lambda: real(*arguments, **named))
+    def called(*arguments: Any, **named: Any) -> Any:
+        number = next(calls)
+        before(number)
+        result = real(*arguments, **named)
+        after(number)
+        return result
 
-    setattr(owner, name, done)
+    setattr(owner, name, called)
 
 
-def full_at(count: int, root: Path, room: int) -> None:
+def _nothing(number: int) -> None:
+    pass
+
+
+def full_at(number: int, root: Path, room: int) -> None:
     """Before the write to the store of this number, fill its file system but for some bytes."""
     from netstab.store.measurements import Measurements
     from netstab.store.states import Store
 
-    seen = 0
+    writes = count(1)
 
-    def act(write: Callable[[], Any]) -> Any:
-        nonlocal seen
-        seen += 1
-        if seen == count:
+    def act(_: int) -> None:
+        if next(writes) == number:
             fill(root, room)
-        return write()
 
-    _around(Store, "save", act)
-    _around(Measurements, "write", act)
+    _around(Store, "save", act, _nothing)
+    _around(Measurements, "write", act, _nothing)
 
 
 def fill(root: Path, room: int) -> None:
@@ -47,38 +54,21 @@ def fill(root: Path, room: int) -> None:
         os.posix_fallocate(file.fileno(), 0, max(4096, free - room // 4096 * 4096))
 
 
-def removed_after(count: int, root: Path) -> None:
-    """Remove the store behind a save of this number."""
+def after_save(number: int, act: Callable[[], object]) -> None:
+    """Do something right after a save of this number."""
     from netstab.store.states import Store
 
-    seen = 0
-
-    def act(save: Callable[[], Any]) -> Any:
-        nonlocal seen
-        seen += 1
-        saved = save()
-        if seen == count:
-            shutil.rmtree(root)
-        return saved
-
-    _around(Store, "save", act)
+    _around(Store, "save", _nothing, lambda saved: act() if saved == number else None)
 
 
-def stopped_after(count: int) -> None:
-    """End this process, as a kill does, behind a save of this number."""
-    from netstab.store.states import Store
+def removed_after(number: int, root: Path) -> None:
+    """Remove the store right after a save of this number."""
+    after_save(number, lambda: shutil.rmtree(root))
 
-    seen = 0
 
-    def act(save: Callable[[], Any]) -> Any:
-        nonlocal seen
-        seen += 1
-        saved = save()
-        if seen == count:
-            os._exit(9)
-        return saved
-
-    _around(Store, "save", act)
+def stopped_after(number: int) -> None:
+    """End this process, as a kill does, right after a save of this number."""
+    after_save(number, lambda: os._exit(9))
 
 
 def clock_shifted(seconds: float) -> None:

@@ -40,7 +40,7 @@ class Living:
         self.samples = samples
         self._checkout = base.copied_to(base.root.parent / "living")
         self._process = forked.start(
-            self._checkout, lambda: _live(samples), samples.with_suffix(".said"), lambda: None
+            self._checkout, lambda: _live(samples), samples.with_suffix(".output"), lambda: None
         )
 
     def end(self) -> Growth:
@@ -81,16 +81,14 @@ def judged(samples: list[dict[str, float]]) -> Growth:
 
 def _live(samples: Path) -> None:
     from netstab import params, paths
-    from netstab.data.dataset import Dataset
     from netstab.data.manifest import read_manifest
-    from netstab.store.ledger import Ledger, versions
-    from netstab.store.states import Store
+    from netstab.store.ledger import open_ledger
     from netstab.study.experiments import Run, variants
     from netstab.training.trainer import Trainer
 
     content = params.read(paths.PARAMS).model_copy(update={"seeds": tuple(range(1, SEEDS))})
     manifest = read_manifest()
-    ledger = Ledger(content, Dataset.prepared(manifest), Store(paths.store_root()), *versions())
+    ledger = open_ledger(Path(), content=content)
     trainer, segments, process = Trainer(ledger, manifest), 0, psutil.Process()
     with samples.open("w", encoding="utf-8") as file:
         for seed in content.seeds:

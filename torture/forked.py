@@ -55,7 +55,7 @@ class Forked:
 def start(
     checkout: Checkout,
     main: Callable[[], object],
-    said: Path,
+    output: Path,
     prepare: Callable[[], object] | None = None,
 ) -> Forked:
     """Run a function in a checkout, in a forked process.
@@ -63,7 +63,7 @@ def start(
     Args:
         checkout: its current folder and environment.
         main: is run as the command of a stage is.
-        said: file (or pipe) to which goes what it says.
+        output: file (or pipe) to which its output goes.
         prepare: what is done in the process before, such as setting it a limit; then nothing is
             logged.
     """
@@ -80,8 +80,8 @@ def start(
         os.environ.clear()
         os.environ.update(checkout.environment())
         if not prepare:
-            said.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            output.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for number in (1, 2):
             os.dup2(file, number)
         if prepare:
@@ -89,6 +89,9 @@ def start(
         else:
             exec(SPY, vars(trajectory))
         code = _run(main)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
     finally:
         os._exit(code)
 
@@ -125,7 +128,7 @@ def run(
         AssertionError: it ended otherwise.
         TimeoutError: it hangs; it is ended.
     """
-    pipe = checkout.root.parent / f"{checkout.root.name}.said"
+    pipe = checkout.root.parent / f"{checkout.root.name}.output"
     pipe.unlink(missing_ok=True)
     # A limit on the size of files is none on a pipe.
     os.mkfifo(pipe)
@@ -143,10 +146,10 @@ def run(
         process.kill()
         os.close(reader)
         pipe.unlink()
-    said = text.decode(errors="replace")
+    output = text.decode(errors="replace")
     if code not in (None, found):
-        raise AssertionError(f"exit code {found}: {said}")
-    return Result(said, found)
+        raise AssertionError(f"exit code {found}: {output}")
+    return Result(output, found)
 
 
 def _available(reader: int) -> bytes:

@@ -71,12 +71,12 @@ class Kind:
     then: Callable[[], object] | None = None
     forks: Callable[[], object] | None = None
 
-    def start(self, checkout: Checkout, said: Path, *, fork: bool) -> Process:
+    def start(self, checkout: Checkout, output: Path, *, fork: bool) -> Process:
         """Start it in a checkout."""
         if fork:
             assert self.forks
-            return forked.start(checkout, self.forks, said)
-        return checkout.start(*self.command, said=said)
+            return forked.start(checkout, self.forks, output)
+        return checkout.start(*self.command, output=output)
 
     def call(self, checkout: Checkout, *, fork: bool) -> Result:
         """Run it to its end."""
@@ -143,16 +143,16 @@ class Trial:
         checkout = self.base.copied_to(self.folder)
         if way.filled:
             shutil.copytree(reference.store, checkout.store.root)
-        said_in = self.folder / ".netstab" / "said"
-        when = self._until(way, reference, checkout, said_in, fork=fork)
+        output = self.folder / ".netstab" / "output"
+        when = self._until(way, reference, checkout, output, fork=fork)
         row: dict[str, Any] = {"number": self.number, "command": " ".join(way.command[-2:])}
         row |= {"forked": fork}
         row |= {"when": when[0], "doing": when[1]} if when else {"doing": "was over before"}
         try:
             done = way.call(checkout, fork=fork)
             if done.code:
-                said = done.said[-800:]
-                self.problems.append(f"the next call: exit code {done.code}: {said}")
+                last = done.output[-800:]
+                self.problems.append(f"the next call: exit code {done.code}: {last}")
         except (subprocess.TimeoutExpired, TimeoutError):
             self.problems.append(f"the next call has not ended after {DEADLINE_S:.0f} s")
         self.problems += outcome.wait_for_end(checkout)
@@ -170,7 +170,7 @@ class Trial:
         return row | {"took_s": time.monotonic() - started}
 
     def _until(
-        self, way: Kind, reference: "Reference", checkout: Checkout, said: Path, *, fork: bool
+        self, way: Kind, reference: "Reference", checkout: Checkout, output: Path, *, fork: bool
     ) -> tuple[str, str, set[int], float] | None:
         """Start, and kill when it is time: when, what it was doing, who, and the time of it."""
         when = self.draw.choice(WHEN)
@@ -178,7 +178,7 @@ class Trial:
             when = "any"
         count = self.draw.randint(1, max(1, reference.events.get(when, 1)))
         soon = self.draw.uniform(0, SOON_S.get(when, reference.seconds))
-        first = way.start(checkout, said, fork=fork)
+        first = way.start(checkout, output, fork=fork)
         if when != "any":
             self._wait(first, checkout, when, count)
         deadline = time.monotonic() + soon
@@ -249,7 +249,7 @@ def reference(base: Checkout, way: Kind, folder: Path) -> Reference:
         started = time.monotonic()
         done = way.call(checkout, fork=way.forks is not None)
         if done.code:
-            raise RuntimeError(f"{way.command}: exit code {done.code}\n{done.said}")
+            raise RuntimeError(f"{way.command}: exit code {done.code}\n{done.output}")
         seconds = time.monotonic() - started
         found.append(outcome.outcome(checkout))
     if differences := found[0].differences(found[1]):

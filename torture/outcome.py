@@ -129,9 +129,9 @@ def wait_for_end(checkout: Checkout) -> list[str]:
     deadline = time.monotonic() + DEADLINE_S
     while left := processes_of(checkout):
         if time.monotonic() > deadline:
-            said = [" ".join(process.cmdline())[:120] for process in left]
+            named = [" ".join(process.cmdline())[:120] for process in left]
             for process in left:
                 process.kill()
-            return [f"an orphan that does not end: {one}" for one in said]
+            return [f"an orphan that does not end: {one}" for one in named]
         time.sleep(0.05)
     return []

@@ -35,16 +35,16 @@ def stage_rebuilds(
         _make_needed(checkout, records, record)
     way, content = draw.choice(list(damages(path.read_bytes(), draw, 5)))
     path.write_bytes(content)
-    said, problems = "", []
+    output, problems = "", []
     if path.suffix == ".safetensors" and record.epoch == max(r.epoch for r in records):
         # Of a finished run only the record is read: what its tensors are, verify finds.
         done = forked.run(checkout, forked.command("store", "verify"), code=None)
-        said = done.said
+        output = done.output
         problems += [] if done.code == 1 else [f"store verify: exit code {done.code}"]
     done = forked.run(checkout, forked.stage(VARIANT), code=None)
-    said += done.said
-    problems += [] if done.code == 0 else [f"exit code {done.code}: {done.said[-600:]}"]
-    if path.exists() and path.read_bytes() != content and "is set aside in" not in said:
+    output += done.output
+    problems += [] if done.code == 0 else [f"exit code {done.code}: {done.output[-600:]}"]
+    if path.exists() and path.read_bytes() != content and "is set aside in" not in output:
         problems.append("made again without a word")
     shutil.rmtree(store.damaged, ignore_errors=True)
     problems += outcome.faults(checkout, expected)
@@ -77,7 +77,7 @@ def pipeline_rebuilds(whole: Checkout, folder: Path, draw: random.Random) -> dic
         ways = [*damages(before[path], draw, 3), ("another's", before[draw.choice(others)])]
         path.write_bytes(draw.choice(ways)[1])
     done = checkout.run(*DVC, "repro", code=None)
-    problems = [] if done.code == 0 else [f"exit code {done.code}: {done.said[-600:]}"]
+    problems = [] if done.code == 0 else [f"exit code {done.code}: {done.output[-600:]}"]
     problems += [
         f"{path.relative_to(checkout.root)} is not as it was"
         for path in chosen

@@ -80,13 +80,13 @@ def kills_table(found: Sequence[Results]) -> Table:
     return table
 
 
-def tell(results: Results, row: Row, repeat: str) -> None:
-    """Say how a trial went; of one that failed, where it lies and how it is repeated."""
+def print_trial(results: Results, row: Row, repeat: str) -> None:
+    """Print how a trial went; of one that failed, where it lies and how it is repeated."""
     parts = {k: v for k, v in row.items() if k not in ("problems", "folder")}
-    said = ", ".join(
+    figures = ", ".join(
         f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in parts.items()
     )
-    console.print(f"{results.name}: {said}", markup=False)
+    console.print(f"{results.name}: {figures}", markup=False)
     for problem in row.get("problems", ()):
         console.print(f"  FAILED: {problem}", markup=False)
     if row.get("problems"):

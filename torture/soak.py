@@ -33,7 +33,7 @@ LEFT = {
     "index.lock|the index is locked": ".git/index.lock",
     "dvc.lock' validation failed|unable to read: '(./)?dvc.lock'": "dvc.lock",
 }
-"""Files of DVC's and git's own that a kill of theirs may leave for a hand, by what is said then."""
+"""What DVC or git says then, and the file of theirs that a kill may leave to be removed by hand."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Soak:
         checkout: with a study that has been reproduced and committed.
         draw: every random choice.
         seen: how often what was done, and what came out.
-        refused: what commands said that ended with another exit code than 0, unkilled, and
+        refused: output of commands that ended with another exit code than 0, unkilled, and
             left no file of DVC's or git's own.
         samples: after every command, what could grow.
     """
@@ -70,9 +70,9 @@ class Soak:
         self.seen[what] += 1
         kill = self.draw.random() < KILLED
         after, group = self.draw.uniform(0, SOON_S), self.draw.random() < 0.5
-        said = self.checkout.root / ".netstab" / "said"
-        said.unlink(missing_ok=True)
-        process = self.checkout.start(*command, said=said)
+        output = self.checkout.root / ".netstab" / "output"
+        output.unlink(missing_ok=True)
+        process = self.checkout.start(*command, output=output)
         try:
             code = process.wait(after if kill else DEADLINE_S)
         except subprocess.TimeoutExpired:
@@ -82,26 +82,26 @@ class Soak:
             self._kill(process, group=group)
             return
         if code:
-            self._refuse(f"{what}: exit code {code}", said.read_text("utf-8", "replace"))
+            self._refuse(f"{what}: exit code {code}", output.read_text("utf-8", "replace"))
         elif what.startswith("exp run") and self.draw.random() < 0.5:
             self.checkout.commit("an experiment")
             self.seen["committed"] += 1
         self._sample()
 
-    def _refuse(self, what: str, said: str) -> None:
-        """Note what a command said that was not killed and failed; lend a hand where docs do."""
-        told = f"{what}: {said.strip()[-600:]}"
-        print(told, file=sys.stderr, flush=True)
+    def _refuse(self, what: str, output: str) -> None:
+        """Note a command that was not killed and failed; remove a file where docs say so."""
+        refusal = f"{what}: {output.strip()[-600:]}"
+        print(refusal, file=sys.stderr, flush=True)
         for pattern, path in LEFT.items():
-            if re.search(pattern, said) and self.seen["killed"]:
+            if re.search(pattern, output) and self.seen["killed"]:
                 (self.checkout.root / path).unlink(missing_ok=True)
                 self.seen[f"by hand: {path}"] += 1
                 return
-        self.refused.append(told)
+        self.refused.append(refusal)
 
     def _drawn(self) -> tuple[str, tuple[str, ...]]:
         change = self.draw.choice(CHANGES)
-        commits = self.checkout.run("git", "log", "--all", "--format=%H", "main").said.split()
+        commits = self.checkout.run("git", "log", "--all", "--format=%H", "main").output.split()
         ways: dict[str, tuple[str, ...]] = {
             "exp run": (*DVC, "exp", "run", "-S", change),
             "exp run --temp": (*DVC, "exp", "run", "--temp", "-S", change),
@@ -147,8 +147,8 @@ class Soak:
             done = self.checkout.run(*command, code=None)
             if done.code:
                 what = f"at the end, {command[-2:]}: exit code {done.code}"
-                problems.append(f"{what}: {done.said[-800:]}")
-        status = self.checkout.run(*DVC, "status", "--json").said
+                problems.append(f"{what}: {done.output[-800:]}")
+        status = self.checkout.run(*DVC, "status", "--json").output
         if json.loads(status):
             problems.append(f"dvc status: {status[:400]}")
         sound, aside = verify(self.checkout.store)
