@@ -99,7 +99,7 @@ def compare(
         before: signals of the weights at the start.
         after: signals of the weights at the end.
         distance: what lies in between: `step`, `epoch` or `floor`.
-        path: length of the way that each block's weights and the network's have gone.
+        path: length of the path of each block's weights and the network's.
     """
     return [_row(before, after, distance, name, path) for name in before.forward]
 
@@ -130,7 +130,7 @@ def _row(
 
 
 class Path:
-    """Length of the way that weights go, step by step, for each block and the whole network."""
+    """Length of the path of weights, step by step, for each block and the whole network."""
 
     def __init__(self, weights: Mapping[str, list[Tensor]]) -> None:
         """Start at the weights as they are now: block -> its parameters."""

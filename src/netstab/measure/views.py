@@ -1,4 +1,4 @@
-"""A network seen otherwise: averaged weights, and batch-norm statistics recomputed on images."""
+"""Views of a network: averaged weights, and batch-norm statistics recomputed on images."""
 
 from collections.abc import Mapping
 

@@ -69,7 +69,7 @@ def variants(params: Params) -> list[Variant]:
 
 
 def view(params: Params, variant: Variant) -> Ema | BnRecal | None:
-    """How a variant sees the baseline, if it is a view of it and no training of its own."""
+    """The settings of a view of the baseline; None for a variant that is trained."""
     return params.expE.views.get(variant.block or "") if variant.experiment == "expE" else None
 
 
@@ -166,7 +166,7 @@ def strict(params: Params, block: str) -> _Settings:
 
 
 def exp_e(params: Params, name: str) -> _Settings:
-    """Rival explanations: a larger batch, a head alone, or the baseline seen otherwise."""
+    """Rival explanations: a larger batch, a head alone, or a view of the baseline."""
     rivals = params.expE
     if name == "batch" and (batch := rivals.batch):
         return lambda part, epoch: _grown(params, batch, epoch)[1]

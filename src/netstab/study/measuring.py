@@ -48,7 +48,7 @@ def stability_inputs(params: Params, state_key: str, *, floor: bool) -> dict[str
     Args:
         params: the parameters.
         state_key: of the state at the end of the epoch, which says all of its past.
-        floor: whether the same weights are looked at twice as well.
+        floor: whether the same weights are measured twice as well.
     """
     return {
         "measure": "stability",

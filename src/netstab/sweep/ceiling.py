@@ -8,23 +8,22 @@ machine that makes the report.
 """
 
 import time
-from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import partial
 
 from netstab.data.manifest import Manifest
 from netstab.data.tensors import load
 from netstab.errors import StoreError
 from netstab.measure.probe import probe
-from netstab.measure.stability import Row, Signals, compare, signals
+from netstab.measure.stability import Row, compare, signals
 from netstab.results.schema import CEILING_COLUMNS
 from netstab.store.ledger import Ledger
 from netstab.study import measuring
 from netstab.study.experiments import Run
 from netstab.sweep.single import train_run
+from netstab.training import device as devices
 from netstab.training import state, trainer
-from netstab.training.device import hardware
-from netstab.training.model import ResNet18, same_layout_copy
+from netstab.training.model import ResNet18
+from netstab.training.observer import provenance
 
 
 def compare_seeds(
@@ -49,24 +48,25 @@ def compare_seeds(
         if key in ledger.measurements:
             continue
         started = time.monotonic()
-        first, second = (_end(ledger, manifest, run, read) for run in ledger.compared(name))
-        end = ledger.schedule(ledger.compared(name)[0]).epochs
+        compared = ledger.compared(name)
+        networks = [_end_of(ledger, manifest, run, read) for run in compared]
+        device, threads = devices.set_up(ledger.params)
+        training, _ = trainer.load_images(ledger.params, manifest, device, read)
+        x, y = probe(training, ledger.params.measure.stability.images, "stability")
+        boundaries = measuring.boundaries(ledger.params)
+        first, second = (signals(model.to(device), boundaries, x, y) for model in networks)
+        end = ledger.schedule(compared[0]).epochs
         rows = [
             {"variant": name, "epoch": end, **_shown(row)}
             for row in compare(first, second, "seeds", None)
         ]
-        device, threads = trainer.device_of(ledger.params)
-        provenance = {
-            "measured_for": name,
-            "finished_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "seconds": time.monotonic() - started,
-            **asdict(hardware(device, threads, host)),
-        }
-        entry = {"rows": rows, "provenance": provenance}
+        seconds, used = time.monotonic() - started, devices.hardware(device, threads, host)
+        entry = {"rows": rows, "provenance": provenance(name, seconds, used)}
         ledger.measurements.write(key, ledger.ceiling_inputs(name), entry)
 
 
-def _end(ledger: Ledger, manifest: Manifest, run: Run, read: trainer.Read) -> Signals:
+def _end_of(ledger: Ledger, manifest: Manifest, run: Run, read: trainer.Read) -> ResNet18:
+    """The network at the end of a run, on the CPU."""
     key = ledger.key(run, ledger.schedule(run).epochs)
     tensors = None
     while tensors is None:  # a damaged state is set aside, and trained again
@@ -82,13 +82,8 @@ def _end(ledger: Ledger, manifest: Manifest, run: Run, read: trainer.Read) -> Si
             record = train_run(ledger, run, manifest, read)
         model = ResNet18(ledger.params.model.width, manifest.image_shape[2], len(manifest.classes))
         tensors = state.read_checked(ledger.store, record, partial(state.fits, model))
-    device, _ = trainer.device_of(ledger.params)
-    training, _ = trainer.load_images(ledger, manifest, device, read)
-    same_layout_copy(
-        model, {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
-    )
-    x, y = probe(training, ledger.params.measure.stability.images, "stability")
-    return signals(model.to(device), measuring.boundaries(ledger.params), x, y)
+    state.restore_model(model, tensors)
+    return model
 
 
 def _shown(row: Row) -> Row:

@@ -1,7 +1,6 @@
 """Progress of a sweep: a bar for the study and for each process in a terminal, lines elsewhere."""
 
 import time
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -60,12 +59,7 @@ class Display:
             self._whole = self._bar.add_task("study", total=self._epochs, text="")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar:
             self._bar.stop()
         took = duration(time.monotonic() - self._started)

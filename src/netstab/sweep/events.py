@@ -1,4 +1,4 @@
-"""What a worker tells of the job that it trains."""
+"""What a worker reports of the job that it trains."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -4,7 +4,6 @@ An epoch of a kind (by its operations) takes what epochs of that kind took so fa
 of a kind that was never trained takes what its operations ask for at the pace of the others.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from netstab.sweep.jobs import Job
 from netstab.sweep.makespan import Task
 
 NEWEST = 300
-"""States and measurements that are looked at."""
+"""Number of newest states, and of newest measurements, that say how long things take."""
 
 
 @dataclass(slots=True)
@@ -45,9 +44,9 @@ class Pace:
 
 
 def pace(ledger: Ledger, *, gpu: bool, threads: int) -> Pace:
-    """What the store tells of this setting on such a device, in so many threads."""
-    found, told = Pace(), set()
-    for key in _newest(ledger.store.states):
+    """How long this setting took on such a device, in so many threads, by what is stored."""
+    found, counted = Pace(), set()
+    for key in estimate.newest(ledger.store.states, NEWEST):
         record = ledger.store.record(key)
         if record is None or not estimate.same_setting(ledger, record):
             continue
@@ -55,17 +54,17 @@ def pace(ledger: Ledger, *, gpu: bool, threads: int) -> Pace:
         for row in record.provenance:
             segment = (row["trained_for"], row["from"], row["to"], row["finished_at"])
             epochs = row["to"] - row["from"]
-            if segment in told or not _such(row, gpu, threads) or not row["flop"] or epochs < 1:
+            if segment in counted or not _is_on(row, gpu, threads) or not row["flop"] or epochs < 1:
                 continue
-            told.add(segment)
+            counted.add(segment)
             found.epochs[_kind(row["flop"] / epochs)].append(row["seconds"] / epochs)
             found.flop, found.seconds = found.flop + row["flop"], found.seconds + row["seconds"]
-    for key in _newest(ledger.measurements.root):
+    for key in estimate.newest(ledger.measurements.root, NEWEST):
         kept = ledger.measurements.read_with_inputs(key)
         if kept is None or measurement_fault(kept[0].get("measure"), kept[1]):
             continue
         inputs, entry = kept
-        if _such(entry["provenance"], gpu, threads):
+        if _is_on(entry["provenance"], gpu, threads):
             found.measured[_scope(inputs)].append(entry["provenance"]["seconds"])
     return found
 
@@ -113,23 +112,7 @@ def flop_of(ledger: Ledger, kind: str) -> float:
     return drift if kind == "stability" else curvature
 
 
-def _newest(folder: Any) -> list[str]:
-    try:
-        entries = [e for e in os.scandir(folder) if e.name.endswith(".json") and e.name[0] != "."]
-    except FileNotFoundError:
-        return []
-    entries.sort(key=_written)
-    return [entry.name.removesuffix(".json") for entry in entries[-NEWEST:]]
-
-
-def _written(entry: "os.DirEntry[str]") -> float:
-    try:
-        return entry.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0  # removed just now, by whoever trained past it
-
-
-def _such(row: dict[str, Any], gpu: bool, threads: int) -> bool:
+def _is_on(row: dict[str, Any], gpu: bool, threads: int) -> bool:
     on = row.get("device_type") == ("cuda" if gpu else "cpu")
     return on and (gpu or row.get("threads") == threads)
 
@@ -144,7 +127,7 @@ def _scope(inputs: dict[str, Any]) -> str:
 
 
 def _training(ledger: Ledger, job: Job, known: Pace, *, gpu: bool, threads: int) -> float:
-    """Seconds of a job's epochs, and of the views that ride along."""
+    """Seconds of a job's epochs, and of recording its views."""
     if not job.work:
         return 0.0
     work = list(job.work)
@@ -161,10 +144,10 @@ def _views(ledger: Ledger, job: Job, known: Pace) -> float:
     """Seconds that views add to their host's epochs: images that go forward, by operations."""
     forward = sum(ledger.costs.forward.values())
     images = 0.0
-    for seen in ledger.views_of(job.run):
-        how = view(ledger.params, seen.variant)
+    for viewed in ledger.views_of(job.run):
+        how = view(ledger.params, viewed.variant)
         assert how is not None
-        first = max(job.end - job.epochs, ledger.tree.views[seen.variant])
+        first = max(job.end - job.epochs, ledger.tree.views[viewed.variant])
         each = min(how.batch_norm_images, ledger.dataset.training_images)
         images += each * max(0, job.end - first)
     return images * forward * (known.seconds / known.flop if known.flop else 0.0)

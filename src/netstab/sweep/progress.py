@@ -1,7 +1,6 @@
 """What a person sees while a run trains: a bar in a terminal, plain lines elsewhere."""
 
 import time
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -54,12 +53,7 @@ class Reporter:
             self._task = self._bar.add_task(self._run.name, total=self._epochs, text="")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar:
             self._bar.stop()
 

@@ -4,13 +4,14 @@ import os
 import platform
 import warnings
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
 from netstab.errors import TrainingError, visible
 from netstab.machine import usable_cores
-from netstab.params import Runtime, Train
+from netstab.params import Params, Runtime, Train
 
 
 def choose(runtime: Runtime) -> torch.device:
@@ -34,12 +35,21 @@ def choose(runtime: Runtime) -> torch.device:
 
 
 def bf16_units(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the CPU computes in bf16 itself; taken for granted where it cannot be looked up."""
+    """Whether the CPU computes in bf16 itself; assumed where the processor cannot be looked up."""
     try:
         words = set(cpuinfo.read_text().split())
     except OSError:
         return True
     return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def set_up(params: Params) -> tuple[torch.device, int]:
+    """The device that the parameters ask for, set up for them, and the number of CPU threads.
+
+    Raises:
+        TrainingError: see `choose`.
+    """
+    return choose(params.runtime), configure(params.train, params.runtime)
 
 
 def configure(train: Train, runtime: Runtime) -> int:
@@ -83,6 +93,11 @@ class Hardware:
     torch: str
     threads: int
     host: str
+
+
+def timestamp() -> str:
+    """The time in UTC, as provenance has it: `2026-11-28T09:30:00Z`."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def hardware(device: torch.device, threads: int, host: str | None = None) -> Hardware:

@@ -18,7 +18,7 @@ from netstab.study.schedule import Frozen, Phase
 
 
 class NarrowConv2d(nn.Conv2d):
-    """A 1x1 convolution that takes every so manieth pixel first, and then has stride 1.
+    """A 1x1 convolution that subsamples its input by the stride, and then has stride 1.
 
     oneDNN's AVX2 kernel for the weight gradient of a strided 1x1 convolution writes past its
     memory below 8 channels (torch 2.15, seen with valgrind): the process dies somewhere later.
@@ -160,10 +160,3 @@ def apply_modes(model: nn.Module, phase: Phase) -> None:
             parameter.requires_grad_(not frozen)
             if frozen:
                 parameter.grad = None
-
-
-@torch.no_grad()
-def same_layout_copy(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Copy tensors into the model's own, which keep their memory layout (and so their bits)."""
-    for name, own in model.state_dict(keep_vars=True).items():
-        own.copy_(tensors[name])

@@ -84,7 +84,7 @@ def _trajectories() -> dict[str, Any]:
 
 
 def trajectory(params: Params, variant: Variant, store: str) -> dict[str, Any]:
-    """Train a run on the fixed images, the way that every run is trained, through a store.
+    """Train a run on the fixed images, as every run is trained, through a store.
 
     Args:
         params: the parameters.
@@ -125,7 +125,7 @@ def measurements() -> dict[str, Any]:
         named = {f"stability {epoch}": key for epoch, key in drifts.items()}
         named |= {f"sharpness {at} {scope}": key for (at, scope), key in curvatures.items()}
         entries = {name: ledger.measurements.read(key) for name, key in named.items()}
-    # How fast a search converges, and how far, hangs on rounding: on the machine.
+    # How fast a search converges, and how far, depends on rounding, and so on the machine.
     return {
         name: [
             [v for k, v in row.items() if not k.endswith(("products", "residual"))]

@@ -5,9 +5,8 @@ whatever shares that state shares the measurement, and a kill loses none.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ from netstab.measure.views import copy_into
 from netstab.store.ledger import Ledger
 from netstab.study import measuring
 from netstab.study.experiments import Run
-from netstab.training.device import Hardware
+from netstab.training.device import Hardware, timestamp
 
 SHARPNESS_SEED = 0
 """Of start and random vectors: one for all, so that runs differ in their weights alone."""
@@ -53,10 +52,17 @@ class Observer:
 
     def state(self, run: Run, epoch: int, model: nn.Module) -> None:
         """Measure what is wanted of the state at the start of an epoch."""
-        self._sharpness(run, epoch, model)
+        measurements = self._ledger.measurements
+        wanted = {
+            scope: key
+            for (at, scope), key in self._ledger.sharpness_keys(run).items()
+            if at == epoch and key not in measurements
+        }
+        if wanted:
+            self._sharpness(run, epoch, model, wanted)
 
     def epoch(self, run: Run, epoch: int, model: nn.Module) -> "Watch | None":
-        """Begin to watch an epoch whose stability is wanted; None where it is not."""
+        """Begin to measure an epoch whose stability is wanted; None where it is not."""
         key = self._ledger.stability_keys(run).get(epoch)
         if key is None or key in self._ledger.measurements:
             return None
@@ -64,7 +70,7 @@ class Observer:
         floor = self._ledger.has_floor(run, epoch)
 
         def finish(rows: list[Row], seconds: float) -> None:
-            entry = {"rows": rows, "provenance": self._provenance(run, seconds)}
+            entry = {"rows": rows, "provenance": provenance(run.name, seconds, self._hardware)}
             inputs = self._ledger.stability_inputs(run, epoch)
             self._ledger.measurements.write(key, inputs, entry)
 
@@ -86,15 +92,9 @@ class Observer:
         copy_into(self._twin, model.state_dict())
         return signals(self._twin, self._boundaries, *self._probe)
 
-    def _sharpness(self, run: Run, epoch: int, model: nn.Module) -> None:
+    def _sharpness(self, run: Run, epoch: int, model: nn.Module, wanted: Mapping[str, str]) -> None:
+        """Measure the sharpness of some scopes: scope -> key of the measurement."""
         ledger = self._ledger
-        wanted = {
-            scope: key
-            for (at, scope), key in ledger.sharpness_keys(run).items()
-            if at == epoch and key not in ledger.measurements
-        }
-        if not wanted:
-            return
         copy_into(self._twin, model.state_dict())
         settings = ledger.params.measure.sharpness
         protocol = sharpness.protocol(self._subset, settings, SHARPNESS_SEED)
@@ -107,29 +107,30 @@ class Observer:
             found = sharpness.measure(
                 self._twin, self._subset, {scope: names}, settings, SHARPNESS_SEED
             )
-            provenance = self._provenance(run, time.monotonic() - started)
+            seconds = time.monotonic() - started
             entry = {
                 "rows": [asdict(row) for row in found],
                 "protocol": protocol,
-                "provenance": provenance,
+                "provenance": provenance(run.name, seconds, self._hardware),
             }
             ledger.measurements.write(key, ledger.sharpness_inputs(run, epoch, scope), entry)
 
-    def _provenance(self, run: Run, seconds: float) -> dict[str, Any]:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return {
-            "measured_for": run.name,
-            "finished_at": now,
-            "seconds": seconds,
-            **asdict(self._hardware),
-        }
+
+def provenance(measured_for: str, seconds: float, hardware: Hardware) -> dict[str, Any]:
+    """Of a measurement: for which run it was taken, when, in how many seconds, and on what."""
+    return {
+        "measured_for": measured_for,
+        "finished_at": timestamp(),
+        "seconds": seconds,
+        **asdict(hardware),
+    }
 
 
 class Watch:
-    """One epoch under watch: signals at its start, after its first step and at its end.
+    """The stability over one epoch: signals at its start, after its first step and at its end.
 
     Attributes:
-        seconds: that watching took so far.
+        seconds: that measuring took so far.
     """
 
     def __init__(

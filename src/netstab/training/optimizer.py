@@ -13,8 +13,8 @@ from netstab.training.model import by_part
 class SGD(torch.optim.SGD):
     """torch's SGD without the wrappers that keep torch's compiler out of it.
 
-    They import that compiler, which takes seconds in every process that trains, and are of no use
-    here: only forward passes are compiled.
+    They import that compiler, which takes seconds in every process that trains, and serve no
+    purpose here: only forward and backward passes are compiled.
     """
 
     add_param_group = unwrap(torch.optim.SGD.add_param_group)

@@ -9,10 +9,10 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from netstab.errors import StoreError
+from netstab.measure.views import copy_into
 from netstab.store.records import Record
 from netstab.store.states import Store
 from netstab.training.engine import Engine
-from netstab.training.model import same_layout_copy
 
 Tensors = dict[str, Tensor]
 """`model.NAME` (parameters and buffers) and `momentum.NAME` (of parts that have one), CPU."""
@@ -54,16 +54,20 @@ def _same_kind(wanted: Mapping[str, Tensor], tensors: Tensors) -> bool:
 
 def restore(engine: Engine, tensors: Tensors) -> None:
     """Put an engine into a captured state, in its own memory layout."""
-    same_layout_copy(
-        engine.model,
-        {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")},
-    )
+    restore_model(engine.model, tensors)
     engine.optimizer.state.clear()
     for name, parameter in engine.model.named_parameters():
         if f"momentum.{name}" in tensors:
             momentum = torch.empty_like(parameter, requires_grad=False)
             momentum.copy_(tensors[f"momentum.{name}"])
             engine.optimizer.state[parameter]["momentum_buffer"] = momentum
+
+
+def restore_model(model: nn.Module, tensors: Tensors) -> None:
+    """Put the weights and buffers of a captured state into a network, in its own memory layout."""
+    copy_into(
+        model, {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
+    )
 
 
 def equal(left: Tensors, right: Tensors) -> bool:
@@ -88,9 +92,9 @@ def write(tensors: Tensors, path: Path) -> None:
 def read_checked(
     store: Store, record: Record, fitting: Callable[[Tensors], bool]
 ) -> Tensors | None:
-    """The tensors of a stored state; None, and the state set aside, where they are of no use.
+    """The tensors of a stored state; None, and the state set aside, where they do not fit.
 
-    A hash says that they are what somebody stored, and not that they are a state of this network.
+    The store's hash says that they are what was stored, and not that they fit this network.
     """
     path = store.tensors_file(record)
     if path is None:

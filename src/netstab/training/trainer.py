@@ -48,7 +48,7 @@ class Trainer:
         self.manifest = manifest
         self._read, self._host = read, host
         params = ledger.params
-        self.device, self.threads = device_of(params)
+        self.device, self.threads = devices.set_up(params)
         self.context = EngineContext(self._build)
         if self.device.type == "cpu" and params.train.precision == "bf16":
             _warn_of_emulation()
@@ -58,7 +58,7 @@ class Trainer:
         model = ResNet18(params.model.width, manifest.image_shape[2], len(manifest.classes))
         block_parameters(model, params.blocks)
         engine = Engine(model, params.train, self.device, compiled=params.runtime.compile)
-        images = load_images(self.ledger, manifest, self.device, self._read)
+        images = load_images(params, manifest, self.device, self._read)
         return Built(engine, *images, devices.hardware(self.device, self.threads, self._host))
 
     @cached_property
@@ -103,12 +103,6 @@ class Trainer:
         self._observer.rehearse(self.context.built.engine.model)
 
 
-def device_of(params: Params) -> tuple[torch.device, int]:
-    """The device that the parameters ask for, set up for them, and the number of CPU threads."""
-    device = devices.choose(params.runtime)
-    return device, devices.configure(params.train, params.runtime)
-
-
 def _warn_of_emulation() -> None:
     if not devices.bf16_units():
         print(
@@ -120,7 +114,7 @@ def _warn_of_emulation() -> None:
 
 
 def load_images(
-    ledger: Ledger, manifest: Manifest, device: torch.device, read: Read = load
+    params: Params, manifest: Manifest, device: torch.device, read: Read = load
 ) -> tuple[Images, Images]:
     """Training and validation images on the device, checked against the manifest.
 
@@ -131,7 +125,7 @@ def load_images(
         read(manifest),
         mean=manifest.mean,
         std=manifest.std,
-        padding=ledger.params.train.crop_padding,
+        padding=params.train.crop_padding,
         device=device,
         dtype=torch.float32,
     )

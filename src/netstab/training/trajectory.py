@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from netstab.errors import TrainingError
@@ -19,6 +18,7 @@ from netstab.study.experiments import Run
 from netstab.study.plan import Work
 from netstab.training import state
 from netstab.training.context import EngineContext
+from netstab.training.device import timestamp
 from netstab.training.observer import Observer, Watch
 from netstab.training.views import ViewRecorder, view_recorders
 
@@ -41,7 +41,7 @@ def train(
         run: a run, or a view of one.
         context: engine and images.
         epoch_done: told of every epoch.
-        observer: makes who takes the measurements of each epoch trained; None for nobody.
+        observer: makes the observer that measures each epoch trained; None for no measurements.
         end: a boundary of the run's segments at which to stop; None for its end.
 
     Returns:
@@ -58,8 +58,8 @@ def train(
         resume = ledger.resume(run, last)
         if resume.kept == last:
             continue  # another process has finished it just now
-        # Whoever starts from the same kept state under the same phase would train the same
-        # epochs, whatever the plan says of the segment's end: that is what the lock names.
+        # Every run that starts from the same kept state under the same phase trains the same
+        # epochs, wherever its segment ends: that is what the lock names.
         with ledger.store.lock(ledger.key(run, resume.kept + 1)):
             again = ledger.resume(run, last)
             if again.kept == resume.kept:
@@ -149,7 +149,8 @@ class _Segment:
         self._save(resume.end, interim=False)
         # Where another process's state stays, that one is measured, when it is read.
         if self._observer and context.key == ledger.key(run, resume.end):
-            # Whoever goes on from here finds the state measured, also where several do at once.
+            # Every run that goes on from here finds the state measured, also where several do at
+            # once.
             for sharer in ledger.sharers(run, resume.end):
                 self._observer.state(sharer, resume.end, engine.model)
 
@@ -210,7 +211,7 @@ class _Segment:
     def _record(self, epoch: int, *, interim: bool) -> Record:
         ledger, run = self._ledger, self._run
         hardware = asdict(self._context.built.hardware)
-        done = {**self._done, "trained_for": run.name, "finished_at": _now(), **hardware}
+        done = {**self._done, "trained_for": run.name, "finished_at": timestamp(), **hardware}
         return Record(
             key=ledger.key(run, epoch),
             run=run.name,
@@ -237,7 +238,3 @@ def _warn_of_other_bits(run: Run, epoch: int) -> None:
         "whatever goes on from here differs from those by more than its intervention",
         file=sys.stderr,
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

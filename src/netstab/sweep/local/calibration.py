@@ -92,7 +92,7 @@ def _fault(trials: "Sequence[Future[float]]") -> str:
     """
     wait(trials)
     found = [fault for one in trials if (fault := one.exception())]
-    # Where one fails, the others have waited for it in vain, and tell of that alone.
+    # Where one fails, the others only report that they have waited for it in vain.
     causes = [fault for fault in found if not isinstance(fault, BrokenBarrierError)]
     for cause in causes:
         if isinstance(cause, BrokenProcessPool) or not isinstance(cause, RuntimeError):

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.queues import Queue
@@ -133,17 +134,17 @@ def images_per_second(workers: int, threads: int, seconds: float) -> float:
     (this,) = _this
     together = this.shared.together[workers]
     try:
-        return _timed(this, together, threads, seconds)
+        with ExitStack() as failure:
+            failure.callback(together.abort)  # or the others wait in vain
+            found = _timed(this, together, threads, seconds)
+            failure.pop_all()
+        return found
     # Both errors are raised anew, below: the frames of these hold the engine, and a pool keeps an
     # error for as long as its process has nothing else to do.
     except BrokenBarrierError:
         fault: RuntimeError = BrokenBarrierError()
     except (RuntimeError, MemoryError) as error:
-        together.abort()  # the others wait in vain
         fault = RuntimeError(str(error) or "memory ran out")
-    except Exception:
-        together.abort()
-        raise
     finally:
         this.forget()
     raise fault
@@ -195,6 +196,6 @@ def compare_seeds(threads: int) -> None:
 
 
 def train(number: int, job: Job, threads: int) -> None:
-    """Train a job, and tell of it; see `events.train_job`."""
+    """Train a job, and report it; see `events.train_job`."""
     (this,) = _this
     train_job(this.trainer(threads), number, job, this.shared.events.put)

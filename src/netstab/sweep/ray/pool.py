@@ -86,7 +86,7 @@ def _pool(
             try:
                 yield pool
             finally:
-                with suppress(RayError):  # where Ray is gone, nobody can be sent
+                with suppress(RayError):  # where Ray is gone, no node can be reached
                     pool.clean_up()
 
 

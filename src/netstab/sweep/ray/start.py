@@ -100,11 +100,11 @@ def _no_connection(address: str, error: Exception) -> NetstabError:
 
 @contextmanager
 def connected(address: str | None, cpus: int, object_bytes: int) -> Iterator[None]:
-    """Be connected with Ray; on leaving, a Ray of one's own is gone.
+    """Be connected with Ray; a Ray that was started here is stopped at the end.
 
     Args:
         address: of a cluster; None to start one on this machine.
-        cpus: that a Ray of one's own hands out.
+        cpus: that a Ray started here hands out.
         object_bytes: that will be in its object store.
 
     Raises:

@@ -38,7 +38,7 @@ class StoreServer:
         self._used = False
 
     def report(self, report: WorkerEvent | str) -> None:
-        """Take an event of a job, or a line for whoever sits at the command."""
+        """Take an event of a job, or a line to be printed by the command."""
         self._reports.append(report)
 
     def take_reports(self) -> list[WorkerEvent | str]:
@@ -95,7 +95,7 @@ class StoreServer:
         self._measurements.write(key, inputs, entry)
 
     def set_measurement_aside(self, key: str) -> None:
-        """Move a measurement out of the way that is of no use; see `Measurements`."""
+        """Move a measurement out of the way that cannot be used; see `Measurements`."""
         self._measurements.set_aside(key)
 
 
@@ -106,7 +106,7 @@ def store(into: Store, record: Record, content: bytes) -> Record:
         The record that the store has now; see `Store.save`.
 
     Raises:
-        StoreError: the tensors are not those that the record tells of, or the store cannot be
+        StoreError: the tensors are not those of the record, or the store cannot be
             written.
     """
     refuse_damage(content, record)
@@ -118,7 +118,7 @@ def store(into: Store, record: Record, content: bytes) -> Record:
 
 
 def refuse_damage(content: bytes, record: Record) -> None:
-    """Refuse tensors that are not those that a record tells of.
+    """Refuse tensors that are not those of a record.
 
     Raises:
         StoreError: they are not.
@@ -128,7 +128,7 @@ def refuse_damage(content: bytes, record: Record) -> None:
 
 
 def is_sound(path: Path, record: Record) -> bool:
-    """Whether a file has the tensors that a record tells of."""
+    """Whether a file has the tensors of a record."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == record.sha256

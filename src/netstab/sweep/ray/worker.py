@@ -110,7 +110,7 @@ def refuse(config: WorkerConfig, server: Handle, chosen: list[Run]) -> str:
 def train(
     config: WorkerConfig, server: Handle, number: int, job: Job, before: Outcome | None
 ) -> Outcome:
-    """Train a job, and tell of it.
+    """Train a job, and report it.
 
     Args:
         config: of the command that it belongs to.
@@ -149,9 +149,9 @@ def remove_copies(token: str) -> None:
 
 def collect_copies() -> None:
     """Remove what commands that were killed have left on this node."""
-    anyones = _copies("[0-9a-f]" * 32)
-    for left in old_folders(anyones.parent, anyones.name, ABANDONED_S):
-        clear(left)  # in use after all, it is fetched again
+    pattern = _copies("[0-9a-f]" * 32)
+    for folder in old_folders(pattern.parent, pattern.name, ABANDONED_S):
+        clear(folder)  # what is in use after all is fetched again
 
 
 def node_name() -> str:
@@ -170,7 +170,7 @@ def _trainer(config: WorkerConfig, server: Handle, before: Outcome | None = None
     device = device_of(config.share, given, os.environ.get("CUDA_VISIBLE_DEVICES"))
     key = config.token, shared, device
     if key not in _trainers:
-        _forget()  # of another command, a store that was seen and is no more, or another GPU
+        _forget()  # of another command, another way to the store, or another GPU
         _trainers[key] = _make(config, server, store if shared else None, device)
     return _trainers[key]
 
