@@ -17,6 +17,7 @@ import netstab
 from netstab import paths
 from netstab.cli import app
 from netstab.errors import NetstabError
+from netstab.exits import exit_codes
 from tests import small
 
 ARGUMENTS = {
@@ -129,7 +130,7 @@ def test_ctrl_c_lets_dvc_end_by_itself(tmp_path: Path) -> None:
         "from netstab.commands.dvc import run_dvc\n"
         "@cli.app.command()\n"
         "def wait():\n"
-        "    with cli._refusals():\n"
+        "    with cli.exit_codes():\n"
         "        print(run_dvc(Path(), []))\n"
         "cli.app(['wait'])\n"
     )
@@ -159,7 +160,7 @@ def test_a_question_is_no_result_and_ctrl_c_at_it_exits_with_130(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("builtins.input", interrupted)
-    with pytest.raises(typer.Exit) as ended, cli._refusals():
+    with pytest.raises(typer.Exit) as ended, exit_codes():
         cli._confirmed("Remove them?")
     assert ended.value.exit_code == 130
     said = capsys.readouterr()
@@ -221,10 +222,9 @@ def test_a_shell_completes_commands_and_their_options() -> None:
 
 
 def test_a_refusal_hides_no_fault_of_ours() -> None:
-    from netstab import cli
 
-    with pytest.raises(ZeroDivisionError), cli._refusals():
+    with pytest.raises(ZeroDivisionError), exit_codes():
         raise ZeroDivisionError
-    with pytest.raises(typer.Exit) as ended, cli._refusals():
+    with pytest.raises(typer.Exit) as ended, exit_codes():
         raise NetstabError("no")
     assert ended.value.exit_code == 1

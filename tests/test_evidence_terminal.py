@@ -145,6 +145,6 @@ def test_stage_without_any_run_fails_in_one_line(root: Path) -> None:
     done = stage(root)
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("error: metrics/runs: holds none of the 6 runs")
+    assert done.stderr.startswith("metrics/runs: holds none of the 6 runs")
     assert done.stderr.count("\n") == 1
     assert not paths.METRICS.exists()

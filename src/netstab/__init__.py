@@ -24,9 +24,9 @@ backquotes behind a room are files in it, not all of them.
 `runtime` in params.yaml says how to run, never what: no key has it (`study/keys`) and no stage
 tracks it (dvc.yaml), so a change there reruns nothing.
 
-Below all of them: `paths` (where every file lies), `errors` (what is refused), `files` (written
-whole or not at all), `locks` (who writes), `machine` (cores and devices), `text` (words for
-people) and `plain_json` (JSON read within bounds).
+Below all of them: `paths` (where every file lies), `errors` (what is refused), `exits` (with which
+code), `files` (written whole or not at all), `locks` (who writes), `machine` (cores and devices),
+`text` (words for people) and `plain_json` (JSON read within bounds, and its hash).
 """
 
 __version__ = "0.2.0"

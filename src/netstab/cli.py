@@ -4,9 +4,6 @@ Results go to stdout. Messages go to stderr: refusals, warnings, questions, prog
 next. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 stopped by Ctrl-C.
 """
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +12,7 @@ from rich.console import Console
 from rich.prompt import Confirm
 
 from netstab import __version__, paths
-from netstab.errors import NetstabError
+from netstab.exits import exit_codes
 from netstab.store.ledger import Ledger, open_ledger
 from netstab.store.states import Store
 
@@ -75,7 +72,7 @@ def plan(
     ] = None,
 ) -> None:
     """Draw the tree of shared pasts; say what is stored, what is left and how long it takes."""
-    with _refusals():
+    with exit_codes():
         from netstab.commands import plan as command
 
         command.run(_ledger(), _console(), workers, gpus_per_worker, start_up)
@@ -105,7 +102,7 @@ def sweep(
     gpus_per_worker: Gpus = None,
 ) -> None:
     """Train every run that the store lacks, several at once; then run `netstab collect`."""
-    with _refusals():
+    with exit_codes():
         from netstab.commands import sweep as command
 
         command.run(
@@ -121,7 +118,7 @@ def sweep(
 @app.command()
 def collect() -> None:
     """Record with DVC, in one go, each group of stages that the store has all runs of."""
-    with _refusals():
+    with exit_codes():
         from netstab.commands import collect as command
 
         command.run(_console())
@@ -149,7 +146,7 @@ def study(
 
     Its results replace those in the folder named after the size, which git ignores.
     """
-    with _refusals():
+    with exit_codes():
         from netstab.commands import study as command
 
         command.run(size, source, override or [], _console())
@@ -168,7 +165,7 @@ def size(
     json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Write a supported size into params.yaml, or say which one it has and what differs."""
-    with _refusals():
+    with exit_codes():
         from netstab.commands import size as command
 
         if name is None:
@@ -191,7 +188,7 @@ def claims(
     ] = None,
 ) -> None:
     """Show each claim's verdict, with effect, interval and n."""
-    with _refusals():
+    with exit_codes():
         from netstab.commands import claims as command
 
         command.show(ids or [], _console(), results)
@@ -200,7 +197,7 @@ def claims(
 @store_app.command("ls")
 def store_ls() -> None:
     """List the states that are stored, and what params.yaml, or a study, wants them for."""
-    with _refusals():
+    with exit_codes():
         from netstab.commands import store as command
 
         command.ls(_ledger(), _console())
@@ -209,7 +206,7 @@ def store_ls() -> None:
 @store_app.command("verify")
 def store_verify() -> None:
     """Check all that is stored; damaged files are set aside, and the exit code is then 1."""
-    with _refusals():
+    with exit_codes():
         from netstab.commands import store as command
 
         if not command.verify(Store(paths.store_root()), _console()):
@@ -225,7 +222,7 @@ def store_gc(
 
     Other branches may still want it, and so may other clones that share this store.
     """
-    with _refusals():
+    with exit_codes():
         from netstab.commands import store as command
 
         if not command.gc(
@@ -241,7 +238,7 @@ def store_export(
     seed: Seeds = None,
 ) -> None:
     """Write finished runs, all but their weights, into a small file for another machine."""
-    with _refusals():
+    with exit_codes():
         from netstab.commands import pieces as command
 
         command.export(_ledger(), target, only or [], seed or [], _console())
@@ -254,7 +251,7 @@ def store_import(
     ],
 ) -> None:
     """Import runs that were trained elsewhere; `dvc repro` then collects them."""
-    with _refusals():
+    with exit_codes():
         from netstab.commands import pieces as command
 
         command.import_runs(_ledger(), files, _console())
@@ -263,18 +260,6 @@ def store_import(
 def _ledger() -> Ledger:
     # A plan can be drawn before the data is there; nothing in the store can match it.
     return open_ledger(paths.project_root(), planning=True)
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except NetstabError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from what is stored", file=sys.stderr)
-        raise typer.Exit(130) from None
 
 
 def _confirmed(question: str) -> bool:

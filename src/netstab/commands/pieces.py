@@ -51,7 +51,7 @@ def import_runs(ledger: Ledger, paths: Sequence[Path], console: Console) -> None
     said = f"{len(outcome.new)} runs and {outcome.measurements:,} measurements imported"
     known = len(outcome.runs) - len(outcome.new)
     _say(console, said + (f"; {known} runs were there already" if known else ""))
-    wanted = {ledger.key(run, ledger.schedule(run).epochs): run for run in runs(ledger.params)}
+    wanted = {ledger.end_key(run): run for run in runs(ledger.params)}
     asked = [wanted[run.key] for run in outcome.runs if run.key in wanted]
     _say(console, f"params.yaml asks for {len(asked)} of them; dvc repro collects these")
     for line in [*_unmeasured(ledger, asked), *_others(ledger, outcome.runs, wanted)]:

@@ -1,6 +1,5 @@
 """DVC stage `ceiling`: two seeds' references compared with each other."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import typer
 from netstab import params, paths
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError
+from netstab.exits import exit_codes
 from netstab.locks import results_lock
 from netstab.machine import wait_passively
 from netstab.results.write import write_json
@@ -19,7 +19,7 @@ from netstab.store.ledger import Ledger, open_ledger
 def main() -> None:
     """Write metrics/ceiling.json; trains what it needs and the store lacks."""
     wait_passively()
-    try:
+    with exit_codes():
         content = params.read(paths.PARAMS)
         found: dict[str, Any] = {"seeds": [], "comparisons": []}
         if content.ceiling_pair:
@@ -28,12 +28,6 @@ def main() -> None:
             found = finished.ceiling(ledger) or _measured(ledger, manifest)
         with results_lock("ceiling"):
             write_json(paths.CEILING, found)
-    except NetstabError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last saved state", file=sys.stderr)
-        raise typer.Exit(130) from None
 
 
 def _measured(ledger: Ledger, manifest: Manifest) -> dict[str, Any]:

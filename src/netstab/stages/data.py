@@ -8,7 +8,8 @@ from rich.console import Console
 from netstab import params, paths
 from netstab.data.manifest import Manifest
 from netstab.data.prepare import prepare
-from netstab.errors import NetstabError, visible
+from netstab.errors import visible
+from netstab.exits import exit_codes
 from netstab.locks import results_lock
 
 app = typer.Typer(add_completion=False)
@@ -19,13 +20,10 @@ def main() -> None:
     """Prepare the images that params.yaml names: data/prepared and data/manifest.json."""
     said: list[str] = []
     started = time.perf_counter()
-    try:
+    with exit_codes():
         content = params.read(paths.PARAMS)
         with results_lock("data"):
             manifest = prepare(content, say=said.append)
-    except NetstabError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(1) from None
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(_summary(manifest, said, time.perf_counter() - started))
 

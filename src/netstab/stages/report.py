@@ -7,33 +7,38 @@ from rich.markup import escape
 from netstab import paths
 from netstab.errors import NetstabError
 from netstab.evidence import report
+from netstab.evidence.results import Results
 from netstab.evidence.summary.terminal import summary_table
+from netstab.exits import exit_codes
 from netstab.locks import results_lock
-from netstab.params import read
+from netstab.params import Params, read
 
 
 def main() -> None:
     """Sum up every run, draw the curves and write the page."""
     errors = Console(stderr=True, soft_wrap=True)
-    try:
+    with exit_codes():
         content = read(paths.PARAMS)
         with results_lock("report"):
-            results = report.make(content)
-    except NetstabError as error:
-        errors.print(f"[bold red]error:[/] {escape(str(error))}")
-        raise typer.Exit(1) from None
-    except OSError as error:
-        # A file that is open already has no name in the error where the disk fills.
-        where = error.filename or paths.METRICS
-        said = f"{where}: cannot be written ({error.strerror}). Make room or make it "
-        errors.print(f"[bold red]error:[/] {escape(said)}writable, then: dvc repro report")
-        raise typer.Exit(1) from None
+            results = _made(content)
     collection = results.collection
     for fault in (*collection.faults, *collection.disagreements()):
         errors.print(f"[yellow]warning:[/] {escape(str(fault))}")
     console = Console()
     console.print(summary_table(results.summaries))
     console.print(f"The page: {escape(str(paths.REPORT))}", soft_wrap=True)
+
+
+def _made(content: Params) -> Results:
+    try:
+        return report.make(content)
+    except OSError as error:
+        # A file that is open already has no name in the error where the disk fills.
+        where = error.filename or paths.METRICS
+        raise NetstabError(
+            f"{where}: cannot be written ({error.strerror}). Make room or make it writable, then: "
+            "dvc repro report"
+        ) from error
 
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ from rich.console import Console
 
 from netstab import params, paths
 from netstab.data.manifest import Manifest, read_manifest
-from netstab.errors import NetstabError, TrainingError
+from netstab.errors import TrainingError
+from netstab.exits import exit_codes
 from netstab.locks import results_lock
 from netstab.machine import wait_passively
 from netstab.store import finished
 from netstab.store.ledger import Ledger, open_ledger
 from netstab.store.records import Record
-from netstab.study.experiments import Run, find_variant, runs
+from netstab.study.experiments import Run, find_variant
 
 
 def main(
@@ -24,7 +25,7 @@ def main(
 ) -> None:
     """Train a run to its end, from what the store has, and write its files under metrics/runs."""
     wait_passively()
-    try:
+    with exit_codes():
         content = params.read(paths.PARAMS)
         manifest = read_manifest()
         run = Run(find_variant(content, variant), seed)
@@ -33,14 +34,8 @@ def main(
         record = there or _train(ledger, run, manifest)
         with results_lock(run.name):
             if not there:
-                _refuse_outdated(ledger, run)
+                finished.refuse_outdated(ledger, run)
             finished.write(ledger, run, record, finished.images(manifest), root=Path())
-    except NetstabError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last saved state", file=sys.stderr)
-        raise typer.Exit(130) from None
 
 
 def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
@@ -71,26 +66,6 @@ def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
     from netstab.sweep.single import train_run
 
     return train_run(ledger, run, manifest)
-
-
-def _refuse_outdated(ledger: Ledger, run: Run) -> None:
-    """Refuse to write what nobody asks for any more.
-
-    A stage whose `dvc` was killed lives on. By its end params.yaml may be that of another
-    experiment, whose results it would replace by its own.
-    """
-    now = open_ledger(Path(), ledger.store)
-    if run not in runs(now.params) or _asked(now, run) != _asked(ledger, run):
-        raise TrainingError(
-            f"{run.name}: params.yaml or the images have changed while it was trained, so its "
-            f"files in {paths.run_dir(run.name)} stay as they are. What was trained is in the "
-            "store; run dvc repro"
-        )
-
-
-def _asked(ledger: Ledger, run: Run) -> list[str]:
-    end = ledger.key(run, ledger.schedule(run).epochs)
-    return [end, *ledger.stability_keys(run).values(), *ledger.sharpness_keys(run).values()]
 
 
 if __name__ == "__main__":

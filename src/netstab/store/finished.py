@@ -6,7 +6,7 @@ from typing import Any
 
 from netstab import paths
 from netstab.data.manifest import Manifest
-from netstab.errors import NetstabError
+from netstab.errors import NetstabError, TrainingError
 from netstab.results.schema import (
     MeasuringTime,
     Origin,
@@ -15,9 +15,9 @@ from netstab.results.schema import (
 )
 from netstab.results.write import write_run
 from netstab.store.documents import Entry
-from netstab.store.ledger import Ledger
+from netstab.store.ledger import Ledger, open_ledger
 from netstab.store.records import Record
-from netstab.study.experiments import Run
+from netstab.study.experiments import Run, runs
 
 
 def complete(ledger: Ledger, run: Run) -> Record | None:
@@ -70,6 +70,28 @@ def write(ledger: Ledger, run: Run, record: Record, data: Origin, *, root: Path)
         sharpness=_sharpness(curvatures),
         provenance=provenance,
     )
+
+
+def refuse_outdated(ledger: Ledger, run: Run) -> None:
+    """Refuse to write what the checkout's parameters no longer ask for.
+
+    A stage whose `dvc` was killed lives on. By its end params.yaml may be that of another
+    experiment, whose results it would replace by its own.
+
+    Args:
+        ledger: of the parameters that the run was trained by.
+        run: that is to be written.
+
+    Raises:
+        TrainingError: the parameters or the images are other ones now.
+    """
+    now = open_ledger(Path(), ledger.store)
+    if run not in runs(now.params) or now.keys(run) != ledger.keys(run):
+        raise TrainingError(
+            f"{run.name}: params.yaml or the images have changed while it was trained, so its "
+            f"files in {paths.run_dir(run.name)} stay as they are. What was trained is in the "
+            "store; run dvc repro"
+        )
 
 
 def images(manifest: Manifest) -> Origin:

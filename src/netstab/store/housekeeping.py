@@ -52,7 +52,7 @@ def _entries(ledger: Ledger) -> list[Entry]:
     wanted, passed = ledger.kept(), ledger.passed()
     records = (ledger.store.record(key) for key in ledger.store.listing())
     found = [Entry(r, _purpose(r, wanted, passed)) for r in records if r is not None]
-    ends = {ledger.key(run, ledger.schedule(run).epochs): run.name for run in runs(ledger.params)}
+    ends = {ledger.end_key(run): run.name for run in runs(ledger.params)}
     imported = (ledger.imports.record(key) for key in ledger.imports.listing())
     found += [Entry(r, ends.get(r.key), imported=True) for r in imported if r is not None]
     return sorted(found, key=lambda e: (e.record.run, e.record.epoch, e.imported))
@@ -131,12 +131,7 @@ def _garbage(ledger: Ledger) -> list[Path]:
 
 
 def _useless_measurements(ledger: Ledger) -> list[Path]:
-    wanted = {
-        key
-        for run in runs(ledger.params)
-        for keys in (ledger.stability_keys(run), ledger.sharpness_keys(run))
-        for key in keys.values()
-    }
+    wanted = {key for run in runs(ledger.params) for key in ledger.keys(run)}
     wanted |= set(ledger.ceiling_keys().values())
     return [p for p in sorted(ledger.measurements.root.glob("*.json")) if p.stem not in wanted]
 

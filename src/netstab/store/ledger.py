@@ -86,7 +86,7 @@ class Ledger(Wanted):
 
     def finished(self, run: Run) -> Record | None:
         """The record of a run's end, where the store has it; without tensors if it was imported."""
-        key = self.key(run, self.schedule(run).epochs)
+        key = self.end_key(run)
         record = self.store.record(key)
         return self.imports.record(key) if record is None or record.interim else record
 

@@ -1,5 +1,6 @@
 """What the parameters ask for: runs, and the keys of their states and measurements. No files."""
 
+from itertools import chain
 from typing import Any
 
 from netstab.data.dataset import Dataset
@@ -107,7 +108,7 @@ class Wanted:
 
     def ceiling_inputs(self, name: str) -> dict[str, Any]:
         """What determines the comparison of a reference's ends."""
-        ends = [self.key(run, self.schedule(run).epochs) for run in self.compared(name)]
+        ends = [self.end_key(run) for run in self.compared(name)]
         return measuring.ceiling_inputs(self.params, ends)
 
     def compared(self, name: str) -> list[Run]:
@@ -117,6 +118,15 @@ class Wanted:
     def measurement_key(self, inputs: dict[str, Any]) -> str:
         """Key of a measurement."""
         return measuring.measurement_key(self.measures, inputs)
+
+    def end_key(self, run: Run) -> str:
+        """Key of a run's last state."""
+        return self.key(run, self.schedule(run).epochs)
+
+    def keys(self, run: Run) -> list[str]:
+        """Keys of a run's last state and of all its measurements."""
+        measured = self.stability_keys(run).values(), self.sharpness_keys(run).values()
+        return [self.end_key(run), *chain(*measured)]
 
     def sharers(self, run: Run, epoch: int) -> list[Run]:
         """The runs of a seed that are in the same state at the start of an epoch; views are not."""

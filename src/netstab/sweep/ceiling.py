@@ -67,7 +67,7 @@ def compare_seeds(
 
 def _end_of(ledger: Ledger, manifest: Manifest, run: Run, read: trainer.Read) -> ResNet18:
     """The network at the end of a run, on the CPU."""
-    key = ledger.key(run, ledger.schedule(run).epochs)
+    key = ledger.end_key(run)
     tensors = None
     while tensors is None:  # a damaged state is set aside, and trained again
         record = ledger.store.record(key)

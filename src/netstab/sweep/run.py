@@ -144,7 +144,7 @@ def ceiling_is_missing(ledger: Ledger, chosen: Sequence[Run]) -> bool:
     """Whether two seeds are to be compared, and all that is compared is or will be here."""
     keys = ledger.ceiling_keys()
     compared = [run for name in keys for run in ledger.compared(name)]
-    ends = {ledger.key(run, ledger.schedule(run).epochs) for run in compared}
+    ends = {ledger.end_key(run) for run in compared}
     return (
         any(key not in ledger.measurements for key in keys.values())
         and all(run in chosen for run in compared)
