@@ -186,6 +186,92 @@ def test_a_validation_split_in_place_of_a_test_split_is_taken_and_said(
     assert read.notes == (f"{split}/ is taken for the test images",)
 
 
+def picture(content: bytes, suffix: str, checkout: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """How an encoded image is read, as the first of an image folder, and what is said of it."""
+    files = image_files()
+    del files["train/cat/0000.png"]
+    files[f"train/cat/0000.{suffix}"] = content
+    read = sources.read(data(source=str(laid_out(files, checkout / suffix))))
+    return read.tensors.train_images[0], read.notes
+
+
+TURNED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda upright: upright,
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.transpose(1, 0, 2),
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: image[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda image: np.rot90(image),
+}
+"""By EXIF orientation: how a viewer shows the stored pixels."""
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_images_are_turned_as_their_camera_says(
+    kind: str, orientation: int, checkout: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if kind == "WEBP" else {}
+    stored = io.BytesIO()
+    Image.fromarray(pixels(0)).save(stored, kind, exif=exif, **options)
+    plain = np.asarray(Image.open(stored).convert("RGB"))
+    found, notes = picture(stored.getvalue(), kind.lower(), checkout)
+    assert np.array_equal(found, TURNED[orientation](plain))
+    assert notes == (
+        () if orientation == 1 else ("images turned as their EXIF orientation says: 1",)
+    )
+
+
+def see_through(kind: str) -> tuple[bytes, np.ndarray, np.ndarray]:
+    """An encoded image with transparency, its colours [8, 8, 3], and its opacity [8, 8, 1]."""
+    colours, stored = pixels(0), io.BytesIO()
+    opacity = np.arange(64, dtype=np.uint8).reshape(8, 8, 1) * 4
+    if kind in ("RGBA", "LA", "WEBP"):
+        mode = "LA" if kind == "LA" else "RGBA"
+        image = Image.fromarray(np.concatenate([colours, opacity], axis=2)).convert(mode)
+        options: dict[str, Any] = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+        image.save(stored, "WEBP" if kind == "WEBP" else "PNG", **options)
+        return stored.getvalue(), np.asarray(image.convert("RGB")), opacity
+    image = Image.fromarray(colours)
+    image = image.quantize(4) if kind.startswith("P") else image.convert(kind.split()[0])
+    first = image.getpixel((0, 0))
+    opacity = np.where(np.asarray(image).reshape(8, 8, -1) == first, 0, 255).max(2, keepdims=True)
+    key = bytes([0 if at == first else 255 for at in range(4)]) if kind == "P in bytes" else first
+    image.save(stored, "PNG", transparency=key)
+    return stored.getvalue(), np.asarray(image.convert("RGB")), opacity
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "WEBP", "P", "P in bytes", "RGB key", "L key"])
+def test_transparent_images_are_drawn_over_white(kind: str, checkout: Path) -> None:
+    content, colours, opacity = see_through(kind)
+    found, notes = picture(content, "webp" if kind == "WEBP" else "png", checkout)
+    expected = (colours * (opacity / 255.0) + 255 * (1 - opacity / 255.0)).round()
+    assert np.abs(found - expected).max() <= 1
+    assert found[0, 0].tolist() == [255, 255, 255]
+    assert notes == ("images with transparency, drawn over white: 1",)
+
+
+def test_an_opaque_alpha_channel_changes_nothing_and_needs_no_word(checkout: Path) -> None:
+    content = encoded(pixels(0), "PNG", "RGBA")
+    found, notes = picture(content, "png", checkout)
+    assert (found.tolist(), notes) == (pixels(0).tolist(), ())
+
+
+def test_an_image_that_is_transparent_all_over_is_refused(checkout: Path) -> None:
+    # As programs write it that know nothing of the fourth channel.
+    stored = io.BytesIO()
+    Image.fromarray(np.concatenate([pixels(0), np.zeros((8, 8, 1), np.uint8)], 2)).save(
+        stored, "PNG"
+    )
+    files = image_files() | {"train/cat/0000.png": stored.getvalue()}
+    message = refusal(source=str(laid_out(files, checkout / "d")))
+    assert "train/cat/0000.png: is transparent all over. Store it without its alpha" in message
+
+
 def test_classes_may_be_called_as_splits_are(checkout: Path) -> None:
     names = ("test", "train", "val")
     read = sources.read(data(source=str(laid_out(image_files(names), checkout / "images"))))

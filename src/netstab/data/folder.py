@@ -1,17 +1,13 @@
 """Image folders: `train/<class>/<image>` and `test/<class>/<image>` (or `val/<class>/<image>`)."""
 
 import re
-import struct
-import warnings
-import zlib
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from netstab.data.archives import Entry
+from netstab.data.decoding import decode
 from netstab.data.tensors import Tensors
 from netstab.errors import DataError
 
@@ -25,29 +21,9 @@ PLACE = re.compile(
     r"(?:/(?P<group>[^/]+)(?:/(?P<file>.+))?)?"
 )
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".webp")
-FORMATS = ("JPEG", "PNG", "BMP", "PPM", "WEBP")
-"""No others, for Pillow hands some (EPS) to outside programs."""
-MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
-"""Pillow's modes of 8 bits a channel: converting deeper ones would clip."""
 MAX_FILE_BYTES = 16 * 2**20
 MAX_PIXEL_BYTES = 16 * 2**30
 """Decoded images are held in memory."""
-
-DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    ArithmeticError,
-    AttributeError,
-    AssertionError,
-    LookupError,
-    NotImplementedError,
-    TypeError,
-    EOFError,
-    struct.error,
-    zlib.error,
-)
-"""What Pillow's readers raise on damaged images."""
 
 Images = dict[str, NDArray[np.uint8]]
 
@@ -61,6 +37,7 @@ class ImageFolder:
         self.tops: set[str] = set()
         self.splits: dict[str, dict[str, Images]] = {}
         self.pixel_bytes = 0
+        self.turned = self.see_through = 0
 
     def limit(self, name: str) -> int:
         """For `archives.stream`.
@@ -144,7 +121,12 @@ class ImageFolder:
     def notes(self) -> tuple[str, ...]:
         """How images were read where there is more than one way."""
         name = self._test_split()
-        return () if name == TESTS[0] else (f"{name}/ is taken for the test images",)
+        told = {
+            f"{name}/ is taken for the test images": name != TESTS[0],
+            f"images turned as their EXIF orientation says: {self.turned:,}": self.turned,
+            f"images with transparency, drawn over white: {self.see_through:,}": self.see_through,
+        }
+        return tuple(note for note, holds in told.items() if holds)
 
     def _test_split(self) -> str:
         """The folder of test images.
@@ -167,29 +149,10 @@ class ImageFolder:
             raise DataError(
                 f"{where}: more images than fit into memory. Use fewer or smaller ones."
             )
-        try:
-            # What matters in Pillow's warnings is refused below, with the file's name.
-            with warnings.catch_warnings(action="ignore"):
-                image = Image.open(BytesIO(content), formats=FORMATS)
-                if image.size == (self.size, self.size) and image.mode in MODES:
-                    return np.asarray(image.convert("RGB"))
-        except UnidentifiedImageError as error:
-            raise DataError(
-                f"{where}: cannot be decoded: it is none of {', '.join(FORMATS)}. "
-                "Replace or remove the image."
-            ) from error
-        except (Image.DecompressionBombError, *DAMAGE) as error:
-            raise DataError(
-                f"{where}: cannot be decoded ({error}). Replace or remove the image."
-            ) from error
-        if image.mode not in MODES:
-            raise DataError(
-                f"{where}: has pixels of mode {image.mode}. Store it with 8 bits a channel."
-            )
-        raise DataError(
-            f"{where}: is {image.width} x {image.height} pixels, data.image_size is {self.size}. "
-            "Scale the images or correct data.image_size."
-        )
+        picture = decode(content, where, self.size)
+        self.turned += picture.turned
+        self.see_through += picture.see_through
+        return picture.pixels
 
 
 def _in_order(classes: dict[str, Images]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
