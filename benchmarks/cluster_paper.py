@@ -29,13 +29,13 @@ class Paper:
 
     Attributes:
         runs: of the study.
-        stretches: that they share.
+        jobs: of a sweep of them.
         epoch_s: assumed seconds of an epoch.
         forecasts: one for each number of GPUs.
     """
 
     runs: int
-    stretches: int
+    jobs: int
     epoch_s: float
     forecasts: Sequence[Forecast]
 
@@ -51,7 +51,7 @@ class Paper:
     def table(self) -> Table:
         """A row for each number of GPUs."""
         table = make_table(
-            f"on paper: {self.runs:,} runs at article size, {self.stretches:,} stretches",
+            f"on paper: {self.runs:,} runs at article size, {self.jobs:,} jobs",
             *("GPUs", "makespan (min)", "utilisation", "path (min)", "GPU-hours", "written, MB/s"),
         )
         for found in self.forecasts:
@@ -69,7 +69,7 @@ class Paper:
         """The figures as data."""
         return {
             "runs": self.runs,
-            "stretches": self.stretches,
+            "jobs": self.jobs,
             "assumed_epoch_s": self.epoch_s,
             "assumed_start_up_s": START_UP_S,
             "written_bytes": self.forecasts[0].written,

@@ -42,7 +42,7 @@ def tensors(ledger: Ledger, record: Record) -> state.Tensors:
     return state.read(path)
 
 
-def test_views_ride_along_and_cost_no_epoch(tmp_path: Path) -> None:
+def test_views_are_recorded_while_the_baseline_trains_and_cost_no_epoch(tmp_path: Path) -> None:
     ledger = small.ledger(study(), tmp_path)
     counted: list[int] = []
     baseline = train(ledger, "baseline", counted)
