@@ -1,32 +1,35 @@
 """netstab: what does learning-rate decay do in training?
 
-A map of the package. Data flows down this list once, and imports go up it only. What stands in
-backquotes behind a room are files in it, not all of them.
+A map of the package, from the bottom up: a package imports only from those above it in this list.
+Names in backquotes behind a package are files or folders in it, not all of them.
 
-* `params/`     params.yaml as validated, frozen models, a docstring a field; its only reader
+* `params/`     params.yaml as validated, frozen models, a docstring a field; nothing else reads it
 * `study/`      pure: `experiments` (which rate each block has when, what is frozen), `schedule`,
                 `plan` (the tree of shared pasts), `keys` (what determines a state), `cost`
 * `data/`       images: `sources` finds and reads them, `prepare` makes checked tensors, `batches`
 * `results/`    the files of a run: `schema` states their columns, `write` and `read`
-* `store/`      `states` and `measurements` under keys; `wanted` says which the parameters ask for,
-                `ledger` which are there; `faults` sets aside what is damaged
-* `measure/`    what is evaluated on a state: `stability`, `sharpness`, `similarity`, `views`
-* `training/`   all that moves numbers: `model`, `optimizer`, `engine`, `state`, `trajectory`;
-                `numerics` holds them to golden values
+* `store/`      `states` and `measurements` under their keys; `wanted`: which ones the parameters
+                ask for, `ledger`: which of them are there; `faults` sets aside what is damaged
+* `measure/`    what is evaluated on a state: `stability`, `sharpness`, `similarity`, `views` (the
+                baseline with averaged weights or recomputed batch-norm statistics)
+* `training/`   everything that changes weights: `model`, `optimizer`, `engine`, `state`,
+                `trajectory`, `device`; `numerics` compares them with stored golden values
 * `exchange/`   finished runs as small files for another machine
-* `sweep/`      many runs at once: `jobs`, `forecast`; `local/` on this machine, `ray/` on clusters
-* `evidence/`   from result files to judgement and pictures: `summary/` (final figures, jitter),
-                `claims/` (`statements` and `mechanisms` say what each compares, `judge` with which
+* `sweep/`      many runs at once: `jobs`, `forecast`, `local/` (`calibration`: how many processes
+                side by side) and `ray/` for clusters
+* `evidence/`   from result files to verdicts and pictures: `summary/` (final figures, jitter),
+                `claims/` (`statements` and `mechanisms`: what each claim compares, `judge`: its
                 verdict), `figures/` (`theme` has the colours), `page/`; `report` joins them
-* `stages/`     one thin entry a DVC stage
-* `commands/`   one file a command; `cli` names them and their options
+* `stages/`     the entry points of DVC's stages; `train` serves four of them
+* `commands/`   what each command does
 
-`runtime` in params.yaml says how to run, never what: no key has it (`study/keys`) and no stage
-tracks it (dvc.yaml), so a change there reruns nothing.
-
-Below all of them: `paths` (where every file lies), `errors` (what is refused), `exits` (with which
-code), `files` (written whole or not at all), `locks` (who writes), `machine` (cores and devices),
+At the top level stands `cli` (the commands' names and options), and what every package may import:
+`paths` (where every file is), `errors` (what is refused), `exits` (exit codes), `files` (written
+whole or not at all), `locks` (one writer at a time), `machine` (cores, whether a GPU is there),
 `text` (words for people) and `plain_json` (JSON read within bounds, and its hash).
+
+The section `runtime` of params.yaml says how to run. No key holds it (`study/keys`) and no stage
+tracks it (dvc.yaml), so a change there reruns nothing.
 """
 
 __version__ = "0.2.0"
