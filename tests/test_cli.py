@@ -354,7 +354,7 @@ def test_store_gc_removes_nothing_where_a_study_cannot_tell_what_it_came_from(
     else:
         (folder / lost).unlink()
     project.set(seeds=[5])
-    told = "What the study in demo/ needs of the store cannot be told: make it again, or move"
+    told = "What the study in demo/ needs of the store is not known: make it again, or move"
     assert told in project.netstab("store", "gc", "--yes", code=1).stderr
     assert told in project.netstab("store", "ls").stderr
     assert project.store.listing() == stored

@@ -246,7 +246,7 @@ def test_runs_whose_shared_past_nothing_tells_of_are_not_joined(
             run["way"] = [at for at in run["way"] if at["epoch"] == run["epoch"]]
 
     silent = pieces.change(made("expB"), tmp_path / "silent.json.gz", forget)
-    with pytest.raises(StoreError, match="share their first 3 epochs, and there is no state"):
+    with pytest.raises(StoreError, match="share their first 3 epochs, and have no state"):
         import_files(here, [made("reference"), silent])
     assert content(here.store.root) == {}
 

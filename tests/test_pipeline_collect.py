@@ -83,7 +83,7 @@ class Dvc:
 
     def __call__(self, root: Path, arguments: list[str], **others: object) -> int:
         self.told.append(arguments)
-        collect.LOCK.write_bytes(b"new")
+        paths.DVC_LOCK.write_bytes(b"new")
         self.meanwhile()
         return self.code
 
@@ -106,12 +106,12 @@ def test_inputs_that_change_meanwhile_are_not_recorded_with_the_old_ones_files(
     dvc: Dvc, path: Path, code: int, rows: bytes | None
 ) -> None:
     if rows:
-        collect.LOCK.write_bytes(rows)
+        paths.DVC_LOCK.write_bytes(rows)
     before = collect._inputs()
     dvc.code, dvc.meanwhile = code, partial(path.write_bytes, b"changed")
     with pytest.raises(NetstabError, match="has changed meanwhile, so nothing is recorded"):
         collect._record(["train"], before)
-    assert (collect.LOCK.read_bytes() if collect.LOCK.exists() else None) == rows
+    assert (paths.DVC_LOCK.read_bytes() if paths.DVC_LOCK.exists() else None) == rows
 
 
 def test_nor_are_they_where_the_command_is_stopped(dvc: Dvc) -> None:
@@ -124,7 +124,7 @@ def test_nor_are_they_where_the_command_is_stopped(dvc: Dvc) -> None:
     dvc.meanwhile = stop
     with pytest.raises(KeyboardInterrupt):
         collect._record(["train"], before)
-    assert not collect.LOCK.exists()
+    assert not paths.DVC_LOCK.exists()
 
 
 def test_where_dvc_cannot_record_it_is_said_that_the_files_are_there(dvc: Dvc) -> None:
@@ -132,4 +132,4 @@ def test_where_dvc_cannot_record_it_is_said_that_the_files_are_there(dvc: Dvc) -
     with pytest.raises(NetstabError, match="are written, but could not be recorded"):
         collect._record(["reference", "own"], collect._inputs())
     assert dvc.told == [["commit", "--force", "reference", "own"]]
-    assert collect.LOCK.read_bytes() == b"new", "what is recorded is right, and stays"
+    assert paths.DVC_LOCK.read_bytes() == b"new", "what is recorded is right, and stays"

@@ -839,7 +839,7 @@ def test_whether_a_process_trains_is_not_guessed_where_a_lock_cannot_be_tried(
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr("fcntl.flock", refused)
-    with pytest.raises(StoreError, match="whether a process is training cannot be told"):
+    with pytest.raises(StoreError, match="cannot find out whether a process is training"):
         store.in_use()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 SUFFIX = ".part"
 NO_FOLDERS = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
-"""What a file system answers that brings no folder to the disk."""
+"""Errors of file systems that do not bring folders to the disk."""
 ABANDONED_S = 3600.0
 """Age from which a half-written file is taken for what a killed process left behind."""
 

@@ -15,7 +15,7 @@ from netstab import paths
 from netstab.errors import NetstabError
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-"""What a file system without locks answers."""
+"""Errors of file systems without locks."""
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def is_locked(path: Path) -> bool:
     """Whether a process holds the lock of a file.
 
     Raises:
-        OSError: nobody can tell.
+        OSError: it cannot be found out.
     """
     lock = FileLock(path, fallback_to_soft=False)
     try:

@@ -19,12 +19,17 @@ CLAIMS = METRICS / "claims.json"
 CLAIM_PARTS = METRICS / "claims.csv"
 FIGURES = METRICS / "figures"
 
+DVC_LOCK = Path("dvc.lock")
+"""What DVC has recorded of each stage."""
 LOCKS = Path(".netstab") / "locks"
 """Of a checkout: a file for each result that only one process may write at a time."""
-DVC_LOCK = LOCKS / "dvc.lock"
+DVC_AT_WORK = LOCKS / "dvc.lock"
 """Held while a command of ours runs DVC."""
 
 NUMERICS = Path(__file__).parent / "training" / "numerics.json"
+"""Golden values of the code at work."""
+RECORDED_NUMERICS = Path("src") / "netstab" / "training" / "numerics.json"
+"""Those that DVC records, in a checkout."""
 
 
 def project_root(start: Path | None = None) -> Path:

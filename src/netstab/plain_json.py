@@ -39,20 +39,20 @@ def parse(text: bytes, *, finite: bool = False) -> Any:
 
     Args:
         text: in UTF-8.
-        finite: whether numbers that are not finite are refused; a diverging loss is none.
+        finite: whether numbers that are not finite are refused.
 
     Raises:
         ValueError: it is no JSON within bounds.
     """
     if text.count(b"{") + text.count(b"[") > MOST_VALUES:
-        raise ValueError("it has more values than any")
+        raise ValueError("it has too many values")
     real = _finite if finite else float
     try:
         content = json.loads(
             text.decode("utf-8"), parse_float=real, parse_constant=real, parse_int=_bounded
         )
     except RecursionError:
-        raise ValueError("it is nested without end") from None
+        raise ValueError("it is nested too deeply") from None
     _check(content)
     return content
 
@@ -73,11 +73,11 @@ def _check(content: Any) -> None:
     level, depth = [content], 0
     while level:
         if depth > DEEPEST:
-            raise ValueError("it is nested without end")
+            raise ValueError("it is nested too deeply")
         below: list[Any] = []
         for value in level:
             if isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST):
-                raise ValueError(f"it holds a text that is none: {value[:20]!a}")
+                raise ValueError(f"it holds text that is too long or not printable: {value[:20]!a}")
             if isinstance(value, dict):
                 below += value.keys()
                 below += value.values()

@@ -28,9 +28,7 @@ from netstab.study.experiments import Run, runs
 from netstab.study.stages import stage_group
 
 CEILING = "ceiling"
-LOCK = Path("dvc.lock")
-NUMERICS = Path("src/netstab/training/numerics.json")
-INPUTS = (paths.PARAMS, paths.MANIFEST, NUMERICS)
+INPUTS = (paths.PARAMS, paths.MANIFEST, paths.RECORDED_NUMERICS)
 """What the stages of runs depend on, in the checkout."""
 SHOWN = 5
 """Names of runs that lack, before they are counted."""
@@ -81,7 +79,8 @@ def _refuse_other_code() -> None:
     Raises:
         NetstabError: it is another one's: two checkouts share an environment.
     """
-    if not NUMERICS.exists() or not NUMERICS.samefile(paths.NUMERICS):
+    recorded = paths.RECORDED_NUMERICS
+    if not recorded.exists() or not recorded.samefile(paths.NUMERICS):
         raise NetstabError(
             f"netstab runs from {paths.NUMERICS.parents[2]}, which is not this checkout's; install "
             "it from here (pip install -e .), or leave collecting to dvc repro"
@@ -114,8 +113,8 @@ def _record(groups: Sequence[str], before: list[bytes]) -> None:
         NetstabError: DVC refuses, or the inputs have changed meanwhile: nothing is recorded then.
     """
     root = Path().resolve()
-    with shared_with_children(root / paths.DVC_LOCK) as number:
-        rows = LOCK.read_bytes() if LOCK.exists() else None
+    with shared_with_children(root / paths.DVC_AT_WORK) as number:
+        rows = paths.DVC_LOCK.read_bytes() if paths.DVC_LOCK.exists() else None
         try:
             code = run_dvc(root, ["commit", "--force", *groups], keep=(number,))
         finally:
@@ -136,6 +135,6 @@ def _record(groups: Sequence[str], before: list[bytes]) -> None:
 
 def _restore(rows: bytes | None) -> None:
     if rows is None:
-        LOCK.unlink(missing_ok=True)
-        return
-    write_file(LOCK, rows)
+        paths.DVC_LOCK.unlink(missing_ok=True)
+    else:
+        write_file(paths.DVC_LOCK, rows)

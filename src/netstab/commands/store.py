@@ -47,7 +47,7 @@ def gc(ledger: Ledger, console: Console, *, dry_run: bool, confirm: Callable[[st
     """
     if ledger.dataset.identity is None:
         raise NetstabError(
-            f"{paths.MANIFEST}: is missing or damaged, so that no state can be told to be of use. "
+            f"{paths.MANIFEST}: is missing or damaged, so what is needed is not known. "
             "Prepare the images first: dvc repro data"
         )
     others, unreadable = studies(paths.project_root(), ledger.store)
@@ -86,8 +86,8 @@ def studies(root: Path, store: Store) -> tuple[dict[str, Ledger], list[str]]:
             found[f"{folder.name}/"] = open_ledger(folder, store)
         except NetstabError as error:
             unreadable.append(
-                f"{error}\nWhat the study in {folder.name}/ needs of the store cannot be told: "
-                "make it again, or move that folder away"
+                f"{error}\nWhat the study in {folder.name}/ needs of the store is not known: make "
+                "it again, or move that folder away"
             )
     for folder in paths.under_way(root):
         # By parameters that cannot be read nothing was trained.

@@ -57,7 +57,7 @@ def run(
     preflight.check(root)
     os.chdir(root)
     # A dvc that a killed sweep had started may still be at work, and would turn this one away.
-    with shared_with_children(root / paths.DVC_LOCK) as number:
+    with shared_with_children(root / paths.DVC_AT_WORK) as number:
         code = run_dvc(root, ["repro", "--quiet", "data"], keep=(number,))
     if code:
         raise NetstabError(

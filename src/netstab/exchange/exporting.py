@@ -1,4 +1,4 @@
-"""Finished runs as a piece that another machine can import: all but their weights. No torch."""
+"""Finished runs as a piece that another machine can import: all but their weights."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ def piece(ledger: Ledger, chosen: Sequence[Run]) -> Piece:
         StoreError: the images are not prepared, or no hash of a run's past is known.
     """
     if ledger.dataset.identity is None:
-        raise StoreError("the images are not prepared here, so no run can be told: dvc repro data")
+        raise StoreError("the images are not prepared here; prepare them: dvc repro data")
     measurements = {found.key: found for run in chosen for found in _measured(ledger, run)}
     measurements |= {found.key: found for found in _ceiling(ledger, chosen)}
     return Piece(
@@ -56,13 +56,13 @@ def _finished(ledger: Ledger, run: Run) -> FinishedRun:
     if branches and not any(state.epoch < record.epoch for state in way):
         raise StoreError(
             f"{run.name}: the states at which it branches from other runs (epochs "
-            f"{', '.join(map(str, branches))}) are not in the store, so that nobody could tell "
-            "whether its past is theirs. Train it again with an empty store (NETSTAB_STORE)"
+            f"{', '.join(map(str, branches))}) are not in the store, so its past cannot be "
+            "compared with theirs. Train it again with an empty store (NETSTAB_STORE)"
         )
-    return _told(record, way)
+    return _checked(record, way)
 
 
-def _told(record: Record, way: list[Passed]) -> FinishedRun:
+def _checked(record: Record, way: list[Passed]) -> FinishedRun:
     try:
         return FinishedRun(
             key=record.key,

@@ -1,4 +1,4 @@
-"""Pieces of a study, trained elsewhere, into the store: all of them, or nothing. No torch here.
+"""Pieces of a study, trained elsewhere, into the store: all of them, or nothing.
 
 Runs are joined only where they come to the same bits wherever they share a past: what is compared
 is the hashes of the states at which they branch. Everything is checked before anything is written.
@@ -71,8 +71,8 @@ def import_files(ledger: Ledger, files: Sequence[Path]) -> Outcome:
 def _check_kind(ledger: Ledger, name: str, piece: Piece) -> None:
     if ledger.dataset.identity is None:
         raise StoreError(
-            "data/manifest.json: is missing or damaged, so nobody can tell whether the runs are of "
-            "these images. Prepare them first: dvc repro data"
+            "data/manifest.json: is missing or damaged, so it is not known which images are here. "
+            "Prepare them first: dvc repro data"
         )
     if piece.data != ledger.dataset.identity:
         raise StoreError(
@@ -101,13 +101,13 @@ def _check_pasts(ledger: Ledger, pieces: dict[str, Piece]) -> None:
 def _check_comparable(
     run: FinishedRun, name: str, joined: Iterable[tuple[FinishedRun, str]]
 ) -> None:
-    """Refuse a run where nothing tells whether its past is the one that another one claims too."""
+    """Refuse a run that shares its past with another one, but no state to compare them by."""
     for other, source in joined:
         shared = run.shared_with(other)
         if shared and not run.hashes.keys() & other.hashes.keys():
             raise StoreError(
                 f"{name}: {run.run} and {other.run} (in {source}) share their first {shared} "
-                "epochs, and there is no state by which to tell whether these are the same bits. "
+                "epochs, and have no state in common that shows whether these are the same bits. "
                 "Export both with the same params.yaml. Nothing was imported"
             )
 

@@ -2,7 +2,7 @@
 
 Everything in it is checked against itself: keys are recomputed from what determines a state, so
 that a run can be taken for no other one; numbers are finite; a history is as long as its run. What
-the weights were is told by hashes of the states at which the run branches from others. No torch.
+the weights were is told by hashes of the states at which the run branches from others.
 """
 
 from typing import Annotated, Any, Self

@@ -1,4 +1,4 @@
-"""A piece as a file: gzipped JSON under a hash, read within bounds. No torch here.
+"""A piece as a file: gzipped JSON under a hash, read within bounds.
 
 Nothing in such a file can be executed, and none makes the reader take more than a bounded amount
 of memory: the file, what it unpacks to, and the number of values in it are limited.
@@ -125,7 +125,7 @@ def _unpacked(path: Path) -> bytes:
         ) from error
     if len(packed) > MOST_FILE:
         raise StoreError(
-            f"{path}: is larger than {MOST_FILE // 2**20} MiB, as no piece is; {NAME_A_PIECE}"
+            f"{path}: is larger than {MOST_FILE // 2**20} MiB, the limit of a piece; {NAME_A_PIECE}"
         )
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS + 16)  # gzip, and nothing else
     try:

@@ -2,7 +2,7 @@
 
 A run that was imported is collected like one that was trained here, but no state of it is in the
 store: nothing can go on from it or be measured on it. So nothing that looks for states finds it;
-who wants to know whether a run is finished asks here as well. No torch here.
+who wants to know whether a run is finished asks here as well.
 """
 
 from functools import cached_property

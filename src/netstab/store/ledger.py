@@ -1,4 +1,4 @@
-"""What the parameters ask for, held against what the store has. No torch here."""
+"""What the parameters ask for, held against what the store has."""
 
 import json
 from collections.abc import Callable, Collection

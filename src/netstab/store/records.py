@@ -1,4 +1,4 @@
-"""What is known of a state without its tensors, and how it is written down. No torch here."""
+"""What is known of a state without its tensors, and how it is written down."""
 
 import json
 from dataclasses import asdict, dataclass, field

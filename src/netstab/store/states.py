@@ -4,7 +4,7 @@ A state is two files in `states/`: `KEY-HASH.safetensors` with the tensors, name
 16 digits of their own hash, and `KEY.json`, its record, which is written last and so says that the
 state is there. Whoever writes the same key elsewhere, with other bits, pairs no record with the
 wrong tensors; the record that is there first stays.
-No torch here: a run that is complete is collected from its record alone.
+A run that is complete is collected from its record alone, without torch.
 """
 
 import errno
@@ -25,7 +25,7 @@ from netstab.store.faults import cannot_read, cannot_write, set_aside
 from netstab.store.records import Record
 
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
-"""What a file system without hard links answers."""
+"""Errors of file systems without hard links."""
 
 
 class Store:
@@ -177,9 +177,14 @@ class Store:
 
     @contextmanager
     def lock(self, key: str, waiting: str = "") -> Iterator[None]:
-        """Be the only process that trains the segment that `key` names; waits for its turn.
+        """Be the only process that trains the segment that `key` names; waits until it is.
 
-        `waiting` is what to say then, if it is no segment that is locked. See `locks.locked`.
+        Args:
+            key: names the segment, or whatever else is locked.
+            waiting: what to say while another process holds the lock; the default is of segments.
+
+        Raises:
+            StoreError: the store cannot be written.
         """
         segment = f"another process trains this segment ({key[:12]}); waiting for its result"
 
@@ -197,7 +202,7 @@ class Store:
         """Whether any process holds the lock of a segment.
 
         Raises:
-            StoreError: nobody can tell.
+            StoreError: it cannot be found out.
         """
         for path in self.locks.glob("*.lock"):
             try:
@@ -207,7 +212,7 @@ class Store:
                 if error.errno in NO_LOCKS:
                     return self._busy_lately()
                 raise StoreError(
-                    f"{path}: whether a process is training cannot be told ({error}); wait until "
+                    f"{path}: cannot find out whether a process is training ({error}); wait until "
                     "none is, and check that the folder can be written"
                 ) from error
         return False
