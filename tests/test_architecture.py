@@ -2,8 +2,10 @@
 
 import ast
 import copy
+import os
 import re
 import shutil
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -320,6 +322,29 @@ def test_there_is_a_stage_for_every_run_and_it_makes_its_files(
             f"{folder}/sharpness.json",
             f"{folder}/stability.csv",
         }
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "fish"])
+@pytest.mark.parametrize(("own", "told"), [(None, "src"), ("", "src"), ("/a:/b", "src:/a:/b")])
+def test_stages_add_their_sources_to_what_pythonpath_has(
+    own: str | None, told: str, shell: str, shipped: dict[str, PipelineStage], tmp_path: Path
+) -> None:
+    # Modules on clusters are found by it alone. DVC runs commands in the user's shell.
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"no {shell} here")
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$PYTHONPATH"\n')
+    python.chmod(0o755)
+    env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}
+    env |= {} if own is None else {"PYTHONPATH": own}
+    commands = {stage.cmd for stage in shipped.values()}
+    assert len(commands) == len(shipped)
+    done = subprocess.run(
+        [program, "-c", "\n".join(sorted(commands))], env=env, capture_output=True, text=True
+    )
+    # What is empty at the end is the checkout, where `python -m` looks first anyhow.
+    assert {line.rstrip(":") for line in done.stdout.splitlines()} == {told}, done.stderr
 
 
 def test_what_a_stage_leaves_is_carried_by_git_and_survives_a_refusal(
