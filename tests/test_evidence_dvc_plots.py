@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import vl_convert
 from ruamel.yaml import YAML
 
 from netstab import paths
@@ -38,6 +39,31 @@ def test_pipeline_plots_every_measure_with_a_template_that_exists() -> None:
             assert set(plot["y"]) == {paths.CURVES.as_posix()}
     assert set(drawn) == set(MEASURES)
     assert all((drawn[m] == "loss") == m.endswith("loss") for m in MEASURES)
+
+
+def drawn(template: str, losses: list[float | None]) -> str:
+    """An SVG of one curve; None stands for an epoch without a row."""
+    rows = [
+        {"experiment": "expB", "curve": "64", "rev": "workspace", "epoch": at, "train_loss": loss}
+        for at, loss in enumerate(losses)
+        if loss is not None
+    ]
+    text = json.dumps(dvc_plots.template(dvc_plots.SCALES[template]))
+    text = text.replace(json.dumps(dvc_plots.DATA), json.dumps(rows))
+    for anchor, said in (("Y", "train_loss"), ("X", "epoch"), ("X_LABEL", "epoch"), ("TITLE", "t")):
+        text = text.replace(f"<DVC_METRIC_{anchor}>", said)
+    svg: str = vl_convert.vegalite_to_svg(json.loads(text))
+    return svg
+
+
+def test_a_loss_of_zero_is_left_out_of_the_logarithmic_axis_and_that_is_said() -> None:
+    with_zero = drawn("loss", [2.0, 1.0, 0.0, 0.5, 0.0])
+    assert with_zero == drawn("loss", [2.0, 1.0, None, 0.5, None])
+    assert with_zero != drawn("loss", [2.0, 1.0, 0.7, 0.5, 0.4])
+    assert "a loss of 0 is left out: it has no place on this axis" in with_zero
+    accuracy = drawn("accuracy", [2.0, 1.0, 0.0])
+    assert accuracy != drawn("accuracy", [2.0, 1.0, None])
+    assert "left out" not in accuracy
 
 
 @pytest.fixture(autouse=True)

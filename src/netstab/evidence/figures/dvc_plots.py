@@ -23,7 +23,7 @@ SCALES = {"accuracy": alt.Scale(zero=False), "loss": alt.Scale(type="log", nice=
 """Name of a template -> its vertical scale."""
 
 # DVC fills these in; see the documentation of its plot templates.
-_DATA, _X, _Y = "<DVC_METRIC_DATA>", "<DVC_METRIC_X>", "<DVC_METRIC_Y>"
+DATA, _X, _Y = "<DVC_METRIC_DATA>", "<DVC_METRIC_X>", "<DVC_METRIC_Y>"
 _X_LABEL, _TITLE = "<DVC_METRIC_X_LABEL>", "<DVC_METRIC_TITLE>"
 
 
@@ -35,19 +35,25 @@ def template(scale: alt.Scale) -> dict[str, Any]:
     Args:
         scale: of the vertical axis.
     """
-    rank = f"indexof({json.dumps(REFERENCES[::-1])}, datum.curve)"  # -1 for a block
-    spec: dict[str, Any] = (
+    chart = (
         _lines(scale)
         .properties(width=420, height=230)
-        .facet(facet=alt.Facet("experiment:N", title=None), columns=2, data=alt.NamedData(_DATA))
-        .transform_calculate(rank=rank)
+        .facet(facet=alt.Facet("experiment:N", title=None), columns=2, data=alt.NamedData(DATA))
+    )
+    title = alt.TitleParams(_TITLE, anchor="start", fontSize=16)
+    if scale["type"] == "log":
+        chart = chart.transform_filter(f"datum['{_Y}'] > 0")
+        title["subtitle"] = "a loss of 0 is left out: it has no place on this axis"
+    rank = f"indexof({json.dumps(REFERENCES[::-1])}, datum.curve)"  # -1 for a block
+    spec: dict[str, Any] = (
+        chart.transform_calculate(rank=rank)
         .transform_window(
             copy="row_number()",
             groupby=["experiment", "rev", _X, _Y],
             sort=[alt.SortField("rank", order="descending")],
         )
         .transform_filter("datum.copy === 1")
-        .properties(title=alt.TitleParams(_TITLE, anchor="start", fontSize=16))
+        .properties(title=title)
         .to_dict(validate=False)
     )
     # The page of DVC loads an older Vega-Lite than Altair writes for; what is used here is in both.
@@ -57,7 +63,7 @@ def template(scale: alt.Scale) -> dict[str, Any]:
     spec["spec"]["params"] = [
         {"name": "pick", "select": {"type": "point", "fields": ["curve"]}, "bind": "legend"}
     ]
-    return {**spec, "data": {"values": _DATA}}
+    return {**spec, "data": {"values": DATA}}
 
 
 def _lines(scale: alt.Scale) -> alt.Chart:
