@@ -73,7 +73,7 @@ def stopped_after(number: int) -> None:
 
 def clock_shifted(seconds: float) -> None:
     """Set this process's clock, wherever it is read."""
-    from netstab.training import observer, trajectory
+    from netstab.training import device
 
     real = time.time
     time.time = lambda: real() + seconds
@@ -84,8 +84,7 @@ def clock_shifted(seconds: float) -> None:
             moved = datetime.now(tz) + timedelta(seconds=seconds)
             return cls.fromisoformat(moved.isoformat())
 
-    for module in (trajectory, observer):
-        vars(module)["datetime"] = Shifted
+    vars(device)["datetime"] = Shifted
 
 
 def host(number: int, delay_s: float) -> None:
