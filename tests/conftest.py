@@ -4,6 +4,7 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +32,13 @@ def _rank(item: pytest.Item) -> int:
     marker = item.get_closest_marker("xdist_group")
     names = (marker.args[0] if marker else "", item.path.stem.removeprefix("test_"))
     return next((i for i, name in enumerate(FIRST) if name in names), len(FIRST))
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import json
 import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -144,10 +143,3 @@ def ceiling(params: Params) -> dict[str, Any]:
         for depth, block in enumerate((*params.blocks, NETWORK))
     ]
     return {"seeds": list(params.ceiling.seeds), "comparisons": rows}
-
-
-def write(folder: Path, params: Params, run: Run) -> None:
-    """Write a run's `stability.csv` and `sharpness.json`."""
-    stability(params, run).to_csv(folder / "stability.csv", index=False)
-    told = json.dumps(sharpness(params, run), indent=1)
-    (folder / "sharpness.json").write_text(told, encoding="utf-8")

@@ -12,7 +12,7 @@ from netstab import paths
 from netstab.evidence import report
 from netstab.evidence.results import Results
 from netstab.params import Params
-from tests import synthetic_runs as synthetic
+from tests import synthetic
 
 CUT = {"name": "the first tenth of CIFAR-10", "official": False, "content_sha256": "e1" * 32}
 PANELS = ("expA", "expB", "expC", "expD", "expE", "own")
@@ -40,6 +40,12 @@ class Reported:
         """The page."""
         return self.root / paths.REPORT
 
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Specs of the page's figures by name."""
+        figures: dict[str, Any] = embedded(self.page.read_text(encoding="utf-8"))["figures"]
+        return figures
+
 
 def parameters() -> Params:
     """The shipped study, measured in all its blocks every ten epochs."""
@@ -54,15 +60,14 @@ def parameters() -> Params:
 def make(root: Path) -> Reported:
     """Write the runs of three seeds below `root`, and report on them."""
     params = parameters()
-    synthetic.write(root, params, CUT)
+    synthetic.Study(params, CUT).write(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         return Reported(root, params, report.make(params))
 
 
-def study(page: Path) -> dict[str, Any]:
+def embedded(html: str) -> dict[str, Any]:
     """What a page's script draws from: tables of numbers, and the figures' specs, by name."""
-    html = page.read_text(encoding="utf-8")
     found = re.search(r'<script type="application/json" id="study">(.*?)</script>', html, re.DOTALL)
     assert found
     content: dict[str, Any] = json.loads(found[1])

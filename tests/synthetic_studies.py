@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 
 from netstab.params import Params
-from netstab.paths import CEILING
-from netstab.results.read import read_ceiling
 from netstab.results.runs import Collection
 from netstab.results.schema import MEASURES, STABILITY_MEASURES, Curvature, SharpnessFile
-from netstab.study.experiments import Run, runs, schedule, variants
+from netstab.study.experiments import Run, runs
 from netstab.study.measuring import NETWORK
+from tests.synthetic import collection
 from tests.synthetic_measures import curvature
 
 LEVELS = {
@@ -71,7 +70,7 @@ class Study:
         every = runs(self.params)
         return collection(
             self.params,
-            {run: self._history(run, random) for run in every},
+            tables({run: self._history(run, random) for run in every}),
             {run: self._stability(run, random) for run in every},
             {run: self._sharpness(run, random) for run in every},
         )
@@ -139,26 +138,6 @@ def sharpness(params: Params, eigenvalues: dict[str, float | None]) -> Sharpness
     ]
     protocol = {"images": 256, "batch_norm": "eval", "dtype": "float32"}
     return SharpnessFile.model_construct(protocol=protocol, measurements=tuple(found))
-
-
-def collection(
-    params: Params,
-    histories: Histories,
-    stabilities: dict[Run, pd.DataFrame],
-    sharpnesses: dict[Run, SharpnessFile],
-) -> Collection:
-    """What `collect` would have read."""
-    return Collection(
-        expected=tuple(runs(params)),
-        schedules={variant: schedule(params, variant) for variant in variants(params)},
-        histories=tables(histories),
-        provenance={},
-        stability=stabilities,
-        sharpness=sharpnesses,
-        ceiling=read_ceiling(CEILING, ()),
-        ceiling_problem="",
-        faults=(),
-    )
 
 
 def tables(histories: Histories) -> dict[Run, pd.DataFrame]:

@@ -25,10 +25,10 @@ from netstab.evidence.claims.judge import CLAIMS, PART_COLUMNS, claims_csv, clai
 from netstab.evidence.claims.judgement import Judgement, Verdict
 from netstab.evidence.claims.statistics import Sample, Within, above
 from netstab.params import Params
-from netstab.results.runs import Collection, collect
+from netstab.results.runs import Collection
 from netstab.results.schema import MEASURES
 from netstab.study.experiments import Run, Variant
-from tests import synthetic_runs as synthetic
+from tests import synthetic
 from tests.synthetic_studies import Study
 
 FIVE = synthetic.parameters(seeds=[0, 1, 2, 3, 4], own={})
@@ -639,26 +639,19 @@ def test_holm_counts_the_claims_that_were_tested() -> None:
     assert least.p_holm == pytest.approx(min(1, len(tested) * highest))
 
 
-def test_runs_on_different_data_are_not_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    params = synthetic.small(experiments=[])
-    synthetic.write(tmp_path, params)
-    told = json.loads((paths.run_dir("outpost-0") / "provenance.json").read_text())
-    key = synthetic.key(params, Run(Variant("outpost"), 0), {**told, "data": synthetic.DIGITS})
-    synthetic.retell(tmp_path, "outpost-0", data=synthetic.DIGITS, key=key)
-    found = {j.id: j for j in judge(params, collect(params))}
+def test_runs_on_different_data_are_not_compared() -> None:
+    study = synthetic.Study(synthetic.small(experiments=[]))
+    study.retell("outpost-0", data=synthetic.DIGITS)
+    found = {j.id: j for j in judge(study.params, study.collection())}
     assert found["A1"].verdict is Verdict.NOT_COMPARABLE
     assert found["A1"].note == "its runs were trained on different data"
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(synthetic.ROOT / paths.PARAMS, tmp_path)
-    (tmp_path / "dvc.yaml").touch()
-    return tmp_path
+def project(root: Path) -> Path:
+    shutil.copy(synthetic.ROOT / paths.PARAMS, root)
+    (root / "dvc.yaml").touch()
+    return root
 
 
 def write_claims(params: Params, collection: Collection) -> None:
@@ -702,7 +695,7 @@ def test_files_are_flat_complete_and_agree(project: Path) -> None:
 
 def test_the_report_writes_the_claims(project: Path) -> None:
     params = synthetic.small()
-    synthetic.write(project, params)
+    synthetic.Study(params).write(project)
     report.make(params)
     entries = json.loads(paths.CLAIMS.read_text())
     assert entries["A1"]["verdict"] == "too few seeds"

@@ -23,7 +23,7 @@ from netstab.results.runs import Collection
 from netstab.results.schema import MEASURES
 from netstab.study.experiments import Run, Variant, variants, view
 from netstab.study.schedule import Schedule
-from tests import synthetic_runs as synthetic
+from tests import synthetic
 from tests import synthetic_studies as studies
 
 # In one process: the simulations are shared.
@@ -137,7 +137,7 @@ JUDGED = (*DECIDED, Verdict.INCONCLUSIVE)
 
 def null_studies(number: int) -> Iterator[Collection]:
     """Equal variants, but for what puts a rule's truth on its threshold or margin."""
-    frame = studies.collection(PARAMS, {}, {}, {})
+    frame = synthetic.collection(PARAMS, {}, {}, {})
     pasts = shared_pasts(frame.schedules)
     everyone = list(pasts)
     level = np.array([level_of(v) for v in everyone])[:, None]  # [variants, 1, E, measures]

@@ -16,7 +16,7 @@ from netstab import paths
 from netstab.evidence import report
 from netstab.evidence.figures import dvc_plots
 from netstab.results.schema import MEASURES
-from tests import synthetic_runs as synthetic
+from tests import synthetic
 
 ROOT = synthetic.ROOT
 PLOTS = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text()).get("plots", [])
@@ -89,7 +89,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     YAML().dump({"plots": PLOTS}, root / "dvc.yaml")
     for seed in (0, 1):
         params = synthetic.small(seeds=[seed], train={"time_scale": 0.1})
-        synthetic.write(root, params)
+        synthetic.Study(params).write(root)
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(root)
             report.make(params)

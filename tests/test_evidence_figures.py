@@ -1,14 +1,11 @@
 """Figures: what is drawn, marked and said in them."""
 
-import json
 import re
 from itertools import combinations
 from math import log
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from netstab import paths
@@ -16,32 +13,17 @@ from netstab.evidence.figures import drawings, events, question, rivals, tables,
 from netstab.evidence.figures.lines import line_styles
 from netstab.evidence.figures.tree import lanes_of
 from netstab.evidence.figures.vega import to_svg
-from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import panels
 from netstab.evidence.summary.relative import Point, locate
-from netstab.params import Params
-from netstab.results.runs import collect
 from netstab.study.experiments import Variant, find_variant, schedule, variants
 from netstab.study.plan import tree
-from tests import synthetic_runs as synthetic
+from tests import synthetic
 from tests.synthetic_report import Reported, in_one_process, legend
-from tests.synthetic_report import study as page_study
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def study(root: Path, params: Params) -> Results:
-    synthetic.write(root, params)
-    return Results.of(params, collect(params))
 
 
 @in_one_process
 def test_every_figure_has_a_text_alternative_with_its_numbers(whole: Reported) -> None:
-    found = {name: spec["description"] for name, spec in page_study(whole.page)["figures"].items()}
+    found = {name: spec["description"] for name, spec in whole.figures.items()}
     for name, about in found.items():
         assert re.search(r"\d", about), name
         assert not re.search(r"nan|None|inf\b", about), name
@@ -88,7 +70,7 @@ def test_a_thawed_block_is_an_unfreeze() -> None:
 
 @in_one_process
 def test_curves_of_a_shared_past_are_drawn_once(whole: Reported) -> None:
-    found = page_study(whole.page)["figures"]
+    found = whole.figures
 
     def common(name: str) -> dict[str, int]:
         (rows,) = (rows for rows in found[name]["datasets"].values() if "table" in rows[0])
@@ -104,7 +86,7 @@ def test_curves_of_a_shared_past_are_drawn_once(whole: Reported) -> None:
     assert common("expD-signals")["64"] == 130
 
 
-def test_no_two_lines_of_a_panel_look_alike(root: Path) -> None:
+def test_no_two_lines_of_a_panel_look_alike() -> None:
     params = synthetic.parameters()
     for panel in panels(params):
         styles = line_styles(params, panel)
@@ -132,29 +114,11 @@ def test_lanes_leave_their_parents_without_crossing_others() -> None:
     assert views == dict.fromkeys(("expE-ema", "expE-bnrecal"), Variant("baseline"))
 
 
-def remeasure(root: Path, run: str, **columns: float) -> None:
-    path = root / paths.run_dir(run) / "stability.csv"
-    table = pd.read_csv(path)
-    for column, value in columns.items():
-        table[column] = value
-    table.to_csv(path, index=False)
-
-
-def curve(root: Path, run: str, eigenvalue: float | None, *, bound: float = 7.0) -> None:
-    """Give every eigenvalue of a run this value, or none but a lower bound."""
-    path = root / paths.run_dir(run) / "sharpness.json"
-    told = json.loads(path.read_text())
-    for found in told["measurements"]:
-        found |= {"eigenvalue": eigenvalue, "lower_bound": eigenvalue or bound}
-    path.write_text(json.dumps(told))
-
-
-def test_signals_are_means_over_seeds_and_told_per_unit_of_path(root: Path) -> None:
-    params = synthetic.small(train={"time_scale": 0.1})
-    synthetic.write(root, params)
-    remeasure(root, "baseline-0", forward_change=0.2, forward_cka=0.9, path=4.0)
-    remeasure(root, "baseline-1", forward_change=0.4, forward_cka=0.7, path=4.0)
-    table = tables.of_results(Results.of(params, collect(params)))["baseline/stability"]
+def test_signals_are_means_over_seeds_and_told_per_unit_of_path() -> None:
+    study = synthetic.Study(synthetic.small(train={"time_scale": 0.1}))
+    study.remeasure("baseline-0", forward_change=0.2, forward_cka=0.9, path=4.0)
+    study.remeasure("baseline-1", forward_change=0.4, forward_cka=0.7, path=4.0)
+    table = tables.of_results(study.results())["baseline/stability"]
     rows = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
     forward = [row for row in rows if not row["place"].startswith("out of")]
     assert {row["place"] for row in forward} == {
@@ -171,12 +135,11 @@ def test_signals_are_means_over_seeds_and_told_per_unit_of_path(root: Path) -> N
         assert row["path_mean"] == pytest.approx(0.075)
 
 
-def test_an_eigenvalue_that_did_not_converge_is_a_bound_and_no_point_of_a_line(root: Path) -> None:
-    params = synthetic.small(train={"time_scale": 0.1})
-    synthetic.write(root, params)
-    curve(root, "expB-64-0", 9.0)
-    curve(root, "expB-64-1", None)
-    results = Results.of(params, collect(params))
+def test_an_eigenvalue_that_did_not_converge_is_a_bound_and_no_point_of_a_line() -> None:
+    study = synthetic.Study(synthetic.small(train={"time_scale": 0.1}))
+    study.curve("expB-64-0", 9.0)
+    study.curve("expB-64-1", None)
+    results = study.results()
     table = tables.of_results(results)["expB-64/sharpness"]
     rows = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
     plain = [r for r in rows if (r["kind"], r["trait"]) == ("plain", "eigenvalue")]
@@ -194,31 +157,26 @@ def test_an_eigenvalue_that_did_not_converge_is_a_bound_and_no_point_of_a_line(r
     assert all({"filter": "datum.converged"} in layer["transform"] for layer in lines)
 
 
-def test_the_question_has_no_place_for_sharpness_of_another_protocol(root: Path) -> None:
-    params = synthetic.small(train={"time_scale": 0.1})
-    synthetic.write(root, params)
-    path = root / paths.run_dir("expB-64-1") / "sharpness.json"
-    content = json.loads(path.read_text())
-    content["protocol"]["images"] *= 2
-    path.write_text(json.dumps(content))
-    drawn = drawings.draw(Results.of(params, collect(params)))
+def test_the_question_has_no_place_for_sharpness_of_another_protocol() -> None:
+    study = synthetic.Study(synthetic.small(train={"time_scale": 0.1}))
+    study.sharpness["expB-64-1"]["protocol"]["images"] *= 2
+    drawn = drawings.draw(study.results())
     assert "expB-64 (seed 1): sharpness was measured with other images than the baseline's" in (
         drawn.left_out
     )
 
 
-def test_the_question_places_variants_by_ratios_to_the_baseline_of_their_seed(root: Path) -> None:
-    params = synthetic.small(train={"time_scale": 0.1})
-    synthetic.write(root, params)
+def test_the_question_places_variants_by_ratios_to_the_baseline_of_their_seed() -> None:
+    study = synthetic.Study(synthetic.small(train={"time_scale": 0.1}))
     for seed, factor in enumerate((2.0, 8.0)):
-        curve(root, f"baseline-{seed}", 10.0)
-        curve(root, f"outpost-{seed}", 10.0 * factor)
-        remeasure(root, f"baseline-{seed}", forward_change=0.4)
-        remeasure(root, f"outpost-{seed}", forward_change=0.1)
-        synthetic.change(root, f"baseline-{seed}", val_top1_pct=80.0)
-        synthetic.change(root, f"outpost-{seed}", val_top1_pct=80.0 + factor)
-    remeasure(root, "expB-64-0", forward_change=0.0)
-    points, left_out = locate(params, collect(params))
+        study.curve(f"baseline-{seed}", 10.0)
+        study.curve(f"outpost-{seed}", 10.0 * factor)
+        study.remeasure(f"baseline-{seed}", forward_change=0.4)
+        study.remeasure(f"outpost-{seed}", forward_change=0.1)
+        study.change(f"baseline-{seed}", val_top1_pct=80.0)
+        study.change(f"outpost-{seed}", val_top1_pct=80.0 + factor)
+    study.remeasure("expB-64-0", forward_change=0.0)
+    points, left_out = locate(study.params, study.collection())
     mean, *seeds = [p.row() for p in points if p.variant.name == "outpost"]
     assert (mean["sharpness"], mean["drift"], mean["gain"]) == pytest.approx((4, 0.25, 5))
     assert [row["sharpness"] for row in seeds] == pytest.approx([2, 8])
@@ -274,10 +232,11 @@ def test_a_name_keeps_clear_of_seeds_where_it_can() -> None:
     assert (beside["align"], beside["dy"]) == ("center", -13)
 
 
-def test_who_has_no_place_in_the_question_is_named_with_the_reason(root: Path) -> None:
-    params = synthetic.parameters(seeds=[0], train={"time_scale": 0.1}, ceiling={"seeds": []})
-    synthetic.write(root, params)
-    _, left_out = locate(params, collect(params))
+def test_who_has_no_place_in_the_question_is_named_with_the_reason() -> None:
+    study = synthetic.Study(
+        synthetic.parameters(seeds=[0], train={"time_scale": 0.1}, ceiling={"seeds": []})
+    )
+    _, left_out = locate(study.params, study.collection())
     assert left_out == {
         "a view, measured as the baseline": ["expE-ema", "expE-bnrecal"],
         "some signals stand exactly still, so their ratio says nothing": [
@@ -286,22 +245,23 @@ def test_who_has_no_place_in_the_question_is_named_with_the_reason(root: Path) -
     }
 
 
-def test_rivals_are_drawn_with_their_share_of_the_outposts_gain(root: Path) -> None:
-    params = synthetic.small(
-        seeds=[0, 1, 2],
-        expE={"head": {"freeze_epoch": 60}},
+def test_rivals_are_drawn_with_their_share_of_the_outposts_gain() -> None:
+    study = synthetic.Study(
+        synthetic.small(
+            seeds=[0, 1, 2],
+            expE={"head": {"freeze_epoch": 60}},
+        )
     )
-    synthetic.write(root, params)
     for seed in range(3):
-        synthetic.change(root, f"baseline-{seed}", val_top1_pct=80.0)
-        synthetic.change(root, f"outpost-{seed}", val_top1_pct=90.0)
-        synthetic.change(root, f"expE-head-{seed}", val_top1_pct=87.0 + seed)
-    figure = rivals.rivals(Results.of(params, collect(params)))
+        study.change(f"baseline-{seed}", val_top1_pct=80.0)
+        study.change(f"outpost-{seed}", val_top1_pct=90.0)
+        study.change(f"expE-head-{seed}", val_top1_pct=87.0 + seed)
+    figure = rivals.rivals(study.results())
     assert figure
     assert "expE-head 80% (" in figure.spec["description"]
     for seed in range(3):
-        synthetic.change(root, f"outpost-{seed}", val_top1_pct=79.0)
-    assert rivals.rivals(Results.of(params, collect(params))) is None
+        study.change(f"outpost-{seed}", val_top1_pct=79.0)
+    assert rivals.rivals(study.results()) is None
 
 
 def texts(root: ElementTree.Element) -> list[str]:
@@ -312,7 +272,7 @@ def texts(root: ElementTree.Element) -> list[str]:
 
 @in_one_process
 def test_every_figure_of_the_page_is_an_svg_file(whole: Reported) -> None:
-    drawn = page_study(whole.page)["figures"]
+    drawn = whole.figures
     found = {path.name: path.read_text() for path in (whole.root / paths.FIGURES).iterdir()}
     assert set(found) == {f"{name}.svg" for name in drawn}
     for name, spec in drawn.items():
@@ -349,11 +309,10 @@ def test_svg_files_have_what_is_drawn_and_nothing_that_waits_for_a_pointer(whole
     assert not re.search(r' d="[^"]*\.\d\d', (folder / "expC-val_loss.svg").read_text())
 
 
-def test_a_long_name_stands_whole_in_the_legend(root: Path) -> None:
+def test_a_long_name_stands_whole_in_the_legend() -> None:
     own = {"a_rather_long_name_of_an_intervention": {"64": {"60": 0.01}}}
     params = synthetic.small(seeds=[0], train={"time_scale": 0.1}, experiments=[], own=own)
-    results = study(root, params)
-    found = drawings.draw(results)
+    found = drawings.draw(synthetic.Study(params).results())
     (panel,) = panels(params)
     picture = ElementTree.fromstring(
         to_svg(found.curves[panel]["own-val_loss"].filled(found.tables))

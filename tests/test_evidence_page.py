@@ -1,8 +1,6 @@
 """The page: self-contained, honest about data and size, safe with any text, and its tables."""
 
-import json
 import re
-import shutil
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
@@ -11,17 +9,13 @@ from typing import Any
 
 import pytest
 
-from netstab import paths
 from netstab.evidence.claims.judgement import Judgement, Part, Verdict
 from netstab.evidence.page import claims_table, findings
 from netstab.evidence.page import render as pages
-from netstab.evidence.results import Results
-from netstab.params import Params
-from netstab.results.runs import collect
 from netstab.results.schema import MEASURES
-from netstab.study.experiments import Run, Variant, runs, variants
-from tests import synthetic_runs as synthetic
-from tests.synthetic_report import PANELS, Reported, in_one_process, legend, study
+from netstab.study.experiments import Run, Variant, variants
+from tests import synthetic
+from tests.synthetic_report import PANELS, Reported, embedded, in_one_process, legend
 
 LOADING = {"src", "href", "srcset", "action", "data", "poster", "background", "xlink:href"}
 VIEWS = ("expE-ema", "expE-bnrecal")
@@ -29,10 +23,11 @@ TINY: dict[str, Any] = {"seeds": [0], "train": {"time_scale": 0.1}}
 
 
 class Page(HTMLParser):
-    """Addresses, visible text and ids of a page."""
+    """Addresses, visible text and ids of a page, and what its script draws from."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
+        self.html = html
         self.addresses: list[str] = []
         self.ids: set[str] = set()
         self.text = ""
@@ -40,6 +35,16 @@ class Page(HTMLParser):
         self._hidden = ""
         self.feed(html)
         self.text = " ".join(self.text.split())
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Specs of the figures by name."""
+        figures: dict[str, Any] = embedded(self.html)["figures"]
+        return figures
+
+    def subtitle(self, figure: str) -> list[str]:
+        lines: list[str] = self.figures[figure]["title"]["subtitle"]
+        return lines
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
@@ -58,43 +63,24 @@ class Page(HTMLParser):
             self.text += data + " "
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def shown(study: synthetic.Study) -> Page:
+    """The page of a study."""
+    return Page(pages.render(study.results()))
 
 
-def make(root: Path, params: Params, data: dict[str, Any] = synthetic.CIFAR10) -> Page:
-    synthetic.write(root, params, data)
-    draw(params)
-    return read()
-
-
-def draw(params: Params) -> Results:
-    """The page of the runs' files as they are, and nothing else of the report."""
-    results = Results.of(params, collect(params))
-    paths.REPORT.write_text(pages.render(results), encoding="utf-8")
-    return results
-
-
-def read(path: Path = paths.REPORT) -> Page:
+def read(path: Path) -> Page:
     return Page(path.read_text(encoding="utf-8"))
 
 
-def subtitle(figure: str) -> list[str]:
-    lines: list[str] = study(paths.REPORT)["figures"][figure]["title"]["subtitle"]
-    return lines
-
-
-def test_page_loads_nothing_from_anywhere(root: Path) -> None:
-    page = make(root, synthetic.small(**TINY))
+def test_page_loads_nothing_from_anywhere() -> None:
+    page = shown(synthetic.Study(synthetic.small(**TINY)))
     assert page.addresses
     for address in page.addresses:
         assert re.match(
             r"data:|#|(curves|claims)\.csv$|claims\.json$|variants/|runs/|figures/$", address
         ), address
     assert not {"iframe", "img", "object", "embed"} & set(page.tags)
-    html = paths.REPORT.read_text(encoding="utf-8")
+    html = page.html
     assert "default-src 'none'" in html
     style = html[html.index("<style>") : html.index("</style>")]
     assert "@import" not in style
@@ -132,9 +118,9 @@ def test_page_has_the_articles_figures_and_what_was_measured_of_every_experiment
     measured = [f"{panel}-{x}" for panel in PANELS for x in ("signals", "functional", "sharpness")]
     curves = [f"{panel}-{measure}" for panel in PANELS for measure in MEASURES]
     summary = ["question", "tree", "rivals", "sharpness-end"]
-    drawn = study(whole.page)
-    assert set(drawn["figures"]) == {*summary, *curves, *measured}
     page = read(whole.page)
+    drawn = embedded(page.html)
+    assert set(drawn["figures"]) == {*summary, *curves, *measured}
     assert set(drawn["figures"]) <= page.ids
     # Each epoch's mean, smallest and largest; of a measurement, every ten epochs.
     history = drawn["tables"]["expB-64/val_loss"]
@@ -143,36 +129,34 @@ def test_page_has_the_articles_figures_and_what_was_measured_of_every_experiment
     assert set(drawn["tables"]["expB-64/sharpness"]["epoch"]) == set(range(0, 201, 10))
 
 
-def test_official_cifar10_at_the_articles_size_has_no_banner(root: Path) -> None:
-    page = make(root, synthetic.small())
+def test_official_cifar10_at_the_articles_size_has_no_banner() -> None:
+    page = shown(synthetic.Study(synthetic.small()))
     assert not {"data-banner", "size-banner", "fault-banner"} & page.ids
-    assert subtitle("expB-val_loss") == ["mean of 2 seeds, band from smallest to largest"]
-    assert not any(
-        "CIFAR" in line for name in study(paths.REPORT)["figures"] for line in subtitle(name)
-    )
+    assert page.subtitle("expB-val_loss") == ["mean of 2 seeds, band from smallest to largest"]
+    assert not any("CIFAR" in line for name in page.figures for line in page.subtitle(name))
 
 
-def test_other_data_are_announced_at_the_top_and_in_every_figure(root: Path) -> None:
+def test_other_data_are_announced_at_the_top_and_in_every_figure() -> None:
     params = synthetic.small(data={"dataset": "digits", "image_size": 16}, **TINY)
-    page = make(root, params, synthetic.DIGITS)
+    page = shown(synthetic.Study(params, synthetic.DIGITS))
     assert "data-banner" in page.ids
     said = page.text.index("This is not CIFAR-10: scikit-learn digits.")
     assert said < page.text.index("What came out")
-    figures = study(paths.REPORT)["figures"]
+    figures = page.figures
     # The tree is of the plan, whatever the data are.
     for name in set(figures) - {"tree"}:
         assert "not CIFAR-10: scikit-learn digits" in figures[name]["title"]["subtitle"]
 
 
-def test_a_cut_of_cifar10_is_not_the_official_one(root: Path) -> None:
+def test_a_cut_of_cifar10_is_not_the_official_one() -> None:
     cut = {"name": "5,085 images", "official": False, "content_sha256": "e1" * 32}
-    page = make(root, synthetic.small(**TINY), cut)
+    page = shown(synthetic.Study(synthetic.small(**TINY), cut))
     assert "This is not the official CIFAR-10: 5,085 images." in page.text
 
 
-def test_official_cifar100_is_not_cifar10(root: Path) -> None:
+def test_official_cifar100_is_not_cifar10() -> None:
     cifar100 = {"name": "CIFAR-100", "official": True, "content_sha256": "f1" * 32}
-    page = make(root, synthetic.small(data={"dataset": "cifar100"}, **TINY), cifar100)
+    page = shown(synthetic.Study(synthetic.small(data={"dataset": "cifar100"}, **TINY), cifar100))
     assert "This is not CIFAR-10: CIFAR-100." in page.text
 
 
@@ -185,69 +169,60 @@ def test_official_cifar100_is_not_cifar10(root: Path) -> None:
         ({"data": {"image_size": 16}}, "image size 16 instead of 32"),
     ],
 )
-def test_another_size_is_announced(root: Path, sections: dict[str, Any], said: str) -> None:
-    page = make(root, synthetic.small(**{"seeds": [0], **sections}))
+def test_another_size_is_announced(sections: dict[str, Any], said: str) -> None:
+    page = shown(synthetic.Study(synthetic.small(**{"seeds": [0], **sections})))
     assert "size-banner" in page.ids
     assert said in page.text
 
 
-def test_missing_runs_are_named_with_what_to_do(root: Path) -> None:
-    params = synthetic.small(**TINY)
-    synthetic.write(root, params)
-    shutil.rmtree(paths.run_dir("expB-64-0"))
-    draw(params)
-    page = read()
+def test_missing_runs_are_named_with_what_to_do() -> None:
+    study = synthetic.Study(synthetic.small(**TINY))
+    study.lose("expB-64-0")
+    page = shown(study)
     assert "fault-banner" in page.ids
     assert "1 of 6 runs has files that are missing" in page.text
     assert "metrics/runs/expB-64-0/history.csv is missing" in page.text
     assert "dvc repro train@expB-64-0" in page.text
     assert "No usable run of 64" in page.text
-    drawn = study(paths.REPORT)["figures"]["expB-val_loss"]
+    drawn = page.figures["expB-val_loss"]
     left = ["baseline", "128", "256", "512"]
     assert legend(drawn) == set(left)
     assert [row["curve"] for row in drawn["datasets"]["curves"]] == left
 
 
-def test_experiment_without_any_run_says_so_instead_of_empty_charts(root: Path) -> None:
-    params = synthetic.small(**TINY)
-    synthetic.write(root, params)
+def test_experiment_without_any_run_says_so_instead_of_empty_charts() -> None:
+    study = synthetic.Study(synthetic.small(**TINY))
     for run in ("baseline", "expB-64", "expB-128", "expB-256", "expB-512"):
-        shutil.rmtree(paths.run_dir(f"{run}-0"))
-    draw(params)
-    page = read()
+        study.lose(f"{run}-0")
+    page = shown(study)
     assert "No usable run of baseline, 64, 128, 256, 512" in page.text
-    assert not any(name.startswith("expB") for name in study(paths.REPORT)["figures"])
+    assert not any(name.startswith("expB") for name in page.figures)
 
 
 NASTY = "<script>alert(1)</script> & \"x\" 'y' {{ 7*7 }} </script><!--"
 
 
-def test_text_from_data_and_parameters_is_escaped(root: Path) -> None:
+def test_text_from_data_and_parameters_is_escaped() -> None:
     data = {"name": NASTY, "official": False, "content_sha256": "a1" * 32}
     params = synthetic.small(data={"name": NASTY, "source": NASTY}, **TINY)
-    synthetic.write(root, params, data)
-    told = json.loads((paths.run_dir("expB-64-0") / "provenance.json").read_text())
-    told["segments"][0]["device"] = f"GPU {NASTY}"
-    synthetic.retell(root, "expB-64-0", segments=told["segments"], key=NASTY.ljust(64))
-    draw(params)
-    html = paths.REPORT.read_text(encoding="utf-8")
+    study = synthetic.Study(params, data)
+    study.provenance["expB-64-0"]["segments"][0]["device"] = f"GPU {NASTY}"
+    page = shown(study)
+    html = page.html
     assert "<script>alert" not in html
     assert "GPU <script>" not in html
     assert html.count("<script") == html.count("</script>") == 3
     assert "<!--" not in html
-    page = Page(html)
     assert "<script>alert(1)</script> & \"x\" 'y' {{ 7*7 }}" in page.text
     assert page.tags.count("script") == 3
-    assert subtitle("expB-val_loss")[0].startswith("not the official CIFAR-10: <script>")
+    assert page.subtitle("expB-val_loss")[0].startswith("not the official CIFAR-10: <script>")
 
 
-def test_table_has_final_and_jitter_with_spread_and_number_of_seeds(root: Path) -> None:
-    params = synthetic.small(train={"time_scale": 0.1})
-    synthetic.write(root, params)
-    synthetic.change(root, "outpost-0", val_top1_pct=94.0)
-    synthetic.change(root, "outpost-1", val_top1_pct=95.0)
-    draw(params)
-    text = read().text
+def test_table_has_final_and_jitter_with_spread_and_number_of_seeds() -> None:
+    study = synthetic.Study(synthetic.small(train={"time_scale": 0.1}))
+    study.change("outpost-0", val_top1_pct=94.0)
+    study.change("outpost-1", val_top1_pct=95.0)
+    text = shown(study).text
     assert "outpost 2 94.50 ± 0.71 0.00 ± 0.00" in text
 
 
@@ -262,22 +237,18 @@ def test_provenance_tells_segments_shares_and_epochs_trained(whole: Reported) ->
     assert re.search(rf"expC-64-2 2 200 .{{,120}} 2,840 NVIDIA H200 2\.15\.0 {key}", text)
 
 
-def test_same_results_make_the_same_page(root: Path) -> None:
+def test_same_results_make_the_same_page() -> None:
     params = synthetic.small(**TINY)
-    make(root, params)
-    first = paths.REPORT.read_bytes()
-    draw(params)
-    assert paths.REPORT.read_bytes() == first
+    assert shown(synthetic.Study(params)).html == shown(synthetic.Study(params)).html
 
 
-def test_what_came_out_is_said_in_words_with_numbers_sample_and_hardware(root: Path) -> None:
-    params = synthetic.small(seeds=[0, 1, 2], train={"time_scale": 0.1})
-    synthetic.write(root, params)
+def test_what_came_out_is_said_in_words_with_numbers_sample_and_hardware() -> None:
+    study = synthetic.Study(synthetic.small(seeds=[0, 1, 2], train={"time_scale": 0.1}))
     for seed, gain in enumerate((4.0, 5.0, 6.0)):
-        synthetic.change(root, f"baseline-{seed}", val_top1_pct=90.0)
-        synthetic.change(root, f"outpost-{seed}", val_top1_pct=90.0 + gain)
-    results = draw(params)
-    text = read().text
+        study.change(f"baseline-{seed}", val_top1_pct=90.0)
+        study.change(f"outpost-{seed}", val_top1_pct=90.0 + gain)
+    results = study.results()
+    text = Page(pages.render(results)).text
     # Student's t with two degrees of freedom: 4.303 / sqrt(3) = 2.48.
     assert "ends at 95.00 %, with a constant rate (the baseline) at 90.00 %" in text
     assert "5.00 points higher (95% interval +2.52 to +7.48)" in text
@@ -298,53 +269,48 @@ def test_what_came_out_is_said_in_words_with_numbers_sample_and_hardware(root: P
     ],
 )
 def test_what_came_out_says_how_much_of_it_stays_once_all_tests_are_counted(
-    root: Path, p_values: list[float | None], told: str
+    p_values: list[float | None], told: str
 ) -> None:
-    params = synthetic.small(seeds=[0, 1, 2])
-    synthetic.write(root, params)
+    study = synthetic.Study(synthetic.small(seeds=[0, 1, 2]))
     verdicts = [(Verdict.SUPPORTED, p) for p in p_values] + [(Verdict.INCONCLUSIVE, 0.01)]
     judgements = tuple(
         Judgement(f"A{i}", "", verdict, 3, (), None, p, "")
         for i, (verdict, p) in enumerate(verdicts)
     )
-    results = replace(Results.of(params, collect(params)), judgements=judgements)
+    results = replace(study.results(), judgements=judgements)
     assert findings.sentences(results)[-1].endswith(told)
 
 
 @pytest.mark.parametrize(("time_scale", "told"), [(1.0, True), (0.1, False)])
-def test_a_jitter_of_a_few_epochs_is_no_headline(root: Path, time_scale: float, told: bool) -> None:
-    params = synthetic.small(train={"time_scale": time_scale})
-    synthetic.write(root, params)
-    said = findings.sentences(Results.of(params, collect(params)))[0]
+def test_a_jitter_of_a_few_epochs_is_no_headline(time_scale: float, told: bool) -> None:
+    study = synthetic.Study(synthetic.small(train={"time_scale": time_scale}))
+    said = findings.sentences(study.results())[0]
     assert "validation top-1 ends at" in said
     assert ("from epoch to epoch it jitters by" in said) == told
 
 
-def test_equal_ends_are_no_difference(root: Path) -> None:
-    params = synthetic.small(seeds=[0, 1], train={"time_scale": 0.1})
-    synthetic.write(root, params)
+def test_equal_ends_are_no_difference() -> None:
+    study = synthetic.Study(synthetic.small(seeds=[0, 1], train={"time_scale": 0.1}))
     for name in ("baseline-0", "baseline-1", "outpost-0", "outpost-1"):
-        synthetic.change(root, name, val_top1_pct=90.0)
-    (ends, _) = findings.sentences(Results.of(params, collect(params)))
+        study.change(name, val_top1_pct=90.0)
+    (ends, _) = findings.sentences(study.results())
     assert "(the baseline) at 90.00 %: no difference" in ends
 
 
-def test_what_came_out_stands_before_the_statements_and_these_before_all_figures(
-    root: Path,
-) -> None:
-    text = make(root, synthetic.small(**TINY)).text
+def test_what_came_out_stands_before_the_statements_and_these_before_all_figures() -> None:
+    page = shown(synthetic.Study(synthetic.small(**TINY)))
     order = ("What came out", "Seeds 1 0; runs are paired by seed", "Hardware NVIDIA H200")
-    places = [text.index(said) for said in (*order, "Statement by statement", "Sharper minima, or")]
+    places = [
+        page.text.index(said) for said in (*order, "Statement by statement", "Sharper minima, or")
+    ]
     assert places == sorted(places)
-    html = paths.REPORT.read_text(encoding="utf-8")
-    assert html.index('id="claims"') < html.index("<figure")
+    assert page.html.index('id="claims"') < page.html.index("<figure")
 
 
-def test_every_claim_is_shown_with_its_verdict_parts_and_note(root: Path) -> None:
-    params = synthetic.small(seeds=[0, 1, 2], train={"time_scale": 0.1})
-    synthetic.write(root, params)
-    results = draw(params)
-    page = read()
+def test_every_claim_is_shown_with_its_verdict_parts_and_note() -> None:
+    study = synthetic.Study(synthetic.small(seeds=[0, 1, 2], train={"time_scale": 0.1}))
+    results = study.results()
+    page = Page(pages.render(results))
     for claim in results.judgements:
         assert f"claim-{claim.id}" in page.ids
         shown = page.text[page.text.index(f"{claim.id} {claim.statement} {claim.verdict}") :]
@@ -354,8 +320,8 @@ def test_every_claim_is_shown_with_its_verdict_parts_and_note(root: Path) -> Non
 
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1]])
-def test_fewer_than_three_seeds_give_no_verdict_and_say_so(root: Path, seeds: list[int]) -> None:
-    page = make(root, synthetic.small(seeds=seeds, train={"time_scale": 0.1}))
+def test_fewer_than_three_seeds_give_no_verdict_and_say_so(seeds: list[int]) -> None:
+    page = shown(synthetic.Study(synthetic.small(seeds=seeds, train={"time_scale": 0.1})))
     counted = f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
     assert (
         f"With {counted} no verdict on any statement is possible: it takes at least 3" in page.text
@@ -405,7 +371,7 @@ def test_claims_numbers_are_written_for_people() -> None:
 @in_one_process
 def test_every_figure_has_a_link_to_its_data_and_a_text_alternative(whole: Reported) -> None:
     html = whole.page.read_text(encoding="utf-8")
-    figures = study(whole.page)["figures"]
+    figures = whole.figures
     found = re.findall(r'<figure id="([^"]+)"(.*?)</figure>', html, re.DOTALL)
     assert [name for name, _ in found] == list(dict.fromkeys(name for name, _ in found))
     assert {name for name, _ in found} == set(figures)
@@ -424,35 +390,31 @@ def test_every_figure_has_a_link_to_its_data_and_a_text_alternative(whole: Repor
         assert unescape(without[1]) == figures[name]["description"]
 
 
-def test_page_without_measurements_says_so(root: Path) -> None:
-    params = synthetic.small(**TINY)
-    synthetic.write(root, params)
-    for run in runs(params):
-        synthetic.unmeasure(root, run.name)
-    draw(params)
-    page = read()
+def test_page_without_measurements_says_so() -> None:
+    study = synthetic.Study(synthetic.small(**TINY))
+    for run in study.runs:
+        study.unmeasure(run)
+    page = shown(study)
     assert page.text.count("Not measured on any run.") == 2
     assert "Not in the picture: baseline, outpost, expB-64" in page.text
-    assert {name.split("-")[0] for name in study(paths.REPORT)["figures"]} == {"tree", "expB"}
+    assert {name.split("-")[0] for name in page.figures} == {"tree", "expB"}
 
 
-def test_a_variant_without_measurements_is_named_beside_those_that_have_them(root: Path) -> None:
-    params = synthetic.small(**TINY)
-    synthetic.write(root, params)
-    synthetic.unmeasure(root, "expB-128-0")
-    draw(params)
-    page = read()
+def test_a_variant_without_measurements_is_named_beside_those_that_have_them() -> None:
+    study = synthetic.Study(synthetic.small(**TINY))
+    study.unmeasure("expB-128-0")
+    page = shown(study)
     assert page.text.count("Not measured: 128.") == 2
     assert "Not in the picture: expB-128: not measured" in page.text
-    figures = study(paths.REPORT)["figures"]
+    figures = page.figures
     assert legend(figures["expB-val_loss"]) == {"baseline", "64", "128", "256", "512"}
     for name in ("expB-signals", "expB-functional", "expB-sharpness"):
         assert legend(figures[name]) == {"baseline", "64", "256", "512"}
 
 
-def test_page_says_how_to_cite_study_and_article(root: Path) -> None:
+def test_page_says_how_to_cite_study_and_article() -> None:
     data = {"name": "50 % of {it}", "official": False, "content_sha256": "e1" * 32}
-    page = make(root, synthetic.small(**TINY), data)
+    page = shown(synthetic.Study(synthetic.small(**TINY), data))
     assert "@software{netstab," in page.text
     assert "data: 50 \\% of \\{it\\}; NVIDIA H200, 2026-11-22" in page.text
     assert "{Proposing a new effect of learning rate decay -- Network Stability}" in page.text

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +13,11 @@ from ruamel.yaml import YAML
 
 from netstab import paths
 from netstab.errors import NetstabError
-from netstab.evidence.results import Results
 from netstab.evidence.summary.terminal import read_summaries, summary_table
 from netstab.files import write_folder
 from netstab.params import Params, read
-from netstab.results.runs import collect
 from netstab.study.experiments import variants
-from tests import synthetic_runs as synthetic
+from tests import synthetic
 
 ROOT = synthetic.ROOT
 
@@ -32,24 +29,17 @@ def shown(width: int = 80) -> list[str]:
     return captured.get().splitlines()
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def summed_up(params: Params) -> None:
-    """The variants' files of a report, and no more."""
-    summaries = Results.of(params, collect(params)).summaries
+def sum_up(study: synthetic.Study) -> None:
+    """Write the variants' files of a report, and no more."""
+    summaries = study.results().summaries
     write_folder(paths.VARIANTS, {f"{k}.json": json.dumps(s) for k, s in summaries.items()})
 
 
 def test_table_shows_figures_with_their_spread_within_80_columns(root: Path) -> None:
-    params = synthetic.small(train={"time_scale": 0.5})
-    synthetic.write(root, params)
-    synthetic.change(root, "outpost-0", val_top1_pct=94.0, val_loss=0.21)
-    synthetic.change(root, "outpost-1", val_top1_pct=95.0, val_loss=0.22)
-    summed_up(params)
+    study = synthetic.Study(synthetic.small(train={"time_scale": 0.5}))
+    study.change("outpost-0", val_top1_pct=94.0, val_loss=0.21)
+    study.change("outpost-1", val_top1_pct=95.0, val_loss=0.22)
+    sum_up(study)
     (row,) = (line for line in shown() if "outpost" in line)
     assert row.split()[:2] == ["outpost", "2"]
     assert "94.50 ± 0.71" in row
@@ -83,10 +73,9 @@ def summarised(names: list[str]) -> None:
 
 
 def test_variant_without_figures_has_dashes(root: Path) -> None:
-    params = synthetic.small(seeds=[0], train={"time_scale": 0.1})
-    synthetic.write(root, params)
-    shutil.rmtree(paths.run_dir("expB-64-0"))
-    summed_up(params)
+    study = synthetic.Study(synthetic.small(seeds=[0], train={"time_scale": 0.1}))
+    study.lose("expB-64-0")
+    sum_up(study)
     (row,) = (line for line in shown() if "expB-64" in line)
     assert row.split() == ["expB-64", "0", *"\N{EN DASH}" * 4]
 
@@ -128,8 +117,9 @@ def small_params(root: Path) -> Params:
 
 
 def test_stage_prints_the_table_and_names_missing_runs_on_stderr(root: Path) -> None:
-    synthetic.write(root, small_params(root))
-    shutil.rmtree(paths.run_dir("expB-64-0"))
+    study = synthetic.Study(small_params(root))
+    study.lose("expB-64-0")
+    study.write(root)
     done = stage(root)
     assert done.returncode == 0
     assert "expB-64" in done.stdout

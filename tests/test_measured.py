@@ -20,8 +20,7 @@ from netstab.results.read import read_ceiling
 from netstab.results.runs import collect
 from netstab.results.schema import STABILITY_COLUMNS, STABILITY_MEASURES
 from netstab.study.experiments import Run, Variant
-from tests import small, synthetic_measures
-from tests import synthetic_runs as synthetic
+from tests import small, synthetic, synthetic_measures
 
 PARAMS = synthetic.small(train={"time_scale": 0.3})
 RUN = Run(Variant("expB", "64"), 1)
@@ -29,10 +28,9 @@ FOLDER = paths.run_dir(RUN.name)
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    synthetic.write(tmp_path, PARAMS)
-    return tmp_path
+def root(root: Path) -> Path:
+    synthetic.Study(PARAMS).write(root)
+    return root
 
 
 def test_measurements_are_read_as_written(root: Path) -> None:
@@ -63,7 +61,7 @@ def test_a_block_may_be_called_what_a_reader_of_csv_takes_for_missing(
     own = {name: {name: {"60": 0.01}}} if name[0].isalpha() else {}
     content = small.content(seeds=[0], experiments=["expB"], own=own, train={"time_scale": 0.3})
     params = check({**content, "blocks": blocks})
-    synthetic.write(tmp_path, params)
+    synthetic.Study(params).write(tmp_path)
     found = collect(params)
     assert not found.faults
     run = Run(Variant("expB", name), 0)
@@ -89,7 +87,7 @@ def test_views_have_measured_nothing_of_their_own(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     params = synthetic.parameters(seeds=[0], experiments=[], own={}, train={"time_scale": 0.3})
-    synthetic.write(tmp_path, params)
+    synthetic.Study(params).write(tmp_path)
     found = collect(params)
     assert not found.faults
     ema = Run(Variant("expE", "ema"), 0)
@@ -199,7 +197,7 @@ def test_claims_without_measurements_are_not_measured(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     params = synthetic.small(seeds=[0, 1, 2], train={"time_scale": 0.3})
-    synthetic.write(tmp_path, params)
+    synthetic.Study(params).write(tmp_path)
     (FOLDER / "stability.csv").unlink()
     found = {j.id: j for j in judge(params, collect(params))}
     assert found["S2"].verdict is Verdict.NOT_MEASURED

@@ -1,7 +1,6 @@
 """The page in a real browser: draws, reacts, fits, and asks the network for nothing."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,10 @@ from selenium.webdriver.common.keys import Keys
 from netstab import paths
 from netstab.evidence.figures import dvc_plots
 from netstab.evidence.page import render as pages
-from netstab.evidence.results import Results
-from netstab.params import Params
-from netstab.results.runs import collect
 from netstab.results.schema import MEASURES
-from netstab.study.experiments import runs
-from tests import synthetic_runs as synthetic
+from tests import synthetic
 from tests.chromium import Browser, chromium
-from tests.synthetic_report import PANELS, Reported, in_one_process, study
+from tests.synthetic_report import PANELS, Reported, embedded, in_one_process
 
 pytestmark = [pytest.mark.browser, in_one_process]
 
@@ -70,7 +65,7 @@ def test_every_figure_draws_without_a_word_on_the_console(
     opened: dict[int, Opened], whole: Reported, width: int
 ) -> None:
     marks = opened[width].marks
-    assert set(marks) == set(study(whole.page)["figures"])
+    assert set(marks) == set(whole.figures)
     drawn = {name: found["lines"] for name, found in marks.items() if found["lines"]}
     # Two rivals are views of the baseline: its training is theirs, and nothing of them is measured.
     measured = {**CURVES, "expE": 8}
@@ -112,7 +107,7 @@ def test_figures_say_what_they_show(browser: Browser, whole: Reported) -> None:
           return [figure.id, drawing && drawing.getAttribute('aria-label')];
         }))"""
     )
-    figures = study(whole.page)["figures"]
+    figures = whole.figures
     assert labels == {name: spec["description"] for name, spec in figures.items()}
 
 
@@ -187,7 +182,7 @@ def test_every_legend_of_lines_and_points_reacts(browser: Browser, whole: Report
           figure.querySelector('[class*="_legend_labels"]')).map(figure => figure.id)"""
     )
     # In the tree and among the rivals there is nothing to pick.
-    assert set(reacting) == set(study(whole.page)["figures"]) - {"tree", "rivals"}
+    assert set(reacting) == set(whole.figures) - {"tree", "rivals"}
 
 
 def legend(browser: Browser, figure: str) -> list[Any]:
@@ -219,7 +214,7 @@ def test_hovering_shows_the_values_of_an_epoch(browser: Browser, whole: Reported
         "block 512",
     ]
     epoch = int(shown["epoch"])
-    tables = study(whole.page)["tables"]
+    tables = embedded(whole.page.read_text(encoding="utf-8"))["tables"]
     for label, variant in (("baseline", "baseline"), ("block 128", "expB-128")):
         value = tables[f"{variant}/val_loss"]["mean"][epoch]
         assert shown[label] == pytest.approx(value, abs=6e-5)
@@ -232,7 +227,7 @@ def test_hovering_over_a_variant_tells_its_place_in_the_question(
     browser.figure("question")
     # The largest of the outpost's squares, which nothing covers.
     points = browser.driver.find_elements(By.CSS_SELECTOR, "#question .mark-symbol.role-mark path")
-    rows = study(whole.page)["figures"]["question"]["datasets"]["points"]
+    rows = whole.figures["question"]["datasets"]["points"]
     (at,) = (i for i, r in enumerate(rows) if r["variant"] == "outpost" and r["seed"] is None)
     means = [p for p in points if p.get_attribute("stroke") == "#333333"]
     ActionChains(browser.driver).move_to_element(means[at]).perform()
@@ -367,29 +362,25 @@ def wide(figure: str) -> bool:
     return figure.split("-")[-1] not in set(MEASURES) - {"val_top1_pct"}
 
 
-def one_seed(root: Path) -> Params:
+def one_seed() -> synthetic.Study:
     params = synthetic.parameters(
         seeds=[0], train={"time_scale": 0.1}, ceiling={"seeds": []}, experiments=["expB", "strict"]
     )
-    synthetic.write(root, params)
-    return params
+    return synthetic.Study(params)
 
 
-def missing_run(root: Path) -> Params:
-    params = synthetic.small(train={"time_scale": 0.1})
-    synthetic.write(root, params)
-    shutil.rmtree(root / paths.run_dir("expB-128-0"))
-    shutil.rmtree(root / paths.run_dir("expB-64-0"))
-    shutil.rmtree(root / paths.run_dir("expB-64-1"))
-    return params
+def missing_run() -> synthetic.Study:
+    study = synthetic.Study(synthetic.small(train={"time_scale": 0.1}))
+    for run in ("expB-128-0", "expB-64-0", "expB-64-1"):
+        study.lose(run)
+    return study
 
 
-def unmeasured(root: Path) -> Params:
-    params = synthetic.small(train={"time_scale": 0.1})
-    synthetic.write(root, params)
-    for run in runs(params):
-        synthetic.unmeasure(root, run.name)
-    return params
+def unmeasured() -> synthetic.Study:
+    study = synthetic.Study(synthetic.small(train={"time_scale": 0.1}))
+    for run in study.runs:
+        study.unmeasure(run)
+    return study
 
 
 @pytest.mark.parametrize(
@@ -402,14 +393,10 @@ def unmeasured(root: Path) -> Params:
     ],
 )
 def test_a_study_that_lacks_something_is_drawn_and_says_what(
-    driver: Any, tmp_path: Path, lacking: Callable[[Path], Params], said: str, figures: int
+    driver: Any, tmp_path: Path, lacking: Callable[[], synthetic.Study], said: str, figures: int
 ) -> None:
-    params = lacking(tmp_path)
-    page = tmp_path / paths.REPORT
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path)
-        html = pages.render(Results.of(params, collect(params)))
-    page.write_text(html, encoding="utf-8")
+    page = tmp_path / "report.html"
+    page.write_text(pages.render(lacking().results()), encoding="utf-8")
     browser = Browser(driver, page)
     found = watch(browser, PHONE)
     assert said in browser.run("return document.body.textContent.replace(/\\s+/g, ' ')")

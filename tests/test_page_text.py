@@ -4,7 +4,7 @@ import io
 import json
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from netstab.evidence.page import render as page
 from netstab.evidence.results import Results
 from netstab.evidence.summary.terminal import summary_table
 from netstab.results.runs import collect
-from tests import synthetic_runs
+from tests import synthetic
 from tests.chromium import chromium
 
 NASTY = [
@@ -82,32 +82,25 @@ Render = Callable[[dict[str, str]], tuple[str, drawings.Drawn]]
 
 
 @pytest.fixture
-def render(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Render]:
+def render(root: Path) -> Render:
     """Reports on a small study with given texts in all places that text comes from."""
-    monkeypatch.chdir(tmp_path)
-    params = synthetic_runs.small(seeds=[0], train={"time_scale": 0.1}, ceiling={"seeds": []})
+    params = synthetic.small(seeds=[0], train={"time_scale": 0.1}, ceiling={"seeds": []})
 
     def made(told: dict[str, str]) -> tuple[str, drawings.Drawn]:
         data = {"name": told["data"], "official": False, "content_sha256": "c1" * 32}
-        synthetic_runs.write(tmp_path, params, data)
-        folder = tmp_path / "metrics/runs/expB-64-0"
-        provenance = json.loads((folder / "provenance.json").read_text())
-        for segment in provenance["segments"]:
+        study = synthetic.Study(params, data)
+        for segment in study.provenance["expB-64-0"]["segments"]:
             segment |= {"device": told["device"], "torch": told["torch"]}
             segment |= {"trained_for": told["trained for"]}
-        synthetic_runs.retell(tmp_path, "expB-64-0", segments=provenance["segments"])
-        sharpness = json.loads((folder / "sharpness.json").read_text())
-        sharpness["protocol"] = dict.fromkeys(sharpness["protocol"], told["protocol"])
-        (folder / "sharpness.json").write_text(json.dumps(sharpness))
-        other = tmp_path / "metrics/runs/expB-128-0/sharpness.json"
-        stale = json.loads(other.read_text())
-        stale["measurements"][0]["block"] = told["block"]
-        other.write_text(json.dumps(stale))
+        protocol = study.sharpness["expB-64-0"]["protocol"]
+        protocol |= dict.fromkeys(protocol, told["protocol"])
+        study.sharpness["expB-128-0"]["measurements"][0]["block"] = told["block"]
+        study.write(root)
         results = Results.of(params, collect(params))
         drawn = drawings.draw(results)
         return page.render(results, drawn), drawn
 
-    yield made
+    return made
 
 
 def structure(html: str) -> Structure:
@@ -167,7 +160,7 @@ def test_a_name_in_a_terminals_table_is_neither_markup_nor_a_command(name: str) 
 @pytest.mark.parametrize("name", NASTY)
 def test_names_in_parameters_are_names(name: str) -> None:
     with pytest.raises(ParameterError, match=r"own\."):
-        synthetic_runs.parameters(own={name: {"64": {"60": 0.01}}})
+        synthetic.parameters(own={name: {"64": {"60": 0.01}}})
 
 
 @pytest.mark.browser

@@ -22,12 +22,12 @@ from netstab.evidence.summary.terminal import read_summaries, summary_table
 from netstab.results.runs import collect
 from netstab.store.ledger import Ledger
 from netstab.store.states import Store
-from tests import synthetic_runs
+from tests import synthetic
 from torture.fuzz.bounds import Target
 from torture.fuzz.nonsense import NUMBERS, TEXTS, as_json, broken, damaged
 
-MEASURE = synthetic_runs.parameters().measure.model_dump(mode="json")
-STUDY = synthetic_runs.small(
+MEASURE = synthetic.parameters().measure.model_dump(mode="json")
+STUDY = synthetic.small(
     train={"time_scale": 0.1},
     ceiling={"seeds": [0, 1]},
     measure={"stability": {**MEASURE["stability"], "every_epochs": 100}},
@@ -49,7 +49,7 @@ FILES = {
 def project() -> dict[Path, bytes]:
     """The results of a small study, reported, file by file; without pictures."""
     with tempfile.TemporaryDirectory() as folder:
-        synthetic_runs.write(Path(folder), STUDY)
+        synthetic.Study(STUDY).write(Path(folder))
         with chdir(folder):
             results = Results.of(STUDY, collect(STUDY))
             paths.VARIANTS.mkdir()

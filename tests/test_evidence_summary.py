@@ -13,42 +13,30 @@ import pytest
 
 from netstab import files, paths
 from netstab.evidence import report
-from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import bands, curves, panels
 from netstab.evidence.summary.windows import final_window, jitter_window
 from netstab.params import Params
-from netstab.results.runs import collect
 from netstab.results.schema import MEASURES
 from netstab.study.experiments import find_variant, schedule
-from tests import synthetic_runs as synthetic
+from tests import synthetic
 from tests.synthetic_report import PANELS, Reported, in_one_process
 
 TINY: dict[str, Any] = {"seeds": [0], "train": {"time_scale": 0.1}}
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def table_of_curves(params: Params) -> pd.DataFrame:
-    return curves(params, bands(collect(params)))
+def table_of_curves(study: synthetic.Study) -> pd.DataFrame:
+    return curves(study.params, bands(study.collection()))
 
 
 def window(params: Params, name: str) -> int | None:
     return jitter_window(params, schedule(params, find_variant(params, name)))
 
 
-def test_final_and_jitter_follow_their_definitions(root: Path) -> None:
-    params = synthetic.small()
-    synthetic.write(root, params)
-    summary = Results.of(params, collect(params)).summaries["expB-64"]
+def test_final_and_jitter_follow_their_definitions() -> None:
+    study = synthetic.Study(synthetic.small())
+    summary = study.results().summaries["expB-64"]
     for measure in MEASURES:
-        seeds = [
-            pd.read_csv(paths.run_dir(f"expB-64-{seed}") / "history.csv")[measure].tolist()
-            for seed in (0, 1)
-        ]
+        seeds = [study.histories[f"expB-64-{seed}"][measure].tolist() for seed in (0, 1)]
         finals = [mean(curve[190:]) for curve in seeds]
         jitters = []
         for curve in seeds:
@@ -60,28 +48,27 @@ def test_final_and_jitter_follow_their_definitions(root: Path) -> None:
         assert summary[f"jitter_{measure}_sd"] == pytest.approx(stdev(jitters), rel=1e-5)
 
 
-def test_jitter_of_independent_noise_is_its_deviation_and_of_a_trend_nothing(root: Path) -> None:
-    params = synthetic.small(seeds=[0], report={"jitter_epochs": 100})
-    synthetic.write(root, params)
+def test_jitter_of_independent_noise_is_its_deviation_and_of_a_trend_nothing() -> None:
+    study = synthetic.Study(synthetic.small(seeds=[0], report={"jitter_epochs": 100}))
     noise = np.random.default_rng(7).normal(80.0, 2.5, 200)
-    synthetic.change(root, "baseline-0", val_top1_pct=noise, val_loss=np.linspace(3, 1, 200))
-    summary = Results.of(params, collect(params)).summaries["baseline"]
+    study.change("baseline-0", val_top1_pct=noise, val_loss=np.linspace(3, 1, 200))
+    summary = study.results().summaries["baseline"]
     assert summary["jitter_val_top1_pct"] == pytest.approx(2.5, rel=0.15)
     assert summary["jitter_val_loss"] == pytest.approx(0, abs=1e-12)
 
 
-def test_spread_is_over_seeds_and_none_for_one_seed(root: Path) -> None:
-    params = synthetic.small()
-    synthetic.write(root, params)
-    synthetic.change(root, "baseline-0", val_top1_pct=90.0)
-    synthetic.change(root, "baseline-1", val_top1_pct=92.0)
-    summary = Results.of(params, collect(params)).summaries["baseline"]
+def test_spread_is_over_seeds_and_none_for_one_seed() -> None:
+    study = synthetic.Study(synthetic.small())
+    study.change("baseline-0", val_top1_pct=90.0)
+    study.change("baseline-1", val_top1_pct=92.0)
+    summary = study.results().summaries["baseline"]
     assert summary["n_seeds"] == 2
     assert summary["final_val_top1_pct"] == 91
     assert summary["final_val_top1_pct_sd"] == pytest.approx(sqrt(2), rel=1e-5)
 
-    alone = synthetic.small(seeds=[0])
-    summary = Results.of(alone, collect(alone)).summaries["baseline"]
+    alone = synthetic.Study(synthetic.small(seeds=[0]))
+    alone.change("baseline-0", val_top1_pct=90.0)
+    summary = alone.results().summaries["baseline"]
     assert summary["n_seeds"] == 1
     assert summary["final_val_top1_pct"] == 90
     assert summary["final_val_top1_pct_sd"] is None
@@ -109,10 +96,9 @@ def test_jitter_window_keeps_clear_of_the_variants_own_last_intervention(
     assert window(params, "baseline") == 50
 
 
-def test_variant_without_a_jitter_window_has_no_jitter_but_the_same_keys(root: Path) -> None:
-    params = synthetic.small(expB={"freeze_epoch": 195})
-    synthetic.write(root, params)
-    summaries = Results.of(params, collect(params)).summaries
+def test_variant_without_a_jitter_window_has_no_jitter_but_the_same_keys() -> None:
+    study = synthetic.Study(synthetic.small(expB={"freeze_epoch": 195}))
+    summaries = study.results().summaries
     late, baseline = summaries["expB-64"], summaries["baseline"]
     assert late["jitter_window_epochs"] is None
     assert late["jitter_val_loss"] is None
@@ -144,22 +130,16 @@ def test_a_file_a_variant_all_flat_with_the_same_keys(whole: Reported) -> None:
         assert all((summary[key] is None) == is_view for key in measured), name
 
 
-def test_drift_and_sharpness_at_the_end_are_means_over_seeds_of_what_was_measured(
-    root: Path,
-) -> None:
-    params = synthetic.small()
-    synthetic.write(root, params)
+def test_drift_and_sharpness_at_the_end_are_means_over_seeds_of_what_was_measured() -> None:
+    study = synthetic.Study(synthetic.small())
     for seed, (change, top) in enumerate(((0.2, 10.0), (0.4, 30.0))):
-        folder = paths.run_dir(f"expB-64-{seed}")
-        table = pd.read_csv(folder / "stability.csv")
+        run = f"expB-64-{seed}"
         # Only the epochs of the jitter window count, the last 50.
-        table["forward_change"] = np.where(table["epoch"] >= 150, change, 7.0)
-        table.to_csv(folder / "stability.csv", index=False)
-        told = json.loads((folder / "sharpness.json").read_text())
-        for found in told["measurements"]:
+        late = study.stability[run]["epoch"] >= 150
+        study.remeasure(run, forward_change=np.where(late, change, 7.0))
+        for found in study.sharpness[run]["measurements"]:
             found["eigenvalue"] = top if found["epoch"] == 200 else 99.0
-        (folder / "sharpness.json").write_text(json.dumps(told))
-    summary = Results.of(params, collect(params)).summaries["expB-64"]
+    summary = study.results().summaries["expB-64"]
     assert summary["final_forward_drift"] == pytest.approx(0.3)
     assert summary["final_forward_drift_sd"] == pytest.approx(0.2 / sqrt(2), rel=1e-5)
     assert summary["final_sharpness"] == 20
@@ -167,34 +147,26 @@ def test_drift_and_sharpness_at_the_end_are_means_over_seeds_of_what_was_measure
 
 
 @pytest.mark.parametrize("seeds", [(0, 1), (1,)])
-def test_an_eigenvalue_that_did_not_converge_is_no_figure(
-    root: Path, seeds: tuple[int, ...]
-) -> None:
-    params = synthetic.small()
-    synthetic.write(root, params)
+def test_an_eigenvalue_that_did_not_converge_is_no_figure(seeds: tuple[int, ...]) -> None:
+    study = synthetic.Study(synthetic.small())
     for seed in seeds:
-        path = paths.run_dir(f"expB-64-{seed}") / "sharpness.json"
-        told = json.loads(path.read_text())
-        for found in told["measurements"]:
-            found["eigenvalue"] = None
-        path.write_text(json.dumps(told))
-    summary = Results.of(params, collect(params)).summaries["expB-64"]
+        study.curve(f"expB-64-{seed}", None)
+    summary = study.results().summaries["expB-64"]
     assert summary["final_sharpness"] is summary["final_sharpness_sd"] is None
     assert summary["final_trace"] is not None
     assert summary["final_adaptive_sharpness"] is not None
 
 
-def test_figures_are_rounded_to_six_digits(root: Path) -> None:
-    params = synthetic.small(seeds=[0])
-    synthetic.write(root, params)
-    synthetic.change(root, "baseline-0", val_loss=1 / 3)
-    assert Results.of(params, collect(params)).summaries["baseline"]["final_val_loss"] == 0.333333
+def test_figures_are_rounded_to_six_digits() -> None:
+    study = synthetic.Study(synthetic.small(seeds=[0]))
+    study.change("baseline-0", val_loss=1 / 3)
+    assert study.results().summaries["baseline"]["final_val_loss"] == 0.333333
 
 
 def test_files_of_what_is_no_longer_asked_for_are_removed(root: Path) -> None:
-    params = synthetic.small(**TINY)
-    synthetic.write(root, params)
-    report.make(params)
+    study = synthetic.Study(synthetic.small(**TINY))
+    study.write(root)
+    report.make(study.params)
     assert (paths.VARIANTS / "expB-64.json").exists()
     assert (paths.FIGURES / "expB-val_loss.svg").exists()
     report.make(synthetic.small(**TINY, experiments=[]))
@@ -267,17 +239,13 @@ def test_own_intervention_with_a_references_name_keeps_curves_apart() -> None:
     assert [line.label for line in panel.lines] == ["baseline", "outpost", "own-outpost"]
 
 
-def test_curves_are_means_over_seeds_in_long_form(root: Path) -> None:
-    params = synthetic.small()
-    synthetic.write(root, params)
-    table = table_of_curves(params)
+def test_curves_are_means_over_seeds_in_long_form() -> None:
+    study = synthetic.Study(synthetic.small())
+    table = table_of_curves(study)
     assert list(table) == ["experiment", "curve", "epoch", *MEASURES]
     assert table["curve"].drop_duplicates().tolist() == ["baseline", "64", "128", "256", "512"]
     assert len(table) == 5 * 200
-    seeds = [
-        pd.read_csv(paths.run_dir(f"expB-128-{seed}") / "history.csv")["val_loss"]
-        for seed in (0, 1)
-    ]
+    seeds = [study.histories[f"expB-128-{seed}"]["val_loss"] for seed in (0, 1)]
     drawn = table[(table["experiment"] == "expB") & (table["curve"] == "128")]["val_loss"]
     np.testing.assert_allclose(drawn, (seeds[0] + seeds[1]) / 2, rtol=1e-12)
 
@@ -293,8 +261,8 @@ def test_curves_are_written_with_every_panel_and_six_digits(whole: Reported) -> 
 
 
 def test_curves_without_any_experiment_have_their_header(root: Path) -> None:
-    params = synthetic.small(experiments=[], **TINY)
-    synthetic.write(root, params)
-    assert table_of_curves(params).empty
-    report.make(params)
+    study = synthetic.Study(synthetic.small(experiments=[], **TINY))
+    assert table_of_curves(study).empty
+    study.write(root)
+    report.make(study.params)
     assert paths.CURVES.read_text().startswith("experiment,curve,epoch,train_loss")
