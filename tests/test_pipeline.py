@@ -71,7 +71,7 @@ def test_a_changed_outpost_trains_the_outpost_from_where_it_parts(clone: Clone) 
 
 
 def test_a_change_of_the_reports_code_reruns_the_report_alone(clone: Clone) -> None:
-    clone.append("src/netstab/evidence/figures/charts.py", "# another word\n")
+    clone.append("src/netstab/evidence/figures/curves.py", "# another word\n")
     assert clone.dvc("repro", "--dry").stages == ["report"]
 
 
