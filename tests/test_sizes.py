@@ -224,6 +224,8 @@ def test_a_rival_that_an_override_removes_stays_removed(
         ("expB.freeze_epok=5", "-S: Could not override 'expB.freeze_epok'"),
         ("~expE.nothing", "-S: Could not delete from config. 'expE.nothing' does"),
         ("seeds=[0", "-S: "),
+        ("expB.freeze_epoch=60,90", "-S expB.freeze_epoch=60,90: has several values, and a study"),
+        ("seeds=range(3)", "-S seeds=range(3): has several values, and a study takes one"),
     ],
 )
 def test_a_study_names_what_is_wrong_with_an_override_before_dvc_starts(

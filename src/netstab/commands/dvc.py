@@ -21,16 +21,23 @@ def check_overrides(path: Path, overrides: list[str]) -> None:
     """
     # Takes a moment to import, and no other command needs it.
     from dvc.exceptions import InvalidArgumentError
-    from dvc.utils.hydra import apply_overrides
+    from dvc.utils.hydra import apply_overrides, to_hydra_overrides
+    from hydra.errors import OverrideParseException
 
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / path.name
         shutil.copyfile(path, copy)
         try:
+            for override in to_hydra_overrides(overrides):
+                if override.is_sweep_override():
+                    raise NetstabError(
+                        f"-S {override.input_line}: has several values, and a study takes one; "
+                        "write a list in brackets: [0,1]"
+                    )
             apply_overrides(str(copy), overrides)
             params.read(copy)
-        except InvalidArgumentError as error:
-            raise NetstabError(f"-S: {error.__cause__}") from error
+        except (OverrideParseException, InvalidArgumentError) as error:
+            raise NetstabError(f"-S: {error.__cause__ or error}") from error
         except ParameterError as error:
             raise ParameterError(f"{path.name} with these -S", error.faults) from None
 
