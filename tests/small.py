@@ -21,7 +21,7 @@ from tests.checkout import ROOT, changed
 
 CPU = torch.device("cpu")
 SHIPPED: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
-IMAGES, SIZE, CLASSES = 48, 16, 6
+IMAGES, SIZE, CLASSES = 24, 16, 6
 
 
 def content(**changes: Any) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def content(**changes: Any) -> dict[str, Any]:
 
 
 def params(**changes: Any) -> Params:
-    """A tiny study: 10 epochs of 6 steps, width 2, one thread; changes at 3, 5 (4.5), 6 and 7."""
+    """A tiny study: 10 epochs of 3 steps, width 2, one thread; changes at 3, 5 (4.5), 6 and 7."""
     train = {"time_scale": 0.05, "batch_size": 8, "precision": "fp32", "crop_padding": 2}
     base: dict[str, Any] = {
         "seeds": [0],

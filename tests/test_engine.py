@@ -180,7 +180,7 @@ def test_a_thawed_part_starts_with_empty_momentum() -> None:
 
 
 def one_step(engine: Engine, now: Phase, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    images = small.images(2, dtype=dtype)
+    images = small.images(2, dtype=dtype, count=48)
     draws = draw_epoch(len(images), 16, padding=2, flip=True, seed=1, epoch=0)
     loss, _ = engine.enter(now)(*next(training_batches(images, draws, 16)))
     if now.trained:

@@ -155,7 +155,7 @@ ledger = small.ledger(study, Path({store!r}))
 batches, seen = engine.training_batches, 0
 
 def counting(*args):
-    # In the middle of an epoch: after the third of its six batches.
+    # In the middle of an epoch: after the second of its three batches.
     global seen
     for number, batch in enumerate(batches(*args)):
         seen += 1
@@ -187,7 +187,7 @@ def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_bits(
     run = small.run(killed.params, kind)
     # Batches until the kill, and the epoch to go on from: in mid-run; for one kind also before
     # the first save, and once more near the end.
-    kills = [(3, 0), (27, 4), (27, 8)] if (kind, mode) == ("expC-256", "live") else [(33, 5)]
+    kills = [(2, 0), (14, 4), (14, 8)] if (kind, mode) == ("expC-256", "live") else [(17, 5)]
     for steps, resumed in kills:
         script = KILLED.format(
             root=str(root), src=str(root / "src"), store=str(killed.store.root), steps=steps,

@@ -155,7 +155,7 @@ def test_the_average_is_the_exponential_average_of_the_weights_after_each_step()
 
 def test_recomputed_statistics_are_those_of_the_images() -> None:
     engine = small.engine(small.params(), double=True)
-    training = small.images(2, dtype=torch.float64)
+    training = small.images(2, dtype=torch.float64, count=48)
     recompute_batch_norm(engine.model, training, 48, 16, engine.autocast)
     norm = engine.model.stem[1]
     inner = training.pixels[:, 2:-2, 2:-2].double() / 255
