@@ -1,8 +1,11 @@
 """What benchmarks time and count; and each of them on a few steps."""
 
+import inspect
 import json
+import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from benchmarks import epoch, epoch_cases, measuring, sizes, trainer
-from benchmarks.common import Goal, Spread, in_turn
+from benchmarks.common import ROOT, Goal, Spread, child_environment, in_turn
 from netstab.study.cost import forward_flop, training_flop
 from netstab.training.model import ResNet18, apply_modes
 from tests import small
@@ -120,3 +123,37 @@ def test_measuring_adds_up_what_a_seed_takes(tried: Callable[..., Any]) -> None:
     expected /= epochs["a_seed"] * epochs["s"]["median"]
     assert shares["stability"]["median"] == pytest.approx(expected)
     assert f"stability {Spread((expected,))}" in " ".join(printed.split())
+
+
+@pytest.mark.long
+def test_memory_is_that_of_a_trainer_part_by_part(tmp_path: Path) -> None:
+    told = run_alone("memory", tmp_path, "--size", "mini", "--rounds", "1", "--steps", "1")
+    after = told["results"]["mini"]["peak_mib_after"]
+    assert list(after.values()) == sorted(after.values())
+    assert told["results"]["mini"]["peak_mib"]["median"] == after["save"] > after["imports"]
+
+
+@pytest.mark.long
+def test_the_pipeline_is_timed_with_every_run_stored(tmp_path: Path) -> None:
+    told = run_alone("pipeline", tmp_path, "--seeds", "1", "--rounds", "1")
+    assert told["settings"]["runs"] == 27
+    assert {"dvc repro, no-op", "netstab plan", "netstab collect"} < told["results"].keys()
+
+
+def run_alone(name: str, folder: Path, *options: str) -> dict[str, Any]:
+    target = folder / "result.json"
+    command = [sys.executable, "-m", f"benchmarks.{name}", *options, "--json", str(target)]
+    subprocess.run(command, cwd=ROOT, env=child_environment(ROOT / "src"), check=True)
+    content: dict[str, Any] = json.loads(target.read_text())
+    return content
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra: cluster")
+def test_a_cluster_on_paper_is_faster_with_more_gpus_up_to_the_longest_run() -> None:
+    from benchmarks import cluster, cluster_paper
+
+    assert "paper_seeds" in inspect.signature(cluster.main).parameters
+    paper = cluster_paper.on_paper(2)
+    spans = [found.makespan for found in paper.forecasts]
+    assert paper.runs == 2 * 27 and spans == sorted(spans, reverse=True)
+    assert spans[0] > 10 * spans[-1] >= 10 * paper.forecasts[-1].path

@@ -182,7 +182,6 @@ def _collected(checkout: Checkout) -> Read:
 class Damage:
     """What came of damaging files of one kind."""
 
-    kind: str
     draw: random.Random
     count: int
     seen: Counter[str]
@@ -236,7 +235,7 @@ def damage_files(
     kind: str, found: list[Target], store: Store, draw: random.Random, count: int, most: int
 ) -> dict[str, Any]:
     """Damage up to `most` files of a kind, each in every way; a row of what came out."""
-    tried = Damage(kind, draw, count, Counter(), [])
+    tried = Damage(draw, count, Counter(), [])
     chosen = found if len(found) <= most else draw.sample(found, most)
     for target in chosen:
         tried.one(target, store.damaged)

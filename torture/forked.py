@@ -77,8 +77,9 @@ def start(
     try:
         os.setsid()
         os.chdir(checkout.root)
+        environment = checkout.environment()  # as it is in this process, before it is cleared
         os.environ.clear()
-        os.environ.update(checkout.environment())
+        os.environ.update(environment)
         if not prepare:
             output.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
