@@ -53,17 +53,21 @@ def places(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
         yield from places(below, (*path, key))
 
 
+def drawn_place(content: Any, random: Random) -> tuple[Any, Any]:
+    """A place in a tree that has any: the mapping or list that it is in, and its key there."""
+    *above, last = random.choice(list(places(content)))
+    for step in above:
+        content = content[step]
+    return content, last
+
+
 def broken(content: Any, random: Random, most: int = 3) -> Any:
     """A copy of a tree with up to so many faults: values replaced, removed, renamed, doubled."""
     content = copy.deepcopy(content)
     for _ in range(random.randint(0, most)):
-        found = list(places(content))
-        if not found:
+        if not any(places(content)):
             return value(random)
-        *above, last = random.choice(found)
-        place = content
-        for step in above:
-            place = place[step]
+        place, last = drawn_place(content, random)
         kind = random.randrange(6)
         if kind == 0:
             del place[last]
@@ -72,14 +76,8 @@ def broken(content: Any, random: Random, most: int = 3) -> Any:
         elif kind == 1:
             place.insert(0, copy.deepcopy(place[last]))
         elif kind == 2:
-            *other, end = random.choice(found)
-            there = content
-            try:
-                for step in (*other, end):
-                    there = there[step]
-            except (KeyError, IndexError, TypeError):
-                continue
-            place[last] = copy.deepcopy(there)
+            other, key = drawn_place(content, random)
+            place[last] = copy.deepcopy(other[key])
         else:
             place[last] = value(random)
     return content
