@@ -50,42 +50,44 @@ def decays(*names: str) -> Obstacle:
 
 def same_decay(name: str, other: str) -> Obstacle:
     """Two experiments must decay at the same epochs, by the same factor, and at all."""
-
-    def obstacle(params: Params) -> str:
-        mine, theirs = _decay(params, name), _decay(params, other)
-        if _steps(params, mine) == _steps(params, theirs):
-            return ""
-        return f"{name} decays {_told(mine)}, {other} {_told(theirs)}"
-
-    return any_of(decays(name), obstacle)
+    return any_of(decays(name), _agreement(name, other, lambda _, mine, theirs: (mine, theirs)))
 
 
 def decay_begins(name: str, other: str) -> Obstacle:
     """The first must decay as the second does, but may leave out last decays."""
 
-    def obstacle(params: Params) -> str:
-        mine, theirs = _decay(params, name), _decay(params, other)
-        steps = _steps(params, mine)
-        if steps == _steps(params, theirs)[: len(steps)]:
-            return ""
-        return f"{name} decays {_told(mine)}, {other} {_told(theirs)}"
+    def as_many(_params: Params, mine: Steps, theirs: Steps) -> tuple[Steps, Steps]:
+        return mine, theirs[: len(mine)]
 
-    return any_of(decays(name), obstacle)
+    return any_of(decays(name), _agreement(name, other, as_many))
 
 
 def same_decay_around(name: str, key: str, other: str) -> Obstacle:
     """Two experiments must decay alike until the window after the first one's freeze is over."""
 
-    def obstacle(params: Params) -> str:
+    def before(params: Params, mine: Steps, theirs: Steps) -> tuple[Steps, Steps]:
         freeze: int = getattr(_section(params, name), key)
         over = params.train.at_scale(freeze) + params.train.window(params.report.jump_epochs)
-        mine, theirs = _decay(params, name), _decay(params, other)
-        before = ([step for step in _steps(params, d) if step[0] < over] for d in (mine, theirs))
-        if next(before) == next(before):
-            return ""
-        return f"{name} decays {_told(mine)}, {other} {_told(theirs)}"
+        return [step for step in mine if step[0] < over], [s for s in theirs if s[0] < over]
 
-    return any_of(decays(name, other), obstacle)
+    return any_of(decays(name, other), _agreement(name, other, before))
+
+
+Steps = list[tuple[int, float]]
+"""Epoch and factor of each decay."""
+
+
+def _agreement(
+    name: str, other: str, compared: Callable[[Params, Steps, Steps], tuple[Steps, Steps]]
+) -> Obstacle:
+    """What is compared of two experiments' decays must be the same."""
+
+    def obstacle(params: Params) -> str:
+        mine, theirs = _decay(params, name), _decay(params, other)
+        one, another = compared(params, _steps(params, mine), _steps(params, theirs))
+        return "" if one == another else f"{name} decays {_when(mine)}, {other} {_when(theirs)}"
+
+    return obstacle
 
 
 def at_first_decay(name: str, key: str, other: str) -> Obstacle:
@@ -145,11 +147,11 @@ def _falls(decay: Decay) -> bool:
     return bool(decay.decay_epochs) and decay.decay_factor < 1
 
 
-def _steps(params: Params, decay: Decay) -> list[tuple[int, float]]:
+def _steps(params: Params, decay: Decay) -> Steps:
     return [(params.train.at_scale(epoch), decay.decay_factor) for epoch in decay.decay_epochs]
 
 
-def _told(decay: Decay) -> str:
+def _when(decay: Decay) -> str:
     if not decay.decay_epochs:
         return "never"
     return f"at {', '.join(map(str, decay.decay_epochs))} (x {decay.decay_factor:g})"

@@ -173,18 +173,18 @@ class Study:
         found = []
         for run in self.runs(variant):
             try:
-                told = self._shifts(run)
-                found.append(log_drift(told, direction, where, start, per_path=per_path))
+                shifted = self._shifts(run)
+                found.append(log_drift(shifted, direction, where, start, per_path=per_path))
             except LookupError:
                 why = f"{run.name}: {direction} drift from epoch {start} on"
                 raise Lacking(Verdict.NOT_MEASURED, why) from None
         return np.array(found)
 
     def _shifts(self, run: Run) -> Shifts:
-        told: Shifts = self._once(
+        shifted: Shifts = self._once(
             ("shifts", run), lambda: shifts(self.collection.stability[run], self.params)
         )
-        return told
+        return shifted
 
     def same_protocol(self, *variants: Variant) -> None:
         """Hold the protocols by which sharpness was measured against each other.
@@ -192,8 +192,8 @@ class Study:
         Raises:
             Lacking: they differ.
         """
-        told = (self.collection.sharpness.get(run) for v in variants for run in self.runs(v))
-        protocols = [found.protocol for found in told if found]
+        files = (self.collection.sharpness.get(run) for v in variants for run in self.runs(v))
+        protocols = [file.protocol for file in files if file]
         for name in PROTOCOL:
             if any(other.get(name) != protocols[0].get(name) for other in protocols):
                 why = f"sharpness was measured with different {name}"
@@ -207,8 +207,8 @@ class Study:
         """
         found = []
         for run in self.runs(variant):
-            told = self.collection.sharpness.get(run)
-            measured = told and told.at(self.params.train.run_epochs, block)
+            file = self.collection.sharpness.get(run)
+            measured = file and file.at(self.params.train.run_epochs, block)
             whose = f"{run.name}: eigenvalue of {block}"
             if not measured:
                 raise Lacking(Verdict.NOT_MEASURED, whose)

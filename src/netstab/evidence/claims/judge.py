@@ -17,14 +17,15 @@ from netstab.evidence.claims.comparability import article_blocks
 from netstab.evidence.claims.compare import Claim
 from netstab.evidence.claims.effects import Study
 from netstab.evidence.claims.judgement import Judgement, Verdict
-from netstab.evidence.claims.mechanisms import MECHANISMS, recovered
+from netstab.evidence.claims.mechanisms import MECHANISMS
+from netstab.evidence.claims.rivals import RIVALS, recovered
 from netstab.evidence.claims.statements import STATEMENTS
 from netstab.evidence.claims.statistics import Ratio, holm
 from netstab.params import Params
 from netstab.results.runs import Collection
 from netstab.study.experiments import Run
 
-CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (*STATEMENTS, *MECHANISMS)}
+CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (*STATEMENTS, *MECHANISMS, *RIVALS)}
 """Every claim by its id, the article's first."""
 
 PART_COLUMNS = (
@@ -72,8 +73,8 @@ def _judge(claim: Claim, study: Study) -> tuple[Judgement, float | None]:
     parts = tuple(examine(check, study) for check in checks)
     found = conclude(checks, parts, params)
     lacking = (p.note for p in parts if p.verdict is found.verdict and not p.values)
-    told = (*lacking, claim.remark(params, parts), found.why)
-    notes = [note for note in dict.fromkeys(told) if note]
+    said = (*lacking, claim.remark(params, parts), found.why)
+    notes = [note for note in dict.fromkeys(said) if note]
     judgement = Judgement(
         claim.id,
         claim.statement,
@@ -98,18 +99,17 @@ def _missing(claim: Claim, study: Study) -> str:
     unasked = [variant.name for variant in variants if variant not in asked]
     runs = (run for variant in variants if variant in asked for run in study.runs(variant))
     lost = [run.name for run in runs if run not in collection.histories]
-    told = [*lost, *(f"{name} (params.yaml does not ask for it)" for name in unasked)]
-    return ", ".join(told)
+    return ", ".join([*lost, *(f"{name} (params.yaml does not ask for it)" for name in unasked)])
 
 
 def _mixed(claim: Claim, study: Study) -> str:
     """What else than an intervention tells a claim's runs apart: data, numerics, protocol."""
     collection = study.collection
     runs: list[Run] = [r for v in claim.variants(study.params) for r in study.runs(v)]
-    told = [collection.provenance[run] for run in runs if run in collection.provenance]
-    if len({p.data.content_sha256 for p in told}) > 1:
+    found = [collection.provenance[run] for run in runs if run in collection.provenance]
+    if len({p.data.content_sha256 for p in found}) > 1:
         return "its runs were trained on different data"
-    if len({p.numerics_version for p in told}) > 1:
+    if len({p.numerics_version for p in found}) > 1:
         return "its runs were trained by different versions of the numerics"
     return ""
 

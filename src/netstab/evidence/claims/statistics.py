@@ -15,7 +15,7 @@ from scipy.special import stdtr, stdtrit
 from netstab.evidence.claims.judgement import Verdict
 
 FEWEST_SEEDS = 3
-"""Below, an effect is told without interval and verdict: two seeds tell next to no spread."""
+"""With fewer, an effect has no interval and no verdict: two seeds say next to nothing of spread."""
 
 Interval = tuple[float, float]
 
@@ -81,8 +81,8 @@ class Side:
     @property
     def wanted(self) -> str:
         """The claimed side, for people."""
-        told = f"{self.threshold:{'.3g' if abs(self.threshold) < 1 else 'g'}}"
-        return f"{'>' if self.above else '<'}{'=' if self.inclusive else ''} {told}"
+        threshold = f"{self.threshold:{'.3g' if abs(self.threshold) < 1 else 'g'}}"
+        return f"{'>' if self.above else '<'}{'=' if self.inclusive else ''} {threshold}"
 
     def interval(self, sample: Sample, confidence: float) -> Interval:
         """The interval that the verdict looks at."""
@@ -192,7 +192,7 @@ def ratio(over: Sequence[float], under: Sequence[float], confidence: float) -> R
     """Ratio of the means of paired values, with Fieller's interval (1954).
 
     The interval holds each r for which 'mean(over - r * under) is zero' is not rejected. If the
-    denominator is not told from zero, no end is bounded: both are None, as for too few values.
+    denominator does not differ from zero, no end is bounded: both are None, as for too few values.
     """
     n = len(over)
     top, bottom = sum(over) / n, sum(under) / n

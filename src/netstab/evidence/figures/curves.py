@@ -57,7 +57,7 @@ def _figure(results: Results, panel: Panel, lines: Sequence[Line], measure: str)
     )
     is_log = is_loss and bool(lowest > 0)
     spec = finished(
-        _spec(look(results, panel), start(results, panel), is_loss, is_log),
+        _spec(look(results, panel, lines), start(results, panel), is_loss, is_log),
         texts.MEASURE_TITLES[measure],
         seed_note(results, lines),
         _description(results, panel, measure),

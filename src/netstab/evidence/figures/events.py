@@ -67,9 +67,9 @@ def sentences(params: Params, schedules: Schedules, panel: Panel) -> list[str]:
         happens = of_variant(params, line.variant, schedules[line.variant])
         for epoch, words in happens.items():
             times.setdefault(" and ".join(words), []).append(str(epoch))
-        told = ", ".join(f"{what} at {' and '.join(when)}" for what, when in times.items())
-        groups.setdefault(told or "nothing changes", []).append(line.label)
-    return [f"{', '.join(labels)}: {told}" for told, labels in groups.items()]
+        sentence = ", ".join(f"{what} at {' and '.join(when)}" for what, when in times.items())
+        groups.setdefault(sentence or "nothing changes", []).append(line.label)
+    return [f"{', '.join(labels)}: {sentence}" for sentence, labels in groups.items()]
 
 
 def common_epochs(

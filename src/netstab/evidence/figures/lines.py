@@ -1,7 +1,7 @@
 """The lines of a panel as all its figures draw them: styles, bands, means, rules."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import altair as alt
 
@@ -41,24 +41,19 @@ class Look:
         """Labels of the lines."""
         return [label for label, _ in self.styles]
 
-    def of(self, lines: Sequence[Line]) -> "Look":
-        """With some of the lines alone."""
-        labels = {line.label for line in lines}
-        return replace(self, styles=tuple(s for s in self.styles if s[0] in labels))
-
 
 def usable(results: Results, panel: Panel) -> list[Line]:
     """The lines of a panel that have a run."""
     return [line for line in panel.lines if line.variant in results.bands]
 
 
-def look(results: Results, panel: Panel) -> Look:
-    """How the usable lines of a panel look."""
+def look(results: Results, panel: Panel, lines: Sequence[Line]) -> Look:
+    """How these of a panel's lines look."""
     styles = line_styles(results.params, panel)
     happens = events.of_panel(results.params, results.collection.schedules, panel)
     return Look(
         epochs=results.params.train.run_epochs,
-        styles=tuple((line.label, styles[line.label]) for line in usable(results, panel)),
+        styles=tuple((line.label, styles[line.label]) for line in lines),
         events=tuple(happens.items()),
     )
 

@@ -110,7 +110,7 @@ def spots(base: alt.Chart, look: Look, number: str) -> alt.Chart:
         color=colour(look),
         opacity=when_picked(1, 0.1),
         tooltip=[
-            *told("mean", number),
+            *tooltip("mean", number),
             alt.Tooltip("low:Q", title="smallest", format=number),
             alt.Tooltip("high:Q", title="largest", format=number),
         ],
@@ -118,7 +118,7 @@ def spots(base: alt.Chart, look: Look, number: str) -> alt.Chart:
     return drawn
 
 
-def told(mean: str, number: str = ".3g") -> list[alt.Tooltip]:
+def tooltip(mean: str, number: str = ".3g") -> list[alt.Tooltip]:
     """Which run, when, and its mean under a title."""
     return [
         alt.Tooltip("curve:N", title="run"),
@@ -135,7 +135,7 @@ def _at_the_edge(base: alt.Chart, look: Look) -> alt.Chart:
             y=alt.value(alt.ExprRef("child_height - 3")),
             color=colour(look),
             opacity=when_picked(1, 0.1),
-            tooltip=told("mean"),
+            tooltip=tooltip("mean"),
         )
     )
     return edge

@@ -45,7 +45,7 @@ def question(results: Results) -> tuple[Figure | None, list[str]]:
     means = [p for p in points if p.seed is None]
     if len(means) < 2:
         return None, absent
-    told = ", ".join(
+    places = ", ".join(
         f"{p.variant.name} sharpness x {row['sharpness']:.3g}, drift x {row['drift']:.3g}, "
         f"top-1 {p.gain:+.2f}"
         for p in means
@@ -56,7 +56,7 @@ def question(results: Results) -> tuple[Figure | None, list[str]]:
         "Sharper, or steadier?",
         [*warning(results), "large: mean over seeds, small: each seed"],
         "Each variant by its change in sharpness and in forward drift at the end "
-        f"against the baseline, coloured by its gain in final validation top-1. {told}.",
+        f"against the baseline, coloured by its gain in final validation top-1. {places}.",
         points=[point.row() for point in points],
         names=[
             {**row, "size": size} for size, plot in SIZES.items() for row in names(points, *plot)
@@ -111,10 +111,18 @@ def _spec(points: Sequence[Point]) -> dict[str, Any]:
     experiments = list(dict.fromkeys(p.variant.experiment for p in means))
     across, up = domains(points)
     x = _ratio(alt.X, "sharpness", "sharpness at the end, relative to the baseline", across)
-    y = _ratio(alt.Y, "drift", "forward drift at the end, relative to the baseline", up)
-    # Along the top, where it needs no room beside the labels.
-    for name, value in _ALONG_THE_TOP.items():
-        y["axis"][name] = value
+    y = _ratio(
+        alt.Y,
+        "drift",
+        "forward drift at the end, relative to the baseline",
+        up,
+        # Along the top, where it needs no room beside the labels.
+        titleAngle=0,
+        titleAlign="left",
+        titleBaseline="bottom",
+        titleX=-34,
+        titleY=-7,
+    )
     even = alt.Chart(alt.InlineData([{"one": 1}])).mark_rule(color="#999999", aria=False)
     base = alt.Chart(alt.NamedData("points")).encode(
         x=x,
@@ -202,8 +210,8 @@ def _experiment(experiments: Sequence[str]) -> alt.Shape:
     )
 
 
-def _ratio(channel: Any, field: str, title: str, domain: Range) -> Any:
-    """A logarithmic axis of ratios, with ticks at 1, 2 and 5."""
+def _ratio(channel: Any, field: str, title: str, domain: Range, **options: Any) -> Any:
+    """A logarithmic axis of ratios, with ticks at 1, 2 and 5; options are the axis's."""
     low, high = domain
     powers = range(floor(log10(low)), ceil(log10(high)) + 1)
     ticks = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
@@ -211,15 +219,7 @@ def _ratio(channel: Any, field: str, title: str, domain: Range) -> Any:
         grid=True,
         values=[float(f"{tick:.3g}") for tick in ticks if low <= tick <= high],
         labelExpr="'\N{MULTIPLICATION SIGN} ' + format(datum.value, '~g')",
+        **options,
     )
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
     return channel(f"{field}:Q", title=title, scale=scale, axis=axis)
-
-
-_ALONG_THE_TOP = {
-    "titleAngle": 0,
-    "titleAlign": "left",
-    "titleBaseline": "bottom",
-    "titleX": -34,
-    "titleY": -7,
-}

@@ -7,7 +7,7 @@ import altair as alt
 
 from netstab import paths
 from netstab.evidence.claims.judgement import Judgement
-from netstab.evidence.claims.mechanisms import recovered
+from netstab.evidence.claims.rivals import recovered
 from netstab.evidence.figures.figure import Figure, built, finished, warning
 from netstab.evidence.figures.theme import FIT, GAIN_COLOUR, SOFT
 from netstab.evidence.results import Results
@@ -34,7 +34,7 @@ def rivals(results: Results) -> Figure | None:
     confidence = results.params.claims.confidence
     has_interval = any(row["low"] is not None for row in rows)
     interval = f"; line: {confidence:.0%} interval" if has_interval else ""
-    told = ", ".join(
+    shares = ", ".join(
         f"{row['name']} {row['mean']:.0%}"
         + (f" ({row['low']:.0%} to {row['high']:.0%})" if row["low"] is not None else "")
         for row in rows
@@ -47,7 +47,7 @@ def rivals(results: Results) -> Figure | None:
             f"point: mean; ticks: seeds{interval}",
             *(["cut off at the edges"] if beyond else []),
         ],
-        f"Share of the outpost's gain over the baseline that each rival recovers: {told}.",
+        f"Share of the outpost's gain over the baseline that each rival recovers: {shares}.",
         shares=[{key: row[key] for key in ("name", "mean", "low", "high")} for row in rows],
         seeds=[
             {"name": row["name"], "share": value, "seed": seed}

@@ -17,9 +17,9 @@ from netstab.evidence.figures.measured import (
     measured_rows,
     run_files,
     small_multiples,
-    told,
+    tooltip,
 )
-from netstab.evidence.figures.tables import COLUMNS, KINDS, TRAITS
+from netstab.evidence.figures.tables import COLUMNS, KINDS, TRAITS, rows
 from netstab.evidence.figures.theme import (
     BLOCK_COLOURS,
     FIT,
@@ -34,7 +34,6 @@ from netstab.evidence.figures.theme import (
 from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import Line, Panel
 from netstab.params import Params
-from netstab.study.experiments import Variant
 from netstab.study.measuring import NETWORK
 
 KIND = Choice("kind", "Sharpness", tuple((kind, kind) for kind in KINDS))
@@ -60,14 +59,13 @@ def sharpness(results: Results, panel: Panel, tables: Tables) -> dict[str, Figur
     if not lines:
         return {}
     of = scope(results)
-    named = [(line.label, line.variant) for line in lines]
     spec = finished(
-        _over_epochs(look(results, panel).of(lines), of),
+        _over_epochs(look(results, panel, lines), of),
         {"expr": f"'Sharpness of the ' + {of.words} + ', ' + kind"},
         [*seed_note(results, lines), _BOUNDS],
         "Largest eigenvalue and trace of the Hessian over epochs. "
         f"{texts.EXPERIMENT_TITLES[panel.experiment]}. Eigenvalue of the whole network at the end: "
-        f"{_eigenvalues(results, tables, named)}.",
+        f"{_eigenvalues(results, tables, lines)}.",
         sharpness=measured_rows(results, tables, lines, "sharpness"),
     )
     files = run_files(results, lines, "sharpness.json")
@@ -80,13 +78,12 @@ def at_the_end(results: Results, tables: Tables) -> dict[str, Figure]:
     if not lines:
         return {}
     *notes, seeds = seed_note(results, lines)
-    named = [(line.label, line.variant) for line in lines]
     spec = finished(
         _at_the_end([line.label for line in lines], results.params),
         {"expr": "'Sharpness at the end of runs, ' + kind"},
         [*notes, seeds.replace("band", "line"), _BOUNDS],
         "Largest Hessian eigenvalue at the end of runs, of the whole network and of each block. "
-        f"Whole network: {_eigenvalues(results, tables, named)}.",
+        f"Whole network: {_eigenvalues(results, tables, lines)}.",
         sharpness=[
             {"curve": line.label, "table": f"{line.variant.name}/sharpness"} for line in lines
         ],
@@ -94,15 +91,19 @@ def at_the_end(results: Results, tables: Tables) -> dict[str, Figure]:
     return {"sharpness-end": Figure(spec, run_files(results, lines, "sharpness.json"))}
 
 
-def _eigenvalues(results: Results, tables: Tables, named: Sequence[tuple[str, Variant]]) -> str:
-    wanted = ("plain", "eigenvalue", NETWORK, results.params.train.run_epochs)
-    found = []
-    for name, variant in named:
-        table = tables[f"{variant.name}/sharpness"]
-        keys = zip(*(table[key] for key in ("kind", "trait", "block", "epoch")), strict=True)
-        for key, mean, converged in zip(keys, table["mean"], table["converged"], strict=True):
-            if key == wanted:
-                found.append(f"{name} {'' if converged else 'at least '}{mean:.3g}")
+def _eigenvalues(results: Results, tables: Tables, lines: Sequence[Line]) -> str:
+    wanted = {
+        "kind": "plain",
+        "trait": "eigenvalue",
+        "block": NETWORK,
+        "epoch": results.params.train.run_epochs,
+    }
+    found = [
+        f"{line.label} {'' if row['converged'] else 'at least '}{row['mean']:.3g}"
+        for line in lines
+        for row in rows(tables[f"{line.variant.name}/sharpness"])
+        if wanted.items() <= row.items()
+    ]
     return ", ".join(found) or "not measured"
 
 
@@ -125,7 +126,7 @@ def _over_epochs(look: Look, of: Choice) -> dict[str, Any]:
             y=alt.Y("mean:Q", title=None),
             color=colour(look),
             opacity=when_picked(1, 0.1),
-            tooltip=told("at least"),
+            tooltip=tooltip("at least"),
         )
     )
     converged = log_lines(base.transform_filter("datum.converged"), look, "spots")

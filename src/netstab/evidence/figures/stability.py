@@ -19,7 +19,7 @@ from netstab.evidence.figures.measured import (
     small_multiples,
     spots,
 )
-from netstab.evidence.figures.tables import CHANGES, COLUMNS, ENDS, all_places
+from netstab.evidence.figures.tables import CHANGES, COLUMNS, ENDS, all_places, rows
 from netstab.evidence.figures.theme import EPOCH_TICKS, FIT, SOFT, epoch_axis, pick
 from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import Line, Panel
@@ -35,10 +35,10 @@ def stability(results: Results, panel: Panel, tables: Tables) -> dict[str, Figur
     lines = measured(results, tables, panel, "stability")
     if not lines:
         return {}
-    look_of_lines, places = look(results, panel).of(lines), all_places(results.params)
+    drawn, places = look(results, panel, lines), all_places(results.params)
     title, notes = texts.EXPERIMENT_TITLES[panel.experiment], seed_note(results, lines)
     signals = finished(
-        _signals(look_of_lines, places),
+        _signals(drawn, places),
         {"expr": f"'Signals: ' + {CHANGE.words} + ' over ' + {DISTANCE.words}"},
         [*notes, "triangles on the lower edge: exactly zero"],
         f"Stability by block over epochs. {title}. Small multiples of relative change, "
@@ -47,7 +47,7 @@ def stability(results: Results, panel: Panel, tables: Tables) -> dict[str, Figur
         signals=measured_rows(results, tables, lines, "stability"),
     )
     functional = finished(
-        _functional(look_of_lines, _ceilings(results, lines)),
+        _functional(drawn, _ceilings(results, lines)),
         {"expr": f"'Changed predictions over ' + {DISTANCE.words} + ' (%)'"},
         notes,
         f"Share of predictions of the probe images that change over an epoch. {title}. "
@@ -62,30 +62,29 @@ def stability(results: Results, panel: Panel, tables: Tables) -> dict[str, Figur
 
 
 def _signal_ends(tables: Tables, lines: Sequence[Line]) -> str:
-    told = []
+    ends = []
     for line in lines:
         table = tables[f"{line.variant.name}/stability"]
         last = max(table["epoch"])
         sides: dict[bool, list[float]] = {True: [], False: []}
-        rows = zip(
-            table["distance"], table["epoch"], table["place"], table["change_mean"], strict=True
-        )
-        for distance, epoch, place, value in rows:
-            if distance == "epoch" and epoch == last and value is not None:
-                sides[place.startswith("out of")].append(value)
+        for row in rows(table):
+            if (row["distance"], row["epoch"]) == ("epoch", last) and row[
+                "change_mean"
+            ] is not None:
+                sides[row["place"].startswith("out of")].append(row["change_mean"])
         forward, backward = (sum(s) / max(1, len(s)) for s in (sides[False], sides[True]))
-        told.append(f"{line.label} {forward:.2g} and {backward:.2g}")
-    return ", ".join(told)
+        ends.append(f"{line.label} {forward:.2g} and {backward:.2g}")
+    return ", ".join(ends)
 
 
 def _functional_ends(tables: Tables, lines: Sequence[Line]) -> str:
-    told = []
+    ends = []
     for line in lines:
-        table = tables[f"{line.variant.name}/functional"]
-        rows = zip(table["distance"], table["changed_pct_mean"], strict=True)
-        values = [v for distance, v in rows if distance == "epoch" and v is not None]
-        told.append(f"{line.label} {values[-1]:.1f} %" if values else f"{line.label} unknown")
-    return ", ".join(told)
+        found = rows(tables[f"{line.variant.name}/functional"])
+        shares = (row["changed_pct_mean"] for row in found if row["distance"] == "epoch")
+        values = [share for share in shares if share is not None]
+        ends.append(f"{line.label} {values[-1]:.1f} %" if values else f"{line.label} unknown")
+    return ", ".join(ends)
 
 
 def _ceilings(results: Results, lines: Sequence[Line]) -> tuple[tuple[str, float], ...]:
@@ -94,9 +93,9 @@ def _ceilings(results: Results, lines: Sequence[Line]) -> tuple[tuple[str, float
     table = table[(table["block"] == NETWORK) & table["changed_pct"].notna()]
     found = []
     for line in lines:
-        rows = table[table["variant"] == line.variant.name]
-        if not rows.empty:
-            value = float(rows.sort_values("epoch")["changed_pct"].iloc[-1])
+        compared = table[table["variant"] == line.variant.name]
+        if not compared.empty:
+            value = float(compared.sort_values("epoch")["changed_pct"].iloc[-1])
             found.append((f"two {line.label}s: {value:.1f} %", value))
     return tuple(found)
 
@@ -162,12 +161,12 @@ def _functional(look: Look, ceilings: tuple[tuple[str, float], ...]) -> dict[str
 def _ceiling(ceilings: tuple[tuple[str, float], ...]) -> list[alt.Chart]:
     if not ceilings:
         return []
-    rows = [
+    marks = [
         # At opposite ends, since they may be of one height.
         {"label": label, "at": value, "align": ("right", "left")[i % 2], "dx": (-2, 4)[i % 2]}
         for i, (label, value) in enumerate(ceilings)
     ]
-    base = alt.Chart(alt.InlineData(rows)).encode(y="at:Q")
+    base = alt.Chart(alt.InlineData(marks)).encode(y="at:Q")
     rule = base.mark_rule(color=SOFT, strokeDash=[6, 3], aria=False)
     offsets: dict[str, Any] = {name: alt.ExprRef(f"datum.{name}") for name in ("align", "dx")}
     text = base.mark_text(

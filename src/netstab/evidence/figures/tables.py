@@ -57,6 +57,11 @@ def of_results(results: Results) -> dict[str, Table]:
     return found
 
 
+def rows(table: Table) -> list[dict[str, Any]]:
+    """A table row by row."""
+    return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+
+
 def forward_place(block: str) -> str:
     """What forward signals are called by the block whose input they are, or `NETWORK`."""
     return FEATURES if block == NETWORK else f"into {block}"
@@ -124,9 +129,9 @@ def _sharpness(results: Results, variant: Variant) -> pd.DataFrame:
     found = results.collection.sharpness
     rows = [
         row
-        for run, told in found.items()
+        for run, sharpness in found.items()
         if run.variant == variant
-        for measurement in told.measurements
+        for measurement in sharpness.measurements
         for row in _traits(measurement)
     ]
     keys = ["kind", "trait", "block", "epoch"]

@@ -21,8 +21,7 @@ INK, SOFT, GRID, FAINT_GRID = "#333333", "#555555", "#E4E4E4", "#F4F4F4"
 
 # Paul Tol's muted palette: experiments, where no line is a block's.
 EXPERIMENT_COLOURS = {
-    "baseline": "#8A8A8A",
-    "outpost": "#1A1A1A",
+    **{name: colour for name, (colour, _) in REFERENCE_STYLES.items()},
     "expA": "#332288",
     "expB": "#44AA99",
     "expC": "#CC6677",
@@ -46,7 +45,7 @@ MANY_COLOURS = (
     *BLOCK_COLOURS,
     *("#882255", "#999933", "#332288", "#44AA99", "#CC6677", "#117733", "#AA4499", "#88CCEE"),
 )
-"""For lines that are told apart by colour alone."""
+"""For lines that differ in colour alone."""
 LOSS_COLOUR, EVEN_COLOUR, GAIN_COLOUR = "#B35806", "#F7F7F7", "#2166AC"
 """Of a diverging scale that the colour-blind can read: orange, white, blue."""
 

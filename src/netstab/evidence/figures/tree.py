@@ -130,13 +130,13 @@ def _y(field: str, lanes: Sequence[Lane]) -> alt.Y:
     counts = {
         lane.variant.name: "view" if lane.is_view else str(lane.end - lane.start) for lane in lanes
     }
-    told = {name: f"{name} \N{MIDDLE DOT} {count}" for name, count in counts.items()}
+    labels = {name: f"{name} \N{MIDDLE DOT} {count}" for name, count in counts.items()}
     axis = alt.Axis(
         orient="right",
         domain=False,
         ticks=False,
         labelPadding=8,
-        labelExpr=f"{json.dumps(told)}[datum.value]",
+        labelExpr=f"{json.dumps(labels)}[datum.value]",
     )
     return alt.Y(f"{field}:N", scale=alt.Scale(domain=list(counts)), title=None, axis=axis)
 
@@ -157,7 +157,7 @@ def _lines(lanes: Sequence[Lane]) -> alt.Chart:
             "end": lane.end,
             "view": lane.is_view,
             "parent": f"{lane.parent.name} at {lane.start}" if lane.parent else "nothing",
-            "told": "nothing, a view" if lane.is_view else f"{lane.end - lane.start} epochs",
+            "trained": "nothing, a view" if lane.is_view else f"{lane.end - lane.start} epochs",
         }
         for lane in lanes
     ]
@@ -174,7 +174,7 @@ def _lines(lanes: Sequence[Lane]) -> alt.Chart:
             strokeDash=alt.StrokeDash("view:N", scale=dash, legend=None),
             tooltip=[
                 alt.Tooltip("lane:N", title="run"),
-                alt.Tooltip("told:N", title="trained for it"),
+                alt.Tooltip("trained:N", title="trained for it"),
                 alt.Tooltip("parent:N", title="leaves"),
             ],
         )

@@ -13,7 +13,7 @@ ARTICLE = (
 
 def plain(results: Results) -> str:
     """The study in a line: project, version, size, data, hardware, date."""
-    return f"netstab {netstab.__version__}: {_TITLE} {_told(results)}."
+    return f"netstab {netstab.__version__}: {_TITLE} {_setup(results)}."
 
 
 def bibtex(results: Results) -> str:
@@ -24,7 +24,7 @@ def bibtex(results: Results) -> str:
         "title": f"{{netstab: {_TITLE}}}",
         "version": netstab.__version__,
         **({"year": f"{last:%Y}", "month": f"{last:%m}"} if last else {}),
-        "note": _escaped(_told(results)),
+        "note": _escaped(_setup(results)),
     }
     article = {
         "title": "{Proposing a new effect of learning rate decay -- Network Stability}",
@@ -39,11 +39,11 @@ def bibtex(results: Results) -> str:
 _TITLE = "What does learning-rate decay do?"
 
 
-def _told(results: Results) -> str:
+def _setup(results: Results) -> str:
     params, provenance = results.params, results.collection.provenance.values()
-    stretches = sorted((s for p in provenance for s in p.segments), key=lambda s: s.finished)
-    devices = ", ".join(dict.fromkeys(s.device for s in stretches)) or "unknown hardware"
-    date = f", {stretches[-1].finished:%Y-%m-%d}" if stretches else ""
+    segments = sorted((s for p in provenance for s in p.segments), key=lambda s: s.finished)
+    devices = ", ".join(dict.fromkeys(s.device for s in segments)) or "unknown hardware"
+    date = f", {segments[-1].finished:%Y-%m-%d}" if segments else ""
     return (
         f"ResNet-18 of width {params.model.width}, {counted(params.train.run_epochs, 'epoch')}, "
         f"{counted(len(params.seeds), 'seed')}; data: {results.data.name}; {devices}{date}"

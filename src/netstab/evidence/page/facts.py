@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from netstab.evidence.results import Results
@@ -12,15 +13,16 @@ from netstab.params import Params
 from netstab.results.runs import Collection
 from netstab.results.schema import Provenance
 from netstab.study.experiments import REFERENCES, Run, view
+from netstab.text import duration
 
 
 def facts(results: Results) -> list[dict[str, str]]:
     """Data, network, training, seeds and hardware: name, value and a detail of each."""
     params, collection = results.params, results.collection
     train, seeds = params.train, params.seeds
-    stretches = {s for p in collection.provenance.values() for s in p.segments}
-    devices = list(dict.fromkeys(s.device for s in sorted(stretches, key=lambda s: s.finished)))
-    versions = ", ".join(sorted({s.torch for s in stretches})) or "unknown"
+    segments = {s for p in collection.provenance.values() for s in p.segments}
+    devices = list(dict.fromkeys(s.device for s in sorted(segments, key=lambda s: s.finished)))
+    versions = ", ".join(sorted({s.torch for s in segments})) or "unknown"
     scale = "" if train.time_scale == 1 else f", time scale {train.time_scale:g}"
     rows = [
         ("Data", results.data.name, results.data.details),
@@ -40,7 +42,7 @@ def facts(results: Results) -> list[dict[str, str]]:
         (
             "Hardware",
             ", ".join(devices) or "unknown",
-            f"{duration(sum(s.seconds for s in stretches))} of training, torch {versions}",
+            f"{duration(sum(s.seconds for s in segments))} of training, torch {versions}",
         ),
     ]
     return [{"name": name, "value": value, "detail": detail} for name, value, detail in rows]
@@ -76,26 +78,28 @@ def results_table(results: Results) -> dict[str, Any]:
 def sharing(results: Results) -> str:
     """How many epochs the runs hold, and how many were trained for them; views train nothing."""
     params, provenance = results.params, results.collection.provenance
-    told = [p for run, p in provenance.items() if view(params, run.variant) is None]
-    held = sum(p.epochs for p in told)
-    trained = {(s.trained_for, e) for p in told for s in p.segments for e in range(s.start, s.end)}
+    runs = [p for run, p in provenance.items() if view(params, run.variant) is None]
+    held = sum(p.epochs for p in runs)
     if not held:
         return "No provenance is known."
+    trained = len(set(_trained(runs)))
     return (
-        f"{counted(len(told), 'run')} with {counted(held, 'epoch')} in all, of "
-        f"which {len(trained):,} were trained ({len(trained) / held:.0%}): runs of a seed share "
+        f"{counted(len(runs), 'run')} with {counted(held, 'epoch')} in all, of "
+        f"which {trained:,} were trained ({trained / held:.0%}): runs of a seed share "
         "what comes before they part."
     )
 
 
+def _trained(runs: Iterable[Provenance]) -> Iterator[tuple[str, int]]:
+    """Each epoch of each run, with the name of the run that it was trained for."""
+    for run in runs:
+        for segment in run.segments:
+            yield from ((segment.trained_for, e) for e in range(segment.start, segment.end))
+
+
 def run_rows(collection: Collection) -> list[dict[str, Any]]:
     """A row a run, in the order of the study; seconds are those of the run's whole past."""
-    users = Counter(
-        (s.trained_for, epoch)
-        for told in collection.provenance.values()
-        for s in told.segments
-        for epoch in range(s.start, s.end)
-    )
+    users = Counter(_trained(collection.provenance.values()))
     return [
         _run_row(run, collection.provenance[run], users)
         for run in collection.expected
@@ -103,36 +107,38 @@ def run_rows(collection: Collection) -> list[dict[str, Any]]:
     ]
 
 
-def _run_row(run: Run, told: Provenance, users: Counter[tuple[str, int]]) -> dict[str, Any]:
+def _run_row(run: Run, provenance: Provenance, users: Counter[tuple[str, int]]) -> dict[str, Any]:
     segments = []
-    for stretch in told.segments:
-        # Whoever has the last epoch of a stretch has all of it.
-        shared = users[stretch.trained_for, stretch.end - 1]
-        text = f"{stretch.start} to {stretch.end}"
-        if stretch.trained_for != run.name:
-            text += f" of {stretch.trained_for}"
+    for segment in provenance.segments:
+        # A run that has the last epoch of a segment has all of it.
+        shared = users[segment.trained_for, segment.end - 1]
+        text = f"{segment.start} to {segment.end}"
+        if segment.trained_for != run.name:
+            text += f" of {segment.trained_for}"
         segments.append(f"{text} (in {shared} runs)" if shared > 1 else text)
     return {
         "name": run.name,
         "seed": run.seed,
-        "epochs": told.epochs,
+        "epochs": provenance.epochs,
         "segments": " · ".join(segments),
-        "seconds": f"{sum(s.seconds for s in told.segments):,.0f}",
-        "device": ", ".join(dict.fromkeys(s.device for s in told.segments)),
-        "torch": ", ".join(dict.fromkeys(s.torch for s in told.segments)),
-        "key": told.key[:12],
+        "seconds": f"{sum(s.seconds for s in provenance.segments):,.0f}",
+        "device": ", ".join(dict.fromkeys(s.device for s in provenance.segments)),
+        "torch": ", ".join(dict.fromkeys(s.torch for s in provenance.segments)),
+        "key": provenance.key[:12],
     }
 
 
 def protocol(collection: Collection) -> list[str]:
     """How sharpness was measured, as its files say; a line for each protocol that was used."""
-    told = (s.protocol for s in collection.sharpness.values() if s.measurements)
-    lines = (", ".join(f"{k.replace('_', ' ')} {v}" for k, v in found.items()) for found in told)
+    protocols = (s.protocol for s in collection.sharpness.values() if s.measurements)
+    lines = (
+        ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in found.items()) for found in protocols
+    )
     return list(dict.fromkeys(lines))
 
 
 def last_finished(collection: Collection) -> str:
-    """When the last stretch of any run was finished; empty where nothing is known."""
+    """When the last segment of any run was finished; empty where nothing is known."""
     times = [s.finished for p in collection.provenance.values() for s in p.segments]
     return f"{max(times):%Y-%m-%d %H:%M} UTC" if times else ""
 
@@ -165,10 +171,3 @@ def settings(params: Params) -> list[tuple[str, str]]:
         for key, inner in (value.items() if isinstance(value, dict) else [("", value)])
     }
     return [(name, json.dumps(value, ensure_ascii=False)) for name, value in flat.items()]
-
-
-def duration(seconds: float) -> str:
-    """`37 s`, `12 min`, `3.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

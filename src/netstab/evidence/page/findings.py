@@ -59,9 +59,9 @@ def _headline(results: Results) -> list[str]:
 
 def _calmer(results: Results) -> str:
     """How the outpost's jitter compares with the baseline's."""
-    told = [results.summaries[variant.name] for variant in (OUTPOST, BASELINE)]
-    mine, theirs = (summary["jitter_val_top1_pct"] for summary in told)
-    epochs = [summary["jitter_window_epochs"] or 0 for summary in told]
+    summaries = [results.summaries[variant.name] for variant in (OUTPOST, BASELINE)]
+    mine, theirs = (summary["jitter_val_top1_pct"] for summary in summaries)
+    epochs = [summary["jitter_window_epochs"] or 0 for summary in summaries]
     # In a sentence for everybody, no jitter of a few epochs, of which no claim would be judged.
     if not mine or not theirs or min(epochs) < results.params.claims.fewest_jitter_epochs:
         return ""
@@ -83,16 +83,16 @@ def _verdicts(results: Results) -> str:
         )
     if not judgements:
         return "No statement has been judged yet."
-    told = [
+    counts = [
         f"{number} {'is' if number == 1 else 'are'} {verdict}"
         for verdict in DECIDED
         if (number := _count(judgements, verdict))
     ]
     rest = len(judgements) - sum(_count(judgements, verdict) for verdict in DECIDED)
     if rest:
-        told.append(f"{rest} could not be tested")
+        counts.append(f"{rest} could not be tested")
     adjusted = _adjusted(judgements, 1 - results.params.claims.confidence)
-    return f"Of {counted(len(judgements), 'statement')}, {_listed(told)}.{adjusted}"
+    return f"Of {counted(len(judgements), 'statement')}, {_listed(counts)}.{adjusted}"
 
 
 def _adjusted(judgements: tuple[Judgement, ...], level: float) -> str:
@@ -103,12 +103,12 @@ def _adjusted(judgements: tuple[Judgement, ...], level: float) -> str:
         return ""
     staying = sum(p <= level for p in supported)
     if len(supported) == 1:
-        told = f"the one supported {'stays' if staying else 'does not stay'} so"
+        kept_so = f"the one supported {'stays' if staying else 'does not stay'} so"
     else:
         kept = "none" if not staying else "all" if staying == len(supported) else str(staying)
         verb = "stays" if staying == 1 else "stay"
-        told = f"{kept} of the {len(supported)} supported {verb} so"
-    return f" Adjusted for testing {len(tested)} at once (Holm), {told}."
+        kept_so = f"{kept} of the {len(supported)} supported {verb} so"
+    return f" Adjusted for testing {len(tested)} at once (Holm), {kept_so}."
 
 
 def _count(judgements: tuple[Judgement, ...], verdict: Verdict) -> int:

@@ -64,7 +64,7 @@ def places(params: Params, direction: Direction) -> tuple[str, ...]:
 
 
 def log_drift(
-    told: Shifts,
+    shifted: Shifts,
     direction: Direction,
     where: Iterable[str],
     start: int,
@@ -74,7 +74,7 @@ def log_drift(
     """Mean logarithm of the relative change, over the epochs from `start` on and some places.
 
     Args:
-        told: of the run.
+        shifted: of the run.
         direction: `forward` or `backward`.
         where: blocks, or `network`.
         start: first epoch of the window, which reaches to the end of the run.
@@ -87,14 +87,14 @@ def log_drift(
     Raises:
         LookupError: nothing, or not everything, was measured in the window.
     """
-    window = told.epochs >= start
-    changes = np.stack([told.change[direction, place][window] for place in where])
+    window = shifted.epochs >= start
+    changes = np.stack([shifted.change[direction, place][window] for place in where])
     if not changes.size or np.isnan(changes).any():
         raise LookupError(f"no {direction} change from epoch {start} on")
     if not changes.any():
         return -np.inf
     if per_path:
-        path = told.path[window]
+        path = shifted.path[window]
         if not path.all():
             return np.nan
         changes = changes / path
