@@ -61,21 +61,21 @@ def main(
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         study = sizes.params(size, **changes)
         manifest = sizes.prepare(study, size, Path())
-        first = Course(study, manifest, (0,), workers)
+        first = Sweep(study, manifest, (0,), workers)
         before = first.run()
         start_up = start_up_of(first.tasks(first.pace), workers, before)
-        told: dict[str, list[float]] = {PREDICTED: [], OWN: [], MEASURED: []}
+        makespans: dict[str, list[float]] = {PREDICTED: [], OWN: [], MEASURED: []}
         loads = []
         for number in range(rounds):
             loads.append(round(os.getloadavg()[0], 2))
             some = tuple(range(1 + number * seeds, 1 + (number + 1) * seeds))
-            course = Course(study, manifest, some, workers)
-            told[PREDICTED].append(course.simulated(first.pace, start_up))
-            told[MEASURED].append(course.run())
-            told[OWN].append(course.simulated(course.pace, start_up))
-            said = ", ".join(f"{name} {values[-1]:.1f} s" for name, values in told.items())
-            print(f"round {number + 1} of {rounds}: {said}", file=sys.stderr, flush=True)
-    spreads = {name: Spread(tuple(values)) for name, values in told.items()}
+            sweep = Sweep(study, manifest, some, workers)
+            makespans[PREDICTED].append(sweep.simulated(first.pace, start_up))
+            makespans[MEASURED].append(sweep.run())
+            makespans[OWN].append(sweep.simulated(sweep.pace, start_up))
+            figures = ", ".join(f"{name} {values[-1]:.1f} s" for name, values in makespans.items())
+            print(f"round {number + 1} of {rounds}: {figures}", file=sys.stderr, flush=True)
+    spreads = {name: Spread(tuple(values)) for name, values in makespans.items()}
     ratios = {name: Spread.of_ratios(spreads[name], spreads[MEASURED]) for name in (PREDICTED, OWN)}
     table = make_table(f"{size}, {seeds} seeds by Ray with {workers} workers", "", "")
     for name, spread in spreads.items():
@@ -120,7 +120,7 @@ def start_up_of(tasks: Sequence[Task], workers: int, took: float) -> float:
     return low
 
 
-class Course:
+class Sweep:
     """A study of some seeds, with a store of its own.
 
     Args:
@@ -139,7 +139,7 @@ class Course:
 
     @property
     def pace(self) -> forecast.Pace:
-        """What its store tells of seconds."""
+        """How long things took, by its store."""
         return forecast.pace(self._ledger(self._store), gpu=False, threads=1)
 
     def simulated(self, pace: forecast.Pace, start_up: float) -> float:
@@ -172,7 +172,7 @@ class Course:
 
 
 class Clock(Display):
-    """Says nothing, and knows how long the sweep took.
+    """A display that shows nothing, and times the sweep.
 
     Attributes:
         seconds: from the start to the end.

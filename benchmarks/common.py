@@ -90,8 +90,8 @@ def in_turn(cases: Mapping[str, Callable[[], object]], rounds: int) -> dict[str,
             started = time.perf_counter()
             case()
             seconds[name].append(time.perf_counter() - started)
-        said = ", ".join(f"{name} {values[-1]:.3g} s" for name, values in seconds.items())
-        print(f"round {number + 1} of {rounds}: {said}", file=sys.stderr, flush=True)
+        figures = ", ".join(f"{name} {values[-1]:.3g} s" for name, values in seconds.items())
+        print(f"round {number + 1} of {rounds}: {figures}", file=sys.stderr, flush=True)
     return {name: Spread(tuple(values)) for name, values in seconds.items()}
 
 
@@ -177,7 +177,7 @@ def report(
         name: of the benchmark; also of the file, where `path` is None.
         path: of the JSON file.
         shown: what a person sees: a table, or a group of them.
-        on: the machine, as `machine` told before anything was measured.
+        on: the machine, as `machine` describes it before anything was measured.
         settings: how it was measured.
         results: what was measured, in names with units; a `Spread` is written out.
         goals: what it is held against.

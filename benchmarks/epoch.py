@@ -26,7 +26,7 @@ from benchmarks.common import (
 from netstab.study.schedule import Frozen, Phase
 
 if TYPE_CHECKING:
-    from benchmarks.trainer import Course
+    from benchmarks.trainer import Workload
 
 FASTER = {"cpu": 4.0, "cuda": 10.0}
 """Goal: times faster than the plain loop."""
@@ -61,39 +61,41 @@ def main(
     from benchmarks import epoch_cases, trainer
 
     with tempfile.TemporaryDirectory() as folder:
-        course = trainer.course(study, size, Path(folder), steps)
-        epochs = epoch_cases.epochs(course, Path(folder), workers)
-        products = epoch_cases.products(course.device)
-        others = epoch_cases.others(course, Path(folder))
+        workload = trainer.workload(study, size, Path(folder), steps)
+        epochs = epoch_cases.epochs(workload, Path(folder), workers)
+        products = epoch_cases.products(workload.device)
+        others = epoch_cases.others(workload, Path(folder))
         cases = {name: case for name, (case, _) in epochs.items()}
         named = {f"matrix product {precision}": case for precision, case in products.items()}
         measured = in_turn(cases | named | others, rounds)
         if profile:
-            console.print(epoch_cases.profiled(course, profile), markup=False)
-    flop = epoch_cases.product_flop(course.device)
+            console.print(epoch_cases.profiled(workload, profile), markup=False)
+    flop = epoch_cases.product_flop(workload.device)
     rates = {p: measured[f"matrix product {p}"].per_second(flop) for p in products}
     phases = {name: phase for name, (_, phase) in epochs.items()}
-    found = {name: figures(course, name, phase, measured, rates) for name, phase in phases.items()}
+    found = {
+        name: figures(workload, name, phase, measured, rates) for name, phase in phases.items()
+    }
     paid = {name: measured[name] for name in others}
-    settings = {"size": size, "rounds": rounds, "plain_loop_workers": workers, **course.settings}
+    settings = {"size": size, "rounds": rounds, "plain_loop_workers": workers, **workload.settings}
     report(
         "epoch",
         json,
         Group(*_tables(settings, found, rates, paid)),
-        on=course.on,
+        on=workload.on,
         settings=settings,
         results={
             **found,
             **{f"matrix product {p}": {"flop_per_s": rate} for p, rate in rates.items()},
             **{name: {"s": seconds} for name, seconds in paid.items()},
         },
-        goals=_goals(course, found),
-        notes=_notes(course, rounds, phases, rates),
+        goals=_goals(workload, found),
+        notes=_notes(workload, rounds, phases, rates),
     )
 
 
 def figures(
-    course: "Course",
+    workload: "Workload",
     name: str,
     phase: Phase,
     measured: Mapping[str, Spread],
@@ -103,19 +105,19 @@ def figures(
     from benchmarks.epoch_cases import PLAIN
 
     seconds = measured[name]
-    flop_per_s = seconds.per_second(course.flop(phase))
+    flop_per_s = seconds.per_second(workload.flop(phase))
     return {
         "epoch_s": seconds,
-        "images_per_s": seconds.per_second(course.trained_images),
+        "images_per_s": seconds.per_second(workload.trained_images),
         "flop_per_s": flop_per_s,
         **{f"of_{p}_matrix_rate": Spread.of_ratios(flop_per_s, r) for p, r in rates.items()},
         "plain_loop_per_this": Spread.of_ratios(measured[PLAIN], seconds),
-        "this_per_trunk": Spread.of_ratios(seconds, measured[_trunk(course)]),
+        "this_per_trunk": Spread.of_ratios(seconds, measured[_trunk(workload)]),
     }
 
 
-def _trunk(course: "Course") -> str:
-    return f"netstab {course.study.train.precision}"
+def _trunk(workload: "Workload") -> str:
+    return f"netstab {workload.study.train.precision}"
 
 
 def _tables(
@@ -144,8 +146,8 @@ def _tables(
     return [speeds, ratios, beside]
 
 
-def _goals(course: "Course", found: Mapping[str, Mapping[str, Spread]]) -> list[Goal]:
-    own, kind = _trunk(course), course.device.type
+def _goals(workload: "Workload", found: Mapping[str, Mapping[str, Spread]]) -> list[Goal]:
+    own, kind = _trunk(workload), workload.device.type
     faster = found[own]["plain_loop_per_this"].median
     goals = [Goal(f"{own}, times faster than the plain loop,", faster, FASTER[kind], True)]
     for name, limit in FROZEN.items():
@@ -156,7 +158,7 @@ def _goals(course: "Course", found: Mapping[str, Mapping[str, Spread]]) -> list[
 
 
 def _notes(
-    course: "Course", rounds: int, phases: Mapping[str, Phase], rates: Mapping[str, Spread]
+    workload: "Workload", rounds: int, phases: Mapping[str, Phase], rates: Mapping[str, Spread]
 ) -> list[str]:
     notes = [
         f"n = {rounds}; median [min, max]; ratios are taken round by round.",
@@ -169,8 +171,8 @@ def _notes(
             notes.append(f"{name}: trains {' '.join(phase.trained) or 'nothing'}{still}.")
     if "bf16" not in rates:
         notes.append("This processor has no bf16 units: nothing was timed in bf16.")
-    if course.share != 1.0:
-        notes.append(f"A trial: {course.share:.1%} of an epoch's images.")
+    if workload.share != 1.0:
+        notes.append(f"A trial: {workload.share:.1%} of an epoch's images.")
     return notes
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity
 
 from benchmarks.plain_loop import PlainLoop
-from benchmarks.trainer import WARM_UP_STEPS, Course, trunk
+from benchmarks.trainer import WARM_UP_STEPS, Workload, trunk
 from netstab.data.tensors import load
 from netstab.params import Params
 from netstab.store.states import Store
@@ -29,18 +29,18 @@ Epochs = dict[str, tuple[Case, Phase]]
 """By name: what trains an epoch and evaluates, and the phase that it trains."""
 
 
-def epochs(course: Course, folder: Path, workers: int) -> Epochs:
+def epochs(workload: Workload, folder: Path, workers: int) -> Epochs:
     """Epochs, warmed up: netstab's as the size trains it and in fp32, plain loops, frozen ones."""
-    study, whole = course.study, trunk(course.study)
+    study, whole = workload.study, trunk(workload.study)
     precisions = dict.fromkeys((study.train.precision, "fp32"))
-    found: Epochs = {f"netstab {p}": (course.epochs(whole, p), whole) for p in precisions}
-    arrays, bf16 = load(course.manifest, folder), has_bf16(course.device)
+    found: Epochs = {f"netstab {p}": (workload.epochs(whole, p), whole) for p in precisions}
+    arrays, bf16 = load(workload.manifest, folder), has_bf16(workload.device)
     tuned = {"bf16": bf16, "channels_last": True}
     for name, how in {PLAIN: {}, f"{PLAIN}, {'bf16' if bf16 else 'fp32'} NHWC": tuned}.items():
-        PlainLoop(course.cut(WARM_UP_STEPS), arrays, workers, **how).epoch()
-        found[name] = PlainLoop(course, arrays, workers, **how).epoch, whole
+        PlainLoop(workload.cut(WARM_UP_STEPS), arrays, workers, **how).epoch()
+        found[name] = PlainLoop(workload, arrays, workers, **how).epoch, whole
     frozen = ways_of_freezing(study)
-    return found | {name: (course.epochs(phase), phase) for name, phase in frozen.items()}
+    return found | {name: (workload.epochs(phase), phase) for name, phase in frozen.items()}
 
 
 def ways_of_freezing(study: Params) -> dict[str, Phase]:
@@ -57,11 +57,11 @@ def ways_of_freezing(study: Params) -> dict[str, Phase]:
     return dict(found.values())
 
 
-def others(course: Course, folder: Path) -> dict[str, Case]:
+def others(workload: Workload, folder: Path) -> dict[str, Case]:
     """An evaluation of all validation images, and a state saved: bytes, hash, and to the disk."""
-    trained, store = course.warmed_up(trunk(course.study)), Store(folder / "saved")
+    trained, store = workload.warmed_up(trunk(workload.study)), Store(folder / "saved")
     return {
-        "evaluate": lambda: trained.evaluate(course.validation),
+        "evaluate": lambda: trained.evaluate(workload.validation),
         "save a state": lambda: trained.save(store),
     }
 
@@ -94,19 +94,19 @@ def product_flop(device: torch.device) -> float:
     return 2.0 * MATRIX[device.type] ** 3 * PRODUCTS[device.type]
 
 
-def profiled(course: Course, folder: Path) -> str:
+def profiled(workload: Workload, folder: Path) -> str:
     """Trace some steps of the trunk, and an evaluation in proportion, into the folder.
 
     Returns:
         The costliest kernels (on the CPU: operators), by their own time.
     """
-    epoch = course.cut(PROFILED_STEPS).epochs(trunk(course.study))
-    cuda = course.device.type == "cuda"
+    epoch = workload.cut(PROFILED_STEPS).epochs(trunk(workload.study))
+    cuda = workload.device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
     with torch.profiler.profile(activities=activities) as profiler:
         epoch()
         if cuda:
-            torch.cuda.synchronize(course.device)
+            torch.cuda.synchronize(workload.device)
     folder.mkdir(parents=True, exist_ok=True)
     profiler.export_chrome_trace(str(folder / "trace.json"))
     own = "self_device_time_total" if cuda else "self_cpu_time_total"

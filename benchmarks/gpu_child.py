@@ -18,7 +18,7 @@ import typer
 
 from benchmarks import sizes, trainer
 from benchmarks.common import Spread, in_turn
-from benchmarks.trainer import Course, Trainer
+from benchmarks.trainer import Trainer, Workload
 from netstab.study.experiments import Variant, schedule
 from netstab.study.schedule import Phase
 from netstab.training import device as devices
@@ -36,7 +36,7 @@ BITS_STEPS = 40
 
 
 @contextmanager
-def _course(rehearse: bool, **train: bool) -> Iterator[Course]:
+def _workload(rehearse: bool, **train: bool) -> Iterator[Workload]:
     size = "demo" if rehearse else "article"
     device, threads = ("cpu", 1) if rehearse else ("cuda", None)
     if rehearse:
@@ -44,49 +44,49 @@ def _course(rehearse: bool, **train: bool) -> Iterator[Course]:
         engine.Compiled = partial(Compiled, backend="aot_eager")  # type: ignore[misc,assignment]
     with tempfile.TemporaryDirectory() as folder:
         study = sizes.params(size, device=device, threads=threads, train=train)
-        yield trainer.course(study, size, Path(folder), TINY_STEPS if rehearse else None)
+        yield trainer.workload(study, size, Path(folder), TINY_STEPS if rehearse else None)
 
 
-def _made(course: Course, way: str, **train: bool) -> Trainer:
-    study = course.study
+def _made(workload: Workload, way: str, **train: bool) -> Trainer:
+    study = workload.study
     changed = {
         "runtime": study.runtime.model_copy(update={"compile": way == "compiled"}),
         "train": study.train.model_copy(update=train),
     }
-    return Trainer(study.model_copy(update=changed), course.manifest, course.device)
+    return Trainer(study.model_copy(update=changed), workload.manifest, workload.device)
 
 
-def _epoch_of(course: Course, made: Trainer, phase: Phase | None = None) -> Callable[[], None]:
+def _epoch_of(workload: Workload, made: Trainer, phase: Phase | None = None) -> Callable[[], None]:
     """An epoch of a phase; without it, of the trunk."""
-    phase = phase or trainer.trunk(course.study)
-    return partial(made.epoch, phase, course.training, course.validation)
+    phase = phase or trainer.trunk(workload.study)
+    return partial(made.epoch, phase, workload.training, workload.validation)
 
 
-def _write(path: Path, course: Course, results: dict[str, Any]) -> None:
-    content = {"on": course.on, "settings": course.settings, **results}
+def _write(path: Path, workload: Workload, results: dict[str, Any]) -> None:
+    content = {"on": workload.on, "settings": workload.settings, **results}
     path.write_text(dumps(content, default=Spread.as_json), encoding="utf-8")
 
 
 @app.command()
 def ways(result: Json, rehearse: Rehearse = False, block: str = "", rounds: int = 7) -> None:
     """Time an epoch each way, in turn; the first one, which compiles, by itself."""
-    with _course(rehearse) as course:
-        phase = trainer.trunk(course.study)
+    with _workload(rehearse) as workload:
+        phase = trainer.trunk(workload.study)
         if block:
-            phase = schedule(course.study, Variant("expB", block)).phases[-1]
-        cases = {way: _epoch_of(course, _made(course, way), phase) for way in WAYS}
+            phase = schedule(workload.study, Variant("expB", block)).phases[-1]
+        cases = {way: _epoch_of(workload, _made(workload, way), phase) for way in WAYS}
         first = in_turn(cases, 1)
         measured = in_turn(cases, 1 if rehearse else rounds)
         results = {
             way: {
                 "first_epoch_s": first[way],
                 "epoch_s": seconds,
-                "images_per_s": seconds.per_second(len(course.training)),
+                "images_per_s": seconds.per_second(len(workload.training)),
                 "eager_per_this": Spread.of_ratios(measured["eager"], seconds),
             }
             for way, seconds in measured.items()
         }
-        _write(result, course, {"trained": list(phase.trained), "ways": results})
+        _write(result, workload, {"trained": list(phase.trained), "ways": results})
 
 
 @app.command()
@@ -96,7 +96,7 @@ def deterministic(result: Json, rehearse: Rehearse = False, rounds: int = 5) -> 
     All in one process with the fixed workspace of cuBLAS that determinism asks for. Under it torch
     fills fresh memory, to show who reads it too early; without that is a case of its own.
     """
-    with _course(rehearse, deterministic=True) as course:
+    with _workload(rehearse, deterministic=True) as workload:
         cases = {}
         for way in WAYS:
             for name, on, fill in (
@@ -104,8 +104,8 @@ def deterministic(result: Json, rehearse: Rehearse = False, rounds: int = 5) -> 
                 ("deterministic", True, True),
                 ("unfilled", True, False),
             ):
-                made = _made(course, way, deterministic=on)
-                cases[f"{way} {name}"] = case = partial(_under, course, made, fill)
+                made = _made(workload, way, deterministic=on)
+                cases[f"{way} {name}"] = case = partial(_under, workload, made, fill)
                 case()
         measured = in_turn(cases, 1 if rehearse else rounds)
         results = {
@@ -115,23 +115,23 @@ def deterministic(result: Json, rehearse: Rehearse = False, rounds: int = 5) -> 
             }
             for name, seconds in measured.items()
         }
-        same = {way: state.equal(_bits(course, way), _bits(course, way)) for way in WAYS}
-        _write(result, course, {"cases": results, "same_bits_again": same})
+        same = {way: state.equal(_bits(workload, way), _bits(workload, way)) for way in WAYS}
+        _write(result, workload, {"cases": results, "same_bits_again": same})
 
 
-def _under(course: Course, made: Trainer, fill: bool) -> None:
+def _under(workload: Workload, made: Trainer, fill: bool) -> None:
     """An epoch under the trainer's own settings, which are the whole process's."""
-    devices.configure(made.engine.train, course.study.runtime)
+    devices.configure(made.engine.train, workload.study.runtime)
     torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
-    _epoch_of(course, made)()
+    _epoch_of(workload, made)()
     torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
 
 
-def _bits(course: Course, way: str) -> state.Tensors:
+def _bits(workload: Workload, way: str) -> state.Tensors:
     """The state after two short epochs of a new trainer."""
-    made = _made(course, way, deterministic=True)
-    devices.configure(made.engine.train, course.study.runtime)
-    epoch = _epoch_of(course.cut(min(BITS_STEPS, course.settings["steps_an_epoch"])), made)
+    made = _made(workload, way, deterministic=True)
+    devices.configure(made.engine.train, workload.study.runtime)
+    epoch = _epoch_of(workload.cut(min(BITS_STEPS, workload.settings["steps_an_epoch"])), made)
     for _ in range(2):
         epoch()
     return state.capture(made.engine)
@@ -140,8 +140,8 @@ def _bits(course: Course, way: str) -> state.Tensors:
 @app.command()
 def steady(way: str, rehearse: Rehearse = False) -> None:
     """Train epochs for a while, once a line is read; print how many and how long as JSON."""
-    with _course(rehearse) as course:
-        epoch = _epoch_of(course, _made(course, way))
+    with _workload(rehearse) as workload:
+        epoch = _epoch_of(workload, _made(workload, way))
         epoch()
         print("ready", flush=True)
         sys.stdin.readline()
@@ -149,8 +149,8 @@ def steady(way: str, rehearse: Rehearse = False) -> None:
         while (seconds := time.perf_counter() - started) < least or not epochs:
             epoch()
             epochs += 1
-        said = {"epochs": epochs, "seconds": seconds, "images": len(course.training)}
-        print(dumps({**said, "on": course.on, "settings": course.settings}), flush=True)
+        result = {"epochs": epochs, "seconds": seconds, "images": len(workload.training)}
+        print(dumps({**result, "on": workload.on, "settings": workload.settings}), flush=True)
 
 
 @app.command()
@@ -182,31 +182,31 @@ def _at_once(count: int, way: str, rehearse: bool) -> list[dict[str, Any]]:
         assert child.stdin is not None
         child.stdin.write("go\n")
         child.stdin.flush()
-    said = [child.communicate()[0] for child in children]
-    return [loads(text) for text in said]
+    outputs = [child.communicate()[0] for child in children]
+    return [loads(text) for text in outputs]
 
 
 @app.command()
 def memory(result: Json, rehearse: Rehearse = False) -> None:
     """Peak memory each way: allocated and reserved on the GPU, resident in the process."""
-    with _course(rehearse) as course:
+    with _workload(rehearse) as workload:
         found = {}
-        on_gpu = course.device.type == "cuda"
+        on_gpu = workload.device.type == "cuda"
         for way in WAYS:
             gc.collect()
             if on_gpu:
                 torch.cuda.empty_cache()
                 torch.cuda.reset_peak_memory_stats()
-            made = _made(course, way)
+            made = _made(workload, way)
             for _ in range(2):
-                _epoch_of(course, made)()
+                _epoch_of(workload, made)()
             found[way] = {
                 "allocated_mib": torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,
                 "reserved_mib": torch.cuda.max_memory_reserved() / 2**20 if on_gpu else None,
                 "resident_mib": psutil.Process().memory_info().rss / 2**20,
             }
             del made
-        _write(result, course, {"ways": found})
+        _write(result, workload, {"ways": found})
 
 
 if __name__ == "__main__":

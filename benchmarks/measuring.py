@@ -31,7 +31,7 @@ from netstab.study.experiments import Run
 from netstab.study.plan import Work
 
 if TYPE_CHECKING:
-    from benchmarks.trainer import Course
+    from benchmarks.trainer import Workload
     from netstab.measure.sharpness import Subset
 
 EPOCH = "an epoch of training"
@@ -60,17 +60,17 @@ def main(
     from benchmarks import trainer
 
     with tempfile.TemporaryDirectory() as folder:
-        course = trainer.course(study, size, Path(folder))
-        cases, same = _cases(course, epochs)
+        workload = trainer.workload(study, size, Path(folder))
+        cases, same = _cases(workload, epochs)
         measured = in_turn(cases, rounds)
-        counts = _counts(course, Path(folder))
-    settings = {"size": size, "rounds": rounds, "epochs_before": epochs, **course.settings}
+        counts = _counts(workload, Path(folder))
+    settings = {"size": size, "rounds": rounds, "epochs_before": epochs, **workload.settings}
     settings |= {"measure": study.measure.model_dump(), **same}
-    _report(measured, counts, settings, course.on, json)
+    _report(measured, counts, settings, workload.on, json)
 
 
 def _cases(
-    course: "Course", epochs: int
+    workload: "Workload", epochs: int
 ) -> tuple[dict[str, Callable[[], object]], dict[str, float]]:
     """What is timed; and how far curvlinops' product is from ours."""
     from benchmarks.trainer import Trainer, trunk
@@ -79,9 +79,9 @@ def _cases(
     from netstab.measure.stability import Path as WeightPath
     from netstab.measure.stability import compare, signals
 
-    study, training = course.study, course.training
-    at_work = Trainer(study, course.manifest, course.device)
-    epoch = partial(at_work.epoch, trunk(study), training, course.validation)
+    study, training = workload.study, workload.training
+    at_work = Trainer(study, workload.manifest, workload.device)
+    epoch = partial(at_work.epoch, trunk(study), training, workload.validation)
     for _ in range(epochs):
         epoch()
     twin = deepcopy(at_work.engine.model)
@@ -137,11 +137,11 @@ def _products(
     return cases, {"relative_difference_of_products": float((other - mine).norm() / mine.norm())}
 
 
-def _counts(course: "Course", folder: Path) -> dict[str, float]:
+def _counts(workload: "Workload", folder: Path) -> dict[str, float]:
     """How often a seed of the study needs each: epochs by their operations, measurements by key."""
     from benchmarks.trainer import trunk
 
-    study = course.study
+    study = workload.study
     ledger = open_ledger(folder, Store(folder / "empty"), content=study)
     seed = study.seeds[0]
     work = ledger.outstanding()[seed]

@@ -48,18 +48,20 @@ def main(
     """
     on, chosen = machine(), [size] if size else list(LIMITS_MIB)
     counts = {name: steps or STEPS[name] for name in chosen}
-    told: dict[str, list[dict[str, float]]] = {name: [] for name in chosen}
+    peaks_after: dict[str, list[dict[str, float]]] = {name: [] for name in chosen}
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen:
             _child("images", Path(folder) / name, name)
         for _ in range(rounds):
             for name in chosen:
-                said = _child("train", Path(folder) / name, name, counts[name])
-                told[name].append(json_format.loads(said))
-    peaks = {name: Spread(tuple(one[PEAK] for one in many)) for name, many in told.items()}
+                output = _child("train", Path(folder) / name, name, counts[name])
+                peaks_after[name].append(json_format.loads(output))
+    peaks = {name: Spread(tuple(one[PEAK] for one in many)) for name, many in peaks_after.items()}
     table = make_table("peak resident memory of a trainer's process, MiB", "", *chosen)
-    for part in told[chosen[0]][-1]:
-        table.add_row(f"so far, after: {part}", *(f"{told[n][-1][part]:,.0f}" for n in chosen))
+    for part in peaks_after[chosen[0]][-1]:
+        table.add_row(
+            f"so far, after: {part}", *(f"{peaks_after[n][-1][part]:,.0f}" for n in chosen)
+        )
     table.add_section()
     table.add_row("peak", *map(str, peaks.values()))
     report(
@@ -69,7 +71,7 @@ def main(
         on=on,
         settings={"steps": counts},
         results={
-            name: {"peak_mib": peak, "peak_mib_after": told[name][-1]}
+            name: {"peak_mib": peak, "peak_mib_after": peaks_after[name][-1]}
             for name, peak in peaks.items()
         },
         goals=[
@@ -88,8 +90,8 @@ def _child(function: str, *arguments: Any) -> str:
 
     Linux counts the parent's own peak in a child's: no torch and no images in this one.
     """
-    told = ", ".join(repr(str(a) if isinstance(a, Path) else a) for a in arguments)
-    code = f"from benchmarks import memory; memory.{function}({told})"
+    values = ", ".join(repr(str(a) if isinstance(a, Path) else a) for a in arguments)
+    code = f"from benchmarks import memory; memory.{function}({values})"
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
@@ -119,9 +121,9 @@ def train(folder: str, size: str, steps: int) -> None:
     from netstab.training import state
 
     peaks_mib["imports"] = _peak_mib()
-    course = trainer.course_on(study, read_manifest(Path(folder)), Path(folder))
+    workload = trainer.workload_on(study, read_manifest(Path(folder)), Path(folder))
     peaks_mib["images"] = _peak_mib()
-    made = trainer.Trainer(study, course.manifest, course.device)
+    made = trainer.Trainer(study, workload.manifest, workload.device)
     peaks_mib["network"] = _peak_mib()
     done = 0
 
@@ -134,9 +136,9 @@ def train(folder: str, size: str, steps: int) -> None:
     # The epoch is a whole one, with all its draws; it just ends early.
     made.engine.optimizer.register_step_post_hook(count)
     with suppress(_EnoughError):
-        made.epoch(trainer.trunk(study), course.training, course.validation)
+        made.epoch(trainer.trunk(study), workload.training, workload.validation)
     peaks_mib["steps"] = _peak_mib()
-    made.evaluate(trainer.first(course.validation, EVALUATION_BATCHES * BATCH))
+    made.evaluate(trainer.first(workload.validation, EVALUATION_BATCHES * BATCH))
     peaks_mib["evaluation"] = _peak_mib()
     state.write(state.capture(made.engine), Path(folder) / "state.safetensors")
     peaks_mib[PEAK] = _peak_mib()

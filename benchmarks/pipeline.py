@@ -75,9 +75,9 @@ def _cases(clone: Checkout) -> Mapping[str, Callable[[], object]]:
         return clone.run(*command, PYTHONPATH="src").output
 
     def noop() -> None:
-        said = run(*DVC, "repro")
-        if "up to date" not in said:
-            raise SystemExit(f"dvc repro found something to do:\n{said}")
+        output = run(*DVC, "repro")
+        if "up to date" not in output:
+            raise SystemExit(f"dvc repro found something to do:\n{output}")
 
     cases: dict[str, Callable[[], object]] = {
         REPRO: noop,

@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from benchmarks.trainer import Course
+from benchmarks.trainer import Workload
 from netstab.data.tensors import Tensors
 from netstab.measure.evaluate import BATCH
 from netstab.training.model import ResNet18, initialise
@@ -36,7 +36,7 @@ class PlainLoop:
     """The same network, data, batch size, optimizer and measures as netstab's.
 
     Args:
-        course: the parameters, how many images, and where.
+        workload: the parameters, how many images, and where.
         arrays: at least as many images as uint8 [N, H, W, C], and labels.
         workers: loader processes.
         bf16: whether autocast computes in bf16; fp32 otherwise.
@@ -45,14 +45,14 @@ class PlainLoop:
 
     def __init__(
         self,
-        course: Course,
+        workload: Workload,
         arrays: Tensors,
         workers: int,
         *,
         bf16: bool = False,
         channels_last: bool = False,
     ) -> None:
-        study, manifest, self.device = course.study, course.manifest, course.device
+        study, manifest, self.device = workload.study, workload.manifest, workload.device
         train, (size, _, channels) = study.train, manifest.image_shape
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -72,7 +72,7 @@ class PlainLoop:
         if train.horizontal_flip:
             augment.append(transforms.RandomHorizontalFlip())
         how = {"num_workers": workers, "pin_memory": self.device.type == "cuda"}
-        count, tested = len(course.training), len(course.validation)
+        count, tested = len(workload.training), len(workload.validation)
         self.training = DataLoader(
             PILImages(
                 arrays.train_images[:count],

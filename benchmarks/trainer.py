@@ -83,13 +83,13 @@ def first(images: Images, count: int) -> Images:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Course:
+class Workload:
     """What epochs are timed on.
 
     Attributes:
         study: the parameters.
         device: where.
-        on: the machine, as `machine` tells it.
+        on: the machine, as `machine` describes it.
         manifest: of all images on disk.
         training: images of an epoch, on the device.
         validation: likewise.
@@ -132,7 +132,7 @@ class Course:
         evaluating = len(self.validation) * sum(costs.forward.values())
         return costs.flop([Work(BASELINE, phase, 1)]) + evaluating
 
-    def cut(self, steps: int) -> "Course":
+    def cut(self, steps: int) -> "Workload":
         """As many images as some steps take, and as large a share of the validation images."""
         count = min(steps * self.study.train.batch_size, len(self.training))
         share = count / len(self.training)
@@ -158,13 +158,13 @@ class Course:
         return partial(trainer.epoch, phase, self.training, self.validation)
 
 
-def course(study: Params, size: str, folder: Path, steps: int | None = None) -> Course:
+def workload(study: Params, size: str, folder: Path, steps: int | None = None) -> Workload:
     """Prepare images below `folder`, and set the process up as a training stage does."""
-    whole = course_on(study, sizes.prepare(study, size, folder), folder)
+    whole = workload_on(study, sizes.prepare(study, size, folder), folder)
     return whole.cut(steps) if steps else whole
 
 
-def course_on(study: Params, manifest: Manifest, folder: Path) -> Course:
+def workload_on(study: Params, manifest: Manifest, folder: Path) -> Workload:
     """The same on images that are prepared below `folder` already."""
     device = devices.choose(study.runtime)
     threads = devices.configure(study.train, study.runtime)
@@ -177,4 +177,4 @@ def course_on(study: Params, manifest: Manifest, folder: Path) -> Course:
         device=device,
         dtype=torch.float32,
     )
-    return Course(study, device, on, manifest, *images)
+    return Workload(study, device, on, manifest, *images)

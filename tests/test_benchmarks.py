@@ -44,10 +44,10 @@ def test_operations_of_a_step_are_those_that_torch_counts(name: str) -> None:
 def test_an_epoch_leaves_its_incomplete_batch_out_and_evaluates_all(tmp_path: Path) -> None:
     study = sizes.params("mini", device="cpu", threads=1, train={"batch_size": 32})
     size = study.data.image_size
-    course = trainer.course_on(study, sizes.random_images(tmp_path, 70, 10, size), tmp_path)
+    workload = trainer.workload_on(study, sizes.random_images(tmp_path, 70, 10, size), tmp_path)
     forward, phase = forward_flop(study.model.width, size, 3, 10), trainer.trunk(study)
-    assert course.trained_images == 64
-    assert course.flop(phase) == 64 * training_flop(phase, forward) + 10 * sum(forward.values())
+    assert workload.trained_images == 64
+    assert workload.flop(phase) == 64 * training_flop(phase, forward) + 10 * sum(forward.values())
 
 
 def test_ways_of_freezing_are_what_is_frozen_and_how_not_rates() -> None:
