@@ -40,6 +40,9 @@ class Variant:
         return self.experiment if self.block is None else f"{self.experiment}-{self.block}"
 
 
+BASELINE, OUTPOST = (Variant(name) for name in REFERENCES)
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One variant trained with one seed."""
@@ -56,7 +59,8 @@ class Run:
 def variants(params: Params) -> list[Variant]:
     """Every variant that the parameters ask for: references, experiments, rivals, own."""
     return [
-        *(Variant(name) for name in REFERENCES),
+        BASELINE,
+        OUTPOST,
         *(
             Variant(experiment, block)
             for experiment in BLOCK_EXPERIMENTS

@@ -17,12 +17,12 @@ from itertools import product
 import numpy as np
 
 from netstab.evidence.claims.checks import LOG_RATIO, PERCENT, Check, Effect, unit_of
-from netstab.evidence.claims.compare import BASELINE, OUTPOST, each, final, less, net_jump, rise
+from netstab.evidence.claims.compare import each, final, less, net_jump, rise
 from netstab.evidence.claims.effects import Study
 from netstab.evidence.claims.statistics import Rule, Within, above, below
 from netstab.evidence.summary.windows import Floats
 from netstab.params import Params
-from netstab.study.experiments import Variant
+from netstab.study.experiments import BASELINE, OUTPOST, Variant
 
 LOW, HIGH = ("64", "128"), ("256", "512")
 

@@ -25,8 +25,8 @@ NO_TEST = (
 """Reasons for which a part, and with it its claim, goes untested; the first one counts."""
 
 DECIMALS = 9
-"""To which effects are rounded: the order of a sum leaves equal means some 1e-14 apart, which is
-no effect, and would look like one where it is the same in every seed."""
+"""Of rounded effects. Sums of the same numbers in another order differ by some 1e-14, which would
+look like an effect where the difference is the same in every seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def examine(check: Check, study: Study) -> Part:
     """Compute the effect in each seed and test it."""
     try:
         with np.errstate(invalid="ignore"):  # two logarithms of zero have no difference
-            # Plus zero, which makes a zero of minus zero.
+            # Adding zero turns minus zero into zero.
             effects = (np.round(check.effect(study), DECIMALS) + 0.0).tolist()
     except Lacking as lacking:
         return _part(check, {}, lacking.verdict, str(lacking))
@@ -112,7 +112,7 @@ class Conclusion:
         deciding: index of the part that decided, or comes nearest to deciding otherwise.
         p: the largest of the parts' p-values: all parts have to hold (intersection-union test).
             None where a part went untested.
-        why: what the parts do not tell by themselves of why there is no verdict, if anything.
+        why: the reason for a verdict that no part gives; empty where the parts say it.
     """
 
     verdict: Verdict

@@ -22,7 +22,7 @@ ARTICLE_BLOCKS = {
 
 
 def any_of(*obstacles: Obstacle) -> Obstacle:
-    """The first obstacle that there is."""
+    """The first obstacle that applies."""
     return lambda params: next(filter(None, (obstacle(params) for obstacle in obstacles)), "")
 
 

@@ -12,8 +12,6 @@ from netstab.evidence.summary.windows import Floats
 from netstab.params import Params
 from netstab.study.experiments import Variant
 
-BASELINE, OUTPOST = Variant("baseline"), Variant("outpost")
-
 
 def _no_remark(_params: Params, _parts: Sequence[Part]) -> str:
     return ""

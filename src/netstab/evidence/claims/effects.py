@@ -34,7 +34,7 @@ FEWEST_DIFFERENCES = 2
 
 
 class Lacking(Exception):
-    """An effect that cannot be computed: why, and what verdict that makes."""
+    """An effect that cannot be computed: the reason, and the verdict that follows."""
 
     def __init__(self, verdict: Verdict, why: str) -> None:
         super().__init__(why)
@@ -42,7 +42,7 @@ class Lacking(Exception):
 
 
 class Study:
-    """The runs of all seeds, asked for effects; each answer is computed once.
+    """Effects over the runs of all seeds, each computed once.
 
     Attributes:
         params: the parameters.

@@ -17,13 +17,13 @@ from netstab.evidence.claims.comparability import (
     decays,
     no_obstacle,
 )
-from netstab.evidence.claims.compare import BASELINE, OUTPOST, Claim, each, needs
+from netstab.evidence.claims.compare import Claim, each, needs
 from netstab.evidence.claims.effects import Study
 from netstab.evidence.claims.statistics import Side, above, below
 from netstab.evidence.summary.drift import Direction, places
 from netstab.evidence.summary.windows import Floats
 from netstab.params import Params
-from netstab.study.experiments import Variant
+from netstab.study.experiments import BASELINE, OUTPOST, Variant
 from netstab.study.measuring import NETWORK
 
 

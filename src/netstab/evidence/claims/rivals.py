@@ -17,13 +17,13 @@ from netstab.evidence.claims.comparability import (
     decays,
     same_decay,
 )
-from netstab.evidence.claims.compare import BASELINE, OUTPOST, Claim, final, less, needs
+from netstab.evidence.claims.compare import Claim, final, less, needs
 from netstab.evidence.claims.effects import Study
 from netstab.evidence.claims.judgement import Part
 from netstab.evidence.claims.statistics import FEWEST_SEEDS, Ratio, above, ratio
 from netstab.evidence.summary.windows import Floats
 from netstab.params import Params
-from netstab.study.experiments import Variant, schedule
+from netstab.study.experiments import BASELINE, OUTPOST, Variant, schedule
 from netstab.study.schedule import Frozen
 
 GAIN = "val_top1_pct"

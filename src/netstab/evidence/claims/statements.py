@@ -11,9 +11,9 @@ from netstab.evidence.claims.comparability import (
     same_decay,
     same_decay_around,
 )
-from netstab.evidence.claims.compare import BASELINE, OUTPOST, Claim, each, final, jitter, needs
+from netstab.evidence.claims.compare import Claim, each, final, jitter, needs
 from netstab.evidence.claims.statistics import above
-from netstab.study.experiments import Variant
+from netstab.study.experiments import BASELINE, OUTPOST, Variant
 
 CURVES = ("train_loss", "train_top1_pct", "val_loss", "val_top1_pct")
 

@@ -21,7 +21,7 @@ class Drawn:
         curves: of each panel: the article's figures.
         stability: of each panel: signals and predictions.
         sharpness: of each panel.
-        left_out: who is not in `question`, and why.
+        left_out: variants that are not in `question`, and why.
     """
 
     tables: Mapping[str, Table]

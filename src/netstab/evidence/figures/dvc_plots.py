@@ -1,8 +1,8 @@
 """Templates of `dvc plots`: a measure of `metrics/curves.csv`, a panel an experiment.
 
-`python -m netstab.evidence.figures.dvc_plots` writes them anew to `.dvc/plots/`, which git
-carries; with `--offline` it makes `dvc plots` work without a network, by a page that it tells how
-to switch on.
+`python -m netstab.evidence.figures.dvc_plots` writes them to `.dvc/plots/`, which git carries. With
+`--offline` it writes a page by which `dvc plots` works without a network, and prints the setting
+that switches it on.
 """
 
 import json

@@ -36,7 +36,7 @@ Range = tuple[float, float]
 
 
 def question(results: Results) -> tuple[Figure | None, list[str]]:
-    """Change in sharpness against change in drift; and who is left out, with why.
+    """Change in sharpness against change in drift; and which variants are left out, and why.
 
     No figure where no variant beside the baseline has a place.
     """

@@ -20,7 +20,7 @@ from netstab.evidence.figures.theme import (
     legend_columns,
 )
 from netstab.params import Params
-from netstab.study.experiments import Variant
+from netstab.study.experiments import BASELINE, Variant
 from netstab.study.plan import Segment, Tree, tree
 
 HEIGHT = 19
@@ -83,7 +83,7 @@ def _below(first: Segment, parent: Variant | None, tree: Tree) -> Iterator[Lane]
                 branches.append(list(_below(child, variant, tree)))
         segment = following
     for view, start in tree.views.items():
-        if variant == Variant("baseline"):
+        if variant == BASELINE:
             epochs = tree.schedules[view].epochs
             branches.append([Lane(view, start, epochs, variant, is_view=True)])
     for branch in sorted(branches, key=lambda branch: -branch[0].start):

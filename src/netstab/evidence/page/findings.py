@@ -8,9 +8,8 @@ from netstab.evidence.page.claims_table import MINUS
 from netstab.evidence.results import Results
 from netstab.evidence.summary.windows import final
 from netstab.evidence.texts import counted
-from netstab.study.experiments import Variant
+from netstab.study.experiments import BASELINE, OUTPOST
 
-BASELINE, OUTPOST = Variant("baseline"), Variant("outpost")
 DECIDED = (Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.INCONCLUSIVE)
 
 

@@ -15,9 +15,7 @@ from netstab.evidence.summary.drift import log_drift, places, shifts
 from netstab.evidence.summary.windows import final, jitter_start
 from netstab.params import Params
 from netstab.results.runs import Collection
-from netstab.study.experiments import Run, Variant, view
-
-BASELINE = Variant("baseline")
+from netstab.study.experiments import BASELINE, Run, Variant, view
 
 PROTOCOL = ("images", "batch_norm", "dtype")
 """What eigenvalues depend on, besides the state."""
@@ -25,10 +23,10 @@ PROTOCOL = ("images", "batch_norm", "dtype")
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A run's place, or the mean of a variant's: differences to the baseline.
+    """Differences of a run to the baseline, or their mean over a variant's seeds.
 
     Attributes:
-        variant: whose place it is.
+        variant: of the run.
         seed: of the run; None for the mean over seeds.
         sharpness: difference of log eigenvalues.
         drift: difference of log drifts.
@@ -54,9 +52,9 @@ class Point:
 
 
 def locate(params: Params, collection: Collection) -> tuple[list[Point], dict[str, list[str]]]:
-    """Where the variants stand: means first, then their seeds; and who has no place, by reason.
+    """Places of variants, means before seeds; and the variants that have none, by reason.
 
-    A variant that has a place in some seeds alone is named with those in which it has none.
+    A variant with a place in some seeds is named with the seeds in which it has none.
     """
     means: list[Point] = []
     seeds: list[Point] = []

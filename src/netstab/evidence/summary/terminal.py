@@ -69,7 +69,7 @@ def _read(path: Path) -> Summary:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise NetstabError(f"{path}: cannot be read ({error}). Run: dvc repro report") from error
-    # A truth value is none of them, though Python counts it among the numbers.
+    # To Python a bool is an int, but it is no figure.
     if not isinstance(content, dict) or any(
         not isinstance(value, int | float | None) or isinstance(value, bool)
         for value in content.values()

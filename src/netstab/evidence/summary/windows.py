@@ -28,7 +28,7 @@ def final_window(params: Params) -> int:
 
 
 def settled(params: Params, *plans: Schedule) -> int:
-    """Epoch from which on no schedule's last intervention is felt: 0 without interventions."""
+    """Epoch from which on every schedule has settled after its last change; 0 without changes."""
     changes = [change for plan in plans for change in plan.changes[-1:]]
     return max(changes) + params.train.at_scale(params.report.settle_epochs) if changes else 0
 
