@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from tests import forks
+
 if TYPE_CHECKING:
     from tests.synthetic_report import Reported
 
@@ -17,6 +19,11 @@ torch.set_num_threads(1)
 
 FIRST = ("pipeline", "ray", "sweeps", "report", "torture", "null", "engine", "same_bits")
 """Groups and files whose tests take longest, in this order."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # once for all of xdist's processes
+        forks.start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,7 +8,6 @@ code or signal.
 """
 
 import atexit
-import functools
 import os
 import shutil
 import socket
@@ -19,32 +18,39 @@ from pathlib import Path
 
 SERVER = Path(__file__).with_name("forks_server.py")
 CLIENT = Path(__file__).with_name("forks_client.py")
+FOLDER = "FORKS_FOLDER"
+"""The variable by which pytest's processes know the folder."""
 
 
-@functools.cache
 def folder() -> Path:
-    """A folder with a `python` that is forked; its server ends with this process."""
+    """A folder with a `python` that is forked."""
+    return Path(os.environ[FOLDER])
+
+
+def start() -> None:
+    """Make the folder, and start its server; they go with this process.
+
+    The server takes no time before somebody asks for a process.
+    """
     made = Path(tempfile.mkdtemp(prefix="forks-"))
+    os.environ[FOLDER] = str(made)
     python = made / "python"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -ISE "{CLIENT}" "$0" "$@"\n')
     python.chmod(0o755)
-    # Calls that come before the libraries are there wait in the socket's queue.
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(made / "socket"))
-    listener.listen(64)
-    server = subprocess.Popen(
-        [sys.executable, str(SERVER), str(listener.fileno()), str(python)],
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
-        cwd=made,
-        stdin=subprocess.PIPE,
-        pass_fds=[listener.fileno()],
-        start_new_session=True,
-    )
-    listener.close()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(made / "socket"))
+        listener.listen(64)
+        server = subprocess.Popen(
+            [sys.executable, str(SERVER), str(listener.fileno()), str(python)],
+            env={name: text for name, text in os.environ.items() if not name.startswith("PYTHON")},
+            cwd=made,
+            stdin=subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+        )
 
     def end() -> None:
         server.communicate()  # closes its standard input, by which it knows
         shutil.rmtree(made)
 
     atexit.register(end)
-    return made

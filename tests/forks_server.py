@@ -41,12 +41,17 @@ def serve(listener: socket.socket) -> dict[str, Any]:
     signal.set_wakeup_fd(woken)
     clients: dict[int, socket.socket] = {}
     while True:
-        ready, _, _ = select.select([listener, wake, 0], [], [])
+        ready, _, _ = select.select([listener, wake, 0, *clients.values()], [], [])
         if 0 in ready:
             os._exit(0)
+        if not gc.get_freeze_count():
+            load()
         if wake in ready:
             os.read(wake, 4096)
             _tell_of_the_ended(clients)
+        for pid, client in clients.items():
+            if client in ready:  # it was killed, and its process is
+                os.kill(pid, signal.SIGKILL)
         if listener in ready:
             client, _ = listener.accept()
             asked, streams = _read(client)
@@ -128,13 +133,15 @@ def _run(asked: dict[str, Any], python: str, path: list[str]) -> None:
         exec(compile(what, "<string>", "exec"), vars(main))
 
 
+def load() -> None:
+    """Bring the libraries into memory, for good."""
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    vars(sys.modules["torch"])["set_num_threads"](1)
+    gc.freeze()
+
+
 if __name__ == "__main__":
     libraries = sys.path[1:]  # without the folder of this file
     sys.path[:] = libraries
-    for name in LIBRARIES:
-        importlib.import_module(name)
-    import torch
-
-    torch.set_num_threads(1)
-    gc.freeze()
     end_as(serve(socket.socket(fileno=int(sys.argv[1]))), sys.argv[2], libraries)

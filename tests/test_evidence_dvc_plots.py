@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from netstab import paths
 from netstab.evidence import report
 from netstab.evidence.figures import dvc_plots
 from netstab.results.schema import MEASURES
-from tests import synthetic
+from tests import forks, synthetic
 
 ROOT = synthetic.ROOT
 PLOTS = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text()).get("plots", [])
@@ -71,6 +70,10 @@ def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
 
 
+def dvc() -> list[str]:
+    return [str(forks.folder() / "python"), "-m", "dvc"]
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A DVC project with two revisions of curves: the second has another seed."""
@@ -82,7 +85,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("git", "init", "-q")
     run("git", "config", "user.email", "test@localhost")
     run("git", "config", "user.name", "test")
-    run(sys.executable, "-m", "dvc", "init", "-q")
+    run(*dvc(), "init", "-q")
     for name in dvc_plots.SCALES:
         (root / ".dvc/plots").mkdir(exist_ok=True)
         shutil.copy(ROOT / dvc_plots.TEMPLATES / f"{name}.json", root / ".dvc/plots")
@@ -101,7 +104,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_dvc_plots_diff_has_both_revisions_and_every_curve(project: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", "plots", "diff", "HEAD", "-o", "drawn"],
+        [*dvc(), "plots", "diff", "HEAD", "-o", "drawn"],
         cwd=project,
         check=True,
         capture_output=True,
@@ -124,10 +127,9 @@ def test_dvc_plots_diff_has_both_revisions_and_every_curve(project: Path) -> Non
 def test_offline_page_needs_no_network(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     dvc_plots.main(offline=True)
-    dvc = [sys.executable, "-m", "dvc"]
     template = str(dvc_plots.OFFLINE_PAGE.relative_to(".dvc"))
-    subprocess.run([*dvc, "config", "--local", "plots.html_template", template], check=True)
-    subprocess.run([*dvc, "plots", "show", "-o", "offline"], check=True, capture_output=True)
+    subprocess.run([*dvc(), "config", "--local", "plots.html_template", template], check=True)
+    subprocess.run([*dvc(), "plots", "show", "-o", "offline"], check=True, capture_output=True)
     page = Path("offline/index.html").read_text()
     assert page.count("var spec = ") == len(MEASURES)
     assert not re.search(r"<(script|link)[^>]+(src|href)=", page)

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from netstab.evidence.summary.terminal import read_summaries, summary_table
 from netstab.files import write_folder
 from netstab.params import Params, read
 from netstab.study.experiments import variants
-from tests import synthetic
+from tests import forks, synthetic
 
 ROOT = synthetic.ROOT
 
@@ -97,7 +96,7 @@ def test_no_figures_are_refused_with_what_to_do(root: Path) -> None:
 
 def stage(root: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "netstab.stages.report"],
+        [forks.folder() / "python", "-m", "netstab.stages.report"],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "80"},
         capture_output=True,

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests import forks
@@ -71,3 +72,12 @@ def test_it_has_the_libraries_and_nothing_of_netstab(forked: str, tmp_path: Path
 def test_options_of_the_interpreter_are_for_a_real_one(forked: str, tmp_path: Path) -> None:
     said = run(forked, tmp_path, "-X", "importtime", "-c", "import sys; print(sys.executable)")
     assert said.stdout.strip() == REAL and "import time:" in said.stderr
+
+
+def test_its_process_does_not_outlive_it(forked: str, tmp_path: Path) -> None:
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    with subprocess.Popen([forked, "-c", code], stdout=subprocess.PIPE, text=True) as python:
+        assert python.stdout is not None
+        own = psutil.Process(int(python.stdout.readline()))
+        python.kill()
+        own.wait(timeout=60)

@@ -1,10 +1,8 @@
 """What everything rests on: cut, shared or killed, a run comes to the same bits."""
 
 import itertools
-import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from netstab.store.records import Record
 from netstab.study.experiments import Run, runs, variants
 from netstab.training import state, trajectory
 from netstab.training.context import EngineContext
-from tests import small
+from tests import forks, small
 
 KINDS = ("baseline", "outpost", "expA-128", "expB-64", "expC-256", "expD-512", "own-thaw")
 THAW = {
@@ -193,9 +191,7 @@ def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_bits(
             root=str(root), src=str(root / "src"), store=str(killed.store.root), steps=steps,
             kind=kind, mode=mode,
         )  # fmt: skip
-        done = subprocess.run(
-            [sys.executable, "-c", script], env={**os.environ, "PYTHONWARNINGS": "ignore"}
-        )
+        done = subprocess.run([forks.folder() / "python", "-c", script])
         assert done.returncode == -signal.SIGKILL
         assert killed.resume(run).epoch == resumed
     record = train(killed, run)

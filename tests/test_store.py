@@ -32,7 +32,7 @@ from netstab.study.plan import Work, kept_epochs
 from netstab.sweep import estimate
 from netstab.training import state, trajectory
 from netstab.training.context import EngineContext
-from tests import pieces, small
+from tests import forks, pieces, small
 
 
 def study(**changes: Any) -> Params:
@@ -407,9 +407,9 @@ def test_a_store_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 # Several processes
 
 
-def child(code: str, *arguments: str) -> subprocess.Popen[str]:
+def child(code: str, *arguments: str, python: str = sys.executable) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
+        [python, "-c", code, *arguments],
         cwd=small.ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(small.ROOT / "src"), "."])},
         stdin=subprocess.PIPE,
@@ -454,7 +454,8 @@ def test_two_processes_on_one_run_train_each_epoch_once(tmp_path: Path, complete
     ledger = small.ledger(study(), tmp_path)
     run = small.run(ledger.params, "baseline")
     with ledger.store.lock(ledger.key(run, 1)):
-        both = [child(TRAIN, str(tmp_path), "-1") for _ in range(2)]
+        python = str(forks.folder() / "python")
+        both = [child(TRAIN, str(tmp_path), "-1", python=python) for _ in range(2)]
         with children():
             # Both have seen an empty store and stand at the first segment before either trains.
             for process in both:
