@@ -70,13 +70,14 @@ def assert_matches_the_naive_trainer(
     naive = NaiveTrainer(ResNet18(2, 3, small.CLASSES).double(), study.train)
     naive.model.load_state_dict(engine.model.state_dict())
     training = small.images(2, dtype=torch.float64, count=272)
+    validation = small.images(0, dtype=torch.float64)
     phases = [
         phase((), mode),
         phase(PATTERNS[pattern], mode, start=1, rate=0.01),
         phase((), mode, start=2),
     ]
     for epoch, now in enumerate(phases):
-        row = engine.epoch(now, training, training, 9, epoch)
+        row = engine.epoch(now, training, validation, 9, epoch)
         draws = draw_epoch(272, 8, padding=2, flip=True, seed=9, epoch=epoch)
         steps = list(naive.steps(now, training, draws))
         assert row["train_loss"] == pytest.approx(sum(s[0] for s in steps) / 34, abs=1e-8, rel=1e-8)

@@ -157,15 +157,28 @@ def test_other_settings_of_a_measure_measure_anew_and_leave_the_rest(tmp_path: P
     assert oftener.unmeasured(run)[0] == [1, 3, 5, 7, 8, 9], "between what was measured already"
 
 
-def test_runs_share_what_was_measured_on_their_common_past(tmp_path: Path) -> None:
-    ledger = small.ledger(study(), tmp_path)
-    train(ledger, "baseline")
+@pytest.fixture(scope="module")
+def measured_baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the baseline and all that is measured on it; tests read it or copy it."""
+    store = tmp_path_factory.mktemp("measured") / "store"
+    train(small.ledger(study(), store), "baseline")
+    return store
+
+
+of_the_baseline = pytest.mark.xdist_group("measured baseline")
+"""Of tests that use it."""
+
+
+@of_the_baseline
+def test_runs_share_what_was_measured_on_their_common_past(measured_baseline: Path) -> None:
+    ledger = small.ledger(study(), measured_baseline)
     run = small.run(study(), "expB-64")
     # expB leaves the baseline at 3: what was measured at 0 and at 2 (over the epoch to 3) is there.
     assert ledger.unmeasured(run)[0] == [4, 6, 8]
 
 
-def test_a_killed_measurement_goes_on_where_it_was(tmp_path: Path) -> None:
+@of_the_baseline
+def test_a_killed_measurement_goes_on_where_it_was(measured_baseline: Path, tmp_path: Path) -> None:
     ledger = small.ledger(study(), tmp_path)
     train(ledger, "baseline", measured=False)
     run, context = small.run(study(), "baseline"), small.context(study())
@@ -184,20 +197,11 @@ def test_a_killed_measurement_goes_on_where_it_was(tmp_path: Path) -> None:
         replay.measure(ledger, run, context, observing(ledger, context)(), kill)
     assert ledger.unmeasured(run)[0] == [4, 6, 8]
     train(ledger, "baseline")
-    whole = small.ledger(study(), tmp_path / "whole")
-    train(whole, "baseline")
+    whole = small.ledger(study(), measured_baseline)
     assert entries(ledger, run) == entries(whole, run)
 
 
-@pytest.fixture(scope="module")
-def measured_baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the baseline and all that is measured on it; tests work on copies."""
-    store = tmp_path_factory.mktemp("measured") / "store"
-    train(small.ledger(study(), store), "baseline")
-    return store
-
-
-@pytest.mark.xdist_group("measured baseline")
+@of_the_baseline
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty", "another's"])
 def test_a_damaged_measurement_is_set_aside_and_taken_again(
     damage: str, measured_baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

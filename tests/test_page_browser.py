@@ -1,7 +1,7 @@
 """The page in a real browser: draws, reacts, fits, and asks the network for nothing."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from netstab.evidence.figures import dvc_plots
 from netstab.evidence.page import render as pages
 from netstab.results.schema import MEASURES
 from tests import synthetic
-from tests.chromium import Browser, chromium
+from tests.chromium import Browser
 from tests.synthetic_report import PANELS, Reported, embedded, in_one_process
 
 pytestmark = [pytest.mark.browser, in_one_process]
@@ -25,12 +25,6 @@ pytestmark = [pytest.mark.browser, in_one_process]
 DESKTOP, PHONE = 1280, 390
 CURVES = {"expA": 5, "expB": 5, "expC": 6, "expD": 6, "expE": 10, "own": 3}
 """Lines of each panel."""
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with chromium(tmp_path_factory.mktemp("profile")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

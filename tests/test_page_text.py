@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -20,7 +21,7 @@ from netstab.evidence.results import Results
 from netstab.evidence.summary.terminal import summary_table
 from netstab.results.runs import collect
 from tests import synthetic
-from tests.chromium import chromium
+from tests.synthetic_report import in_one_process
 
 NASTY = [
     "</script><script>window.sung=1</script>",
@@ -164,27 +165,25 @@ def test_names_in_parameters_are_names(name: str) -> None:
 
 
 @pytest.mark.browser
-def test_no_script_of_a_text_runs_in_a_browser(render: Render, tmp_path: Path) -> None:
+@in_one_process
+def test_no_script_of_a_text_runs_in_a_browser(render: Render, driver: Any, tmp_path: Path) -> None:
     everything = "".join(NASTY)
     html, _ = render(dict.fromkeys(PLACES, everything))
     path = tmp_path / "report.html"
     path.write_text(html, encoding="utf-8")
     control = tmp_path / "control.html"
     control.write_text(f"<p>{everything}</p>", encoding="utf-8")
-    with chromium(tmp_path / "profile") as driver:
-        driver.get(control.as_uri())
-        assert driver.execute_script("return window.sung") == 1, "the texts do nothing anyhow"
-        driver.get(path.as_uri())
-        wait = "return document.documentElement.dataset.drawn === 'yes'"
-        for _ in range(600):
-            if driver.execute_async_script(f"setTimeout(arguments[0], 100, (() => {{{wait}}})())"):
-                break
-        assert driver.execute_script(wait), "the page was not drawn"
-        assert driver.execute_script("return window.sung") is None
-        shown = driver.execute_script("return document.body.innerText")
-        assert "<img src=x onerror=window.sung=1>" in shown
-        # Were a text ever taken for markup, the page's policy would stop its scripts.
-        driver.execute_script(
-            "document.body.insertAdjacentHTML('beforeend', arguments[0])", NASTY[1]
-        )
-        assert not driver.execute_async_script("setTimeout(arguments[0], 300, window.sung)")
+    driver.get(control.as_uri())
+    assert driver.execute_script("return window.sung") == 1, "the texts do nothing anyhow"
+    driver.get(path.as_uri())
+    wait = "return document.documentElement.dataset.drawn === 'yes'"
+    for _ in range(600):
+        if driver.execute_async_script(f"setTimeout(arguments[0], 100, (() => {{{wait}}})())"):
+            break
+    assert driver.execute_script(wait), "the page was not drawn"
+    assert driver.execute_script("return window.sung") is None
+    shown = driver.execute_script("return document.body.innerText")
+    assert "<img src=x onerror=window.sung=1>" in shown
+    # Were a text ever taken for markup, the page's policy would stop its scripts.
+    driver.execute_script("document.body.insertAdjacentHTML('beforeend', arguments[0])", NASTY[1])
+    assert not driver.execute_async_script("setTimeout(arguments[0], 300, window.sung)")
