@@ -9,7 +9,6 @@ code or signal.
 
 import atexit
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -49,8 +48,4 @@ def start() -> None:
             start_new_session=True,
         )
 
-    def end() -> None:
-        server.communicate()  # closes its standard input, by which it knows
-        shutil.rmtree(made)
-
-    atexit.register(end)
+    atexit.register(server.communicate)  # closes its standard input, by which it knows

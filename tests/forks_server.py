@@ -8,12 +8,14 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import sys
 import threading
 import traceback
 import types
+import weakref
 from typing import Any, NoReturn
 
 LIBRARIES = (
@@ -34,7 +36,10 @@ LIBRARIES = (
 
 
 def serve(listener: socket.socket) -> dict[str, Any]:
-    """Fork for every client until standard input is closed; returns in the forked processes."""
+    """Fork for every client; returns in the forked processes.
+
+    Ends once standard input is closed, and removes its folder, which is the working directory.
+    """
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -43,8 +48,9 @@ def serve(listener: socket.socket) -> dict[str, Any]:
     while True:
         ready, _, _ = select.select([listener, wake, 0, *clients.values()], [], [])
         if 0 in ready:
+            shutil.rmtree(os.getcwd())
             os._exit(0)
-        if not gc.get_freeze_count():
+        if "torch" not in sys.modules:
             load()
         if wake in ready:
             os.read(wake, 4096)
@@ -138,6 +144,7 @@ def load() -> None:
     for name in LIBRARIES:
         importlib.import_module(name)
     vars(sys.modules["torch"])["set_num_threads"](1)
+    vars(weakref.finalize)["_registry"].clear()  # else each process tidies up after torch
     gc.freeze()
 
 
