@@ -102,6 +102,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+of_the_project = pytest.mark.xdist_group("dvc plots")
+"""Of tests that use it."""
+
+
+@of_the_project
 def test_dvc_plots_diff_has_both_revisions_and_every_curve(project: Path) -> None:
     done = subprocess.run(
         [*dvc(), "plots", "diff", "HEAD", "-o", "drawn"],
@@ -124,6 +129,7 @@ def test_dvc_plots_diff_has_both_revisions_and_every_curve(project: Path) -> Non
         assert len(rows) == 2 * 5 * 20
 
 
+@of_the_project
 def test_offline_page_needs_no_network(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     dvc_plots.main(offline=True)
