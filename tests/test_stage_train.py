@@ -15,6 +15,8 @@ from netstab.data.prepare import prepare
 from netstab.errors import NetstabError
 from netstab.machine import WAIT_POLICY
 from netstab.params import check
+from netstab.results.read import FailedRunError, read_ceiling
+from netstab.stages import ceiling
 from netstab.stages import train as stage
 from netstab.store.measurements import Measurements
 from netstab.store.states import Store
@@ -97,6 +99,18 @@ def test_a_trainer_writes_nothing_that_nobody_asks_for_any_more(
     monkeypatch.setattr(stage, "_train", lambda *_: pytest.fail("it is in the store"))
     stage.main("outpost", 0)
     assert (checkout / "metrics/runs/outpost-0/history.csv").exists()
+
+
+def test_a_reference_that_cannot_be_trained_leaves_two_seeds_uncompared(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask_for(
+        seeds=[0, 1], ceiling={"seeds": [0, 1]}, train={**STUDY["train"], "learning_rate": 1e30}
+    )
+    ceiling.main()
+    assert "baseline-0: the training loss is not finite at epoch 0" in capsys.readouterr().err
+    with pytest.raises(FailedRunError, match="baseline-0: the training loss is not finite"):
+        read_ceiling(paths.CEILING, (0, 1))
 
 
 def test_a_damaged_measurement_is_taken_again_by_the_stage_that_finds_it(

@@ -1,10 +1,12 @@
 """Views of the baseline: averaged weights and recomputed statistics, at no epoch's cost."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from netstab.errors import DivergedError
 from netstab.measure.evaluate import evaluate
 from netstab.measure.probe import probe
 from netstab.measure.views import laid_out, move_average, recompute_batch_norm, start_average
@@ -12,7 +14,7 @@ from netstab.params import Params
 from netstab.store.ledger import Ledger
 from netstab.store.records import Record
 from netstab.study.experiments import Run
-from netstab.training import state, trajectory
+from netstab.training import state, trajectory, views
 from tests import small
 
 COLUMNS = ("val_loss", "val_top1_pct", "val_top5_pct")
@@ -70,6 +72,21 @@ def test_the_baseline_has_the_same_bits_with_views_and_without(tmp_path: Path) -
     assert one.key == other.key
     assert one.history == other.history
     assert state.equal(tensors(with_views, one), tensors(bare, other))
+
+
+def test_a_view_whose_loss_is_not_finite_costs_the_baseline_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, broken = (small.ledger(study(), tmp_path / name) for name in ("whole", "broken"))
+    expected = train(whole, "baseline")
+    nan = SimpleNamespace(loss=float("nan"), top1_pct=0.0, top5_pct=0.0)
+    monkeypatch.setattr(views, "evaluate", lambda *_: nan)
+    assert train(broken, "baseline").history == expected.history
+    for name in VIEWS:
+        with pytest.raises(DivergedError, match=f"{name}-0: the validation loss") as refused:
+            train(broken, name)
+        assert refused.value.history == expected.history[:3]
+        assert refused.value.segments[-1]["to"] == 3
 
 
 @pytest.mark.parametrize("name", VIEWS)

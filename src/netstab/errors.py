@@ -1,5 +1,8 @@
 """What netstab refuses, and why. Every message names what was wrong and what to do."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 
 def visible(text: str) -> str:
     """A text that moves no cursor and hides nothing: other than letters and breaks as escapes.
@@ -43,3 +46,24 @@ class StoreError(NetstabError):
 
 class TrainingError(NetstabError):
     """Training was refused or had to stop."""
+
+
+class DivergedError(TrainingError):
+    """A loss is not finite, so that a run cannot be trained to its end.
+
+    Attributes:
+        why: what is not finite, and where; without the run's name.
+        history: a row for each epoch before.
+        segments: what trained these.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        why: str = "",
+        history: Sequence[Mapping[str, Any]] = (),
+        segments: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.why = why or message
+        self.history, self.segments = history, segments

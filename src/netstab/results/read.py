@@ -33,6 +33,10 @@ class UnusableFileError(Exception):
     """A file that is missing or damaged; the message says which and why."""
 
 
+class FailedRunError(UnusableFileError):
+    """A run that could not be trained; the message says why and what to do."""
+
+
 def read_table(path: Path, columns: Sequence[str], names: tuple[str, ...] = ()) -> pd.DataFrame:
     """A CSV file as a table that has at least these columns.
 
@@ -170,6 +174,7 @@ def read_ceiling(path: Path, seeds: tuple[int, ...]) -> pd.DataFrame:
         seeds: that the parameters ask for.
 
     Raises:
+        FailedRunError: a run that is compared could not be trained.
         UnusableFileError: missing, damaged, or of other seeds.
     """
     if not seeds:
@@ -180,6 +185,8 @@ def read_ceiling(path: Path, seeds: tuple[int, ...]) -> pd.DataFrame:
             f"{path} is stale: it compares the seeds {json.dumps(told.seeds)}, "
             f"not {json.dumps(seeds)}"
         )
+    if told.failure is not None:
+        raise FailedRunError(told.failure)
     return _ceiling_table([row.model_dump() for row in told.comparisons])
 
 

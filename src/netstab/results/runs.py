@@ -11,6 +11,7 @@ from netstab import paths
 from netstab.errors import NetstabError, visible
 from netstab.params import Params
 from netstab.results.read import (
+    FailedRunError,
     UnusableFileError,
     read_ceiling,
     read_history,
@@ -35,18 +36,26 @@ from netstab.text import few
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A file of a run that is missing or cannot be used."""
+    """A file of a run that is missing or cannot be used, or a run that could not be trained.
+
+    Attributes:
+        run: whose.
+        problem: what is wrong; of a run that could not be trained also what to do.
+        failed: whether the run could not be trained.
+    """
 
     run: Run
     problem: str
+    failed: bool = False
 
     @property
     def remedy(self) -> str:
-        """The command that makes the file anew."""
-        return f"dvc repro {stage_name(self.run)}"
+        """The command that makes the file anew; empty where none does."""
+        return "" if self.failed else f"dvc repro {stage_name(self.run)}"
 
     def __str__(self) -> str:
-        return f"{self.run.name}: {self.problem}; run: {self.remedy}"
+        told = f"{self.run.name}: {self.problem}"
+        return f"{told}; run: {self.remedy}" if self.remedy else told
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,8 @@ class Collection:
         stability: for each usable run whose `stability.csv` is sound (see `read_stability`).
         sharpness: for each usable run whose `sharpness.json` is sound.
         ceiling: two seeds compared (see `read_ceiling`); empty where there is nothing.
-        ceiling_problem: why the ceiling cannot be used; empty if it can, or is not asked for.
+        ceiling_problem: why the ceiling cannot be used, and what to do; empty if it can, or is not
+            asked for.
         faults: what is missing or cannot be used.
     """
 
@@ -81,7 +91,7 @@ class Collection:
 
     def disagreements(self) -> list[str]:
         """What differs between runs that should be alike (numerics, data), or lacks beside them."""
-        found = [f"{self.ceiling_problem}. Run: dvc repro ceiling"] if self.ceiling_problem else []
+        found = [self.ceiling_problem] if self.ceiling_problem else []
         for what in ("numerics version", "data"):
             groups: dict[str, list[str]] = {}
             for run, told in self.provenance.items():
@@ -111,6 +121,7 @@ def collect(params: Params) -> Collection:
     for run in expected:
         folder, planned = paths.run_dir(run.name), schedules[run.variant]
         with _noted(run, faults):
+            _refuse_failed(folder / PROVENANCE, params, run, planned)
             history = read_history(folder / HISTORY, planned)
             told = read_provenance(folder / PROVENANCE)
             _check_key(folder / PROVENANCE, told, params, run, planned)
@@ -144,6 +155,8 @@ def _noted(run: Run, faults: list[Fault]) -> Iterator[None]:
     """What cannot be used becomes a fault of the run."""
     try:
         yield
+    except FailedRunError as problem:
+        faults.append(Fault(run, visible(str(problem)), failed=True))
     except UnusableFileError as problem:
         faults.append(Fault(run, visible(str(problem))))
 
@@ -151,8 +164,27 @@ def _noted(run: Run, faults: list[Fault]) -> Iterator[None]:
 def _ceiling(params: Params) -> tuple[pd.DataFrame, str]:
     try:
         return read_ceiling(paths.CEILING, params.ceiling_pair), ""
+    except FailedRunError as problem:
+        told = f"Two seeds cannot be compared (ceiling): {problem}"
     except UnusableFileError as problem:
-        return read_ceiling(paths.CEILING, ()), visible(str(problem))
+        told = f"{problem}. Run: dvc repro ceiling"
+    return read_ceiling(paths.CEILING, ()), visible(told)
+
+
+def _refuse_failed(path: Path, params: Params, run: Run, expected: Schedule) -> None:
+    """Hold a run for failed whose provenance says that it could not be trained.
+
+    Raises:
+        FailedRunError: it could not, as the parameters of today have it.
+        UnusableFileError: it could not, with other settings.
+    """
+    try:
+        told = read_provenance(path)
+    except UnusableFileError:
+        return  # what is wrong with the run's files is found when they are read
+    if told.failure is not None:
+        _check_key(path, told, params, run, expected)
+        raise FailedRunError(told.failure)
 
 
 def _check_key(path: Path, told: Provenance, params: Params, run: Run, expected: Schedule) -> None:

@@ -136,6 +136,9 @@ class Provenance(Checked):
     data: Origin
     segments: tuple[TrainedSegment, ...]
     measurements: tuple[MeasuringTime, ...]
+    failure: str | None = None
+    """Why the run could not be trained to its end, which is then the one of its key all the same;
+    absent where it could."""
 
 
 class Curvature(BaseModel):
@@ -210,6 +213,8 @@ class CeilingFile(BaseModel):
 
     seeds: tuple[int, ...]
     comparisons: tuple[Comparison, ...]
+    failure: str | None = None
+    """Why there is nothing to compare: a run that could not be trained."""
 
 
 CEILING_COLUMNS = tuple(Comparison.model_fields)

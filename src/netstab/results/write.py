@@ -41,7 +41,7 @@ def write_run(
     Raises:
         NetstabError: the folder cannot be written; what was there stays.
     """
-    told = provenance.model_dump(by_alias=True)
+    told = provenance.model_dump(by_alias=True, exclude_none=True)
     try:
         write_file(folder / HISTORY, _csv(HISTORY_COLUMNS, history))
         write_file(folder / STABILITY, _csv(STABILITY_COLUMNS, stability))

@@ -1,5 +1,6 @@
 """DVC stage `ceiling`: two seeds' references compared with each other."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import typer
 
 from netstab import params, paths
 from netstab.data.manifest import Manifest, read_manifest
-from netstab.errors import NetstabError
+from netstab.errors import DivergedError, NetstabError
 from netstab.exits import exit_codes
 from netstab.locks import results_lock
 from netstab.machine import wait_passively
@@ -25,7 +26,15 @@ def main() -> None:
         if content.ceiling_pair:
             manifest = read_manifest()
             ledger = open_ledger(Path(), content=content)
-            found = finished.ceiling(ledger) or _measured(ledger, manifest)
+            try:
+                found = finished.ceiling(ledger) or _measured(ledger, manifest)
+            except DivergedError as error:
+                print(f"{error}. The report will do without the ceiling", file=sys.stderr)
+                found = {
+                    "seeds": list(content.ceiling_pair),
+                    "comparisons": [],
+                    "failure": str(error),
+                }
         with results_lock("ceiling"):
             write_json(paths.CEILING, found)
 

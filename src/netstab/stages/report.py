@@ -12,21 +12,31 @@ from netstab.evidence.summary.terminal import summary_table
 from netstab.exits import exit_codes
 from netstab.locks import results_lock
 from netstab.params import Params, read
+from netstab.text import few
 
 
 def main() -> None:
-    """Sum up every run, draw the curves and write the page."""
+    """Sum up every run, draw the curves and write the page.
+
+    Fails at its end where a run could not be trained: all is written by then.
+    """
     errors = Console(stderr=True, soft_wrap=True)
     with exit_codes():
         content = read(paths.PARAMS)
         with results_lock("report"):
             results = _made(content)
-    collection = results.collection
-    for fault in (*collection.faults, *collection.disagreements()):
-        errors.print(f"[yellow]warning:[/] {escape(str(fault))}")
-    console = Console()
-    console.print(summary_table(results.summaries))
-    console.print(f"The page: {escape(str(paths.REPORT))}", soft_wrap=True)
+        collection = results.collection
+        for fault in (*collection.faults, *collection.disagreements()):
+            errors.print(f"[yellow]warning:[/] {escape(str(fault))}")
+        console = Console()
+        console.print(summary_table(results.summaries))
+        console.print(f"The page: {escape(str(paths.REPORT))}", soft_wrap=True)
+        if failed := [fault.run.name for fault in collection.faults if fault.failed]:
+            raise NetstabError(
+                f"the report is made, but not complete: {len(failed)} of "
+                f"{len(collection.expected)} runs could not be trained: {few(failed)}. See the "
+                "warnings above for what to change; what is trained stays"
+            )
 
 
 def _made(content: Params) -> Results:

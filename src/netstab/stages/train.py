@@ -9,7 +9,7 @@ from rich.console import Console
 
 from netstab import params, paths
 from netstab.data.manifest import Manifest, read_manifest
-from netstab.errors import TrainingError
+from netstab.errors import DivergedError, TrainingError
 from netstab.exits import exit_codes
 from netstab.locks import results_lock
 from netstab.machine import wait_passively
@@ -31,11 +31,20 @@ def main(
         run = Run(find_variant(content, variant), seed)
         ledger = open_ledger(Path(), content=content)
         there = finished.complete(ledger, run)
-        record = there or _train(ledger, run, manifest)
+        error = None
+        try:
+            record = there or _train(ledger, run, manifest)
+        except DivergedError as diverged:
+            print(f"{diverged}. The report will do without this run", file=sys.stderr)
+            error = diverged
+        data = finished.images(manifest)
         with results_lock(run.name):
             if not there:
                 finished.refuse_outdated(ledger, run)
-            finished.write(ledger, run, record, finished.images(manifest), root=Path())
+            if error:
+                finished.write_failed(ledger, run, error, data, root=Path())
+            else:
+                finished.write(ledger, run, record, data, root=Path())
 
 
 def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
@@ -58,10 +67,11 @@ def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
             fault = error
         if (record := finished.complete(ledger, run)) is not None:
             if fault:
-                # Of another run, whose own stage will fail of it.
+                # Of another run, whose own stage will tell of it.
                 print(f"warning: {fault}", file=sys.stderr)
             return record
-        if fault:
+        # One that diverged does so once more below, and leaves its history.
+        if fault and not isinstance(fault, DivergedError):
             raise fault
     from netstab.sweep.single import train_run
 

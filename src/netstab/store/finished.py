@@ -6,7 +6,7 @@ from typing import Any
 
 from netstab import paths
 from netstab.data.manifest import Manifest
-from netstab.errors import NetstabError, TrainingError
+from netstab.errors import DivergedError, NetstabError, TrainingError
 from netstab.results.schema import (
     MeasuringTime,
     Origin,
@@ -68,6 +68,44 @@ def write(ledger: Ledger, run: Run, record: Record, data: Origin, *, root: Path)
         history=record.history,
         stability=_stability_rows(drifts),
         sharpness=_sharpness(curvatures),
+        provenance=provenance,
+    )
+
+
+def write_failed(
+    ledger: Ledger, run: Run, error: DivergedError, data: Origin, *, root: Path
+) -> None:
+    """Write the files of a run that could not be trained to its end; they say so.
+
+    Its stage is done by that, so that the report of the other runs can be made.
+
+    Args:
+        ledger: of the study.
+        run: whose files.
+        error: has the epochs before, and why there are no more.
+        data: the images.
+        root: the project's folder.
+
+    Raises:
+        NetstabError: the folder cannot be written; what was there stays.
+    """
+    provenance = Provenance(
+        run=run.name,
+        variant=run.variant.name,
+        seed=run.seed,
+        key=ledger.end_key(run),
+        numerics_version=ledger.numerics,
+        epochs=len(error.history),
+        data=data,
+        segments=tuple(map(TrainedSegment.model_validate, error.segments)),
+        measurements=(),
+        failure=error.why,
+    )
+    write_run(
+        root / paths.run_dir(run.name),
+        history=map(dict, error.history),
+        stability=(),
+        sharpness=_sharpness({}),
         provenance=provenance,
     )
 

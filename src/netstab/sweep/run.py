@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from netstab.errors import TrainingError
+from netstab.errors import DivergedError, TrainingError
 from netstab.store.ledger import Ledger
 from netstab.study.experiments import Run, runs
 from netstab.sweep.display import Display
@@ -41,22 +41,24 @@ class Outcomes:
 
     todo: list[Job]
     display: Display
-    faults: dict[int, str] = field(default_factory=dict)
+    faults: dict[int, TrainingError] = field(default_factory=dict)
     skipped: list[int] = field(default_factory=list)
 
     def raise_faults(self) -> None:
         """End a sweep: well, or with every fault named.
 
         Raises:
-            TrainingError: there were faults.
+            DivergedError: there was no other fault than losses that are not finite.
+            TrainingError: there were others.
         """
-        lines = list(dict.fromkeys(self.faults.values()))
-        if not lines:
+        if not self.faults:
             return
+        lines = list(dict.fromkeys(map(str, self.faults.values())))
         if self.skipped:
             names = ", ".join(self.todo[number].name for number in sorted(self.skipped))
             lines.append(f"not trained, since they start from there: {names}")
-        raise TrainingError("\n".join(lines))
+        diverged = all(isinstance(fault, DivergedError) for fault in self.faults.values())
+        raise (DivergedError if diverged else TrainingError)("\n".join(lines))
 
 
 class Workers(Protocol):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from netstab.errors import TrainingError
+from netstab.errors import DivergedError, TrainingError
 from netstab.results.schema import Row
 from netstab.store.ledger import Ledger, Resume
 from netstab.store.records import Record
@@ -48,7 +48,7 @@ def train(
         The record of the state there, with the whole history.
 
     Raises:
-        TrainingError: a loss is not finite; the last good state stays.
+        DivergedError: a loss is not finite; the last good state stays.
         StoreError: a state cannot be saved; nothing is lost but the epochs since the last one.
     """
     if ledger.is_view(run):
@@ -83,7 +83,7 @@ def _train_view(
         with ledger.store.lock(ledger.key(host, end)):
             if ledger.finished(run) is None:
                 resume = Resume(0, *_deepest_of_host(ledger, run), end)
-                _Segment(ledger, host, resume, context, epoch_done, observer).train()
+                _Segment(ledger, host, resume, context, epoch_done, observer, run).train()
     return record
 
 
@@ -112,8 +112,10 @@ class _Segment:
         context: EngineContext,
         epoch_done: EpochDone,
         observer: Callable[[], Observer] | None,
+        wanted: Run | None = None,
     ) -> None:
         self._ledger, self._run, self._resume = ledger, run, resume
+        self._wanted = wanted or run
         self._context, self._epoch_done = context, epoch_done
         self._observer = observer() if observer else None
         self._views: list[ViewRecorder] = []
@@ -176,17 +178,28 @@ class _Segment:
         try:
             row = context.epoch(self._ledger, run, epoch, after_step)
         except TrainingError as error:
-            raise TrainingError(
-                f"{run.name}: {error}. The last good state, of epoch {self._resume.epoch} or "
-                "later, stays"
-            ) from error
+            raise self._diverged(error, epoch, self._history) from error
         seconds = time.monotonic() - started
         if watch:
             seconds -= watch.seconds - watched_before
             watch.end()
-        for view in self._views:
-            view.end_epoch(row, engine, context.twin, training, validation)
+        for view in tuple(self._views):
+            try:
+                view.end_epoch(row, engine, context.twin, training, validation)
+            except TrainingError as error:
+                if view.run == self._wanted:
+                    raise self._diverged(error, epoch, view.history) from error
+                self._views.remove(view)  # its own stage comes to the same
         return row, seconds
+
+    def _diverged(self, error: TrainingError, epoch: int, history: list[Row]) -> DivergedError:
+        return DivergedError(
+            f"{self._wanted.name}: {error}. The last good state, of epoch {self._resume.epoch} or "
+            "later, stays",
+            str(error),
+            list(history),
+            self._record(epoch, interim=True).provenance,
+        )
 
     def _save(self, epoch: int, *, interim: bool) -> None:
         ledger, run, context = self._ledger, self._run, self._context

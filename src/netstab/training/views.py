@@ -5,9 +5,12 @@ depend on its views. It has records of its own, under its own keys; before its s
 host's.
 """
 
+from math import isfinite
+
 from torch import nn
 
 from netstab.data.batches import Images
+from netstab.errors import TrainingError
 from netstab.measure.evaluate import evaluate
 from netstab.measure.views import (
     Average,
@@ -39,7 +42,7 @@ class ViewRecorder:
         self.start = ledger.tree.views[run.variant]
         self._how = how
         self._ledger = ledger
-        self._history = history
+        self.history = history
         self._average = average
 
     def begin_epoch(self, epoch: int, model: nn.Module) -> None:
@@ -55,7 +58,11 @@ class ViewRecorder:
     def end_epoch(
         self, row: Row, engine: Engine, twin: nn.Module, training: Images, validation: Images
     ) -> None:
-        """After an epoch of the host, whose row this is: evaluate the view's network instead."""
+        """After an epoch of the host, whose row this is: evaluate the view's network instead.
+
+        Raises:
+            TrainingError: its loss is not finite.
+        """
         if row["epoch"] >= self.start:
             copy_into(twin, engine.model.state_dict())
             if self._average is not None:
@@ -68,13 +75,18 @@ class ViewRecorder:
                 engine.autocast,
             )
             result = evaluate(twin, validation, engine.autocast)
+            if not isfinite(float(result.loss)):
+                raise TrainingError(
+                    f"the validation loss is not finite after epoch {row['epoch']}; change the "
+                    f"settings of {self.run.variant.name}"
+                )
             row = {
                 **row,
                 "val_loss": float(result.loss),
                 "val_top1_pct": float(result.top1_pct),
                 "val_top5_pct": float(result.top5_pct),
             }
-        self._history.append(row)
+        self.history.append(row)
 
     def save(self, host: Record, *, interim: bool) -> None:
         """Store how far the view has come, beside the host's state."""
@@ -85,7 +97,7 @@ class ViewRecorder:
             run=self.run.name,
             epoch=host.epoch,
             inputs=self._ledger.inputs(self.run, host.epoch),
-            history=list(self._history),
+            history=list(self.history),
             provenance=host.provenance,
             interim=interim,
         )

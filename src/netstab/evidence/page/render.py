@@ -20,6 +20,7 @@ from netstab.evidence.figures.measured import not_measured
 from netstab.evidence.page import citation, claims_table, facts, findings
 from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import Panel
+from netstab.results.runs import Collection, Fault
 from netstab.study.stages import stage_name
 
 TITLE = "What does learning-rate decay do?"
@@ -47,7 +48,7 @@ def render(results: Results, drawn: Drawn | None = None) -> str:
         version=netstab.__version__,
         data=results.data,
         sizes=facts.size_differences(params),
-        faults=collection.faults,
+        problem_groups=_problem_groups(collection),
         expected=len(collection.expected),
         absent=[v.name for v in collection.schedules if v not in results.bands],
         disagreements=collection.disagreements(),
@@ -78,6 +79,17 @@ def render(results: Results, drawn: Drawn | None = None) -> str:
         vega=Markup(scripts["vega"]),
         study=_json_for_html(_study(drawn)),
     )
+
+
+def _problem_groups(collection: Collection) -> list[tuple[str, list[Fault], str]]:
+    """Banners of faults: id, runs that could not be trained or have faulty files, and that."""
+    failed = [fault for fault in collection.faults if fault.failed]
+    others = [fault for fault in collection.faults if not fault.failed]
+    have = "has" if len(others) == 1 else "have"
+    return [
+        ("failed-banner", failed, "could not be trained"),
+        ("fault-banner", others, f"{have} files that are missing or cannot be used"),
+    ]
 
 
 def _study(drawn: Drawn) -> dict[str, Any]:

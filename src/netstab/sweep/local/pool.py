@@ -120,17 +120,19 @@ class WorkerPool:
             except Empty:
                 return
 
-    def _fault(self, future: Future[None], of: Run) -> str | None:
+    def _fault(self, future: Future[None], of: Run) -> TrainingError | None:
         """What a job failed of; None where it is done."""
         try:
             future.result()
+        except TrainingError as error:
+            return error
         except NetstabError as error:
-            return str(error)
+            return TrainingError(str(error))
         except BrokenProcessPool:
             raise
         except RuntimeError as error:
             hint = "too little memory? Fewer side by side need less: runtime.workers=1"
-            return f"{of.name}: {error} ({hint})"
+            return TrainingError(f"{of.name}: {error} ({hint})")
         return None
 
 

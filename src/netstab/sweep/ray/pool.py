@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from netstab.data.manifest import Manifest
 from netstab.data.tensors import NAMES, load
+from netstab.errors import TrainingError
 from netstab.machine import usable_cores
 from netstab.store.ledger import Ledger
 from netstab.study.experiments import Run
@@ -210,5 +211,5 @@ class RayPool:
             if outcome.why is None or job.after in {*outcomes.faults, *outcomes.skipped}:
                 outcomes.skipped.append(number)
             else:
-                outcomes.faults[number] = outcome.why
+                outcomes.faults[number] = TrainingError(outcome.why)
         self._display.end(number)
