@@ -38,7 +38,7 @@ EPOCH = "an epoch of training"
 STABILITY = "stability of an epoch"
 PRODUCT = "a Hessian-vector product"
 PEER = "the same by curvlinops"
-LIMITS = {"mini": 0.5, "article": 0.1}
+LIMITS = {"mini": 0.15, "article": 0.1}
 """Sharpness may take so much of the training time of a study; a demo's epochs are too short."""
 
 
@@ -97,12 +97,17 @@ def _cases(
 
     subset = sharpness.Subset(*probe(training, study.measure.sharpness.images, "sharpness"))
     cases: dict[str, Callable[[], object]] = {EPOCH: epoch, STABILITY: stability}
+    how = (twin, subset, study.measure.sharpness, 0)
+    survey = sharpness.survey(*how)
     for scope in (measuring.NETWORK, *study.blocks):
         parts = measuring.parts_of(study, scope)
         names = [n for n, _ in twin.named_parameters() if n.split(".", 1)[0] in parts]
-        cases[f"sharpness, {scope}"] = partial(
-            sharpness.measure, twin, subset, {scope: names}, study.measure.sharpness, 0
-        )
+        # What all scopes share is taken with the network, which is always measured.
+        if scope == measuring.NETWORK:
+            case = partial(sharpness.measure, twin, subset, {scope: names}, *how[2:])
+        else:
+            case = partial(sharpness.measure_scope, scope, names, survey, *how)
+        cases[f"sharpness, {scope}"] = case
     products, same = _products(deepcopy(twin), subset)
     return cases | products, same
 
@@ -114,14 +119,16 @@ def _products(
     import torch
     from torch.nn import functional
 
+    from netstab.measure.derivatives import cheap_second_derivatives
     from netstab.measure.hessian import Hessian
-    from netstab.measure.sharpness import CHUNK
+    from netstab.measure.traces import CHUNK
 
     model.eval().requires_grad_(True)
     chunks = list(zip(*(torch.split(part, CHUNK) for part in subset), strict=True))
     count, weights = len(subset.labels), list(model.parameters())
-    losses = [functional.cross_entropy(model(x), y, reduction="sum") / count for x, y in chunks]
-    hessian = Hessian(losses, weights)
+    with cheap_second_derivatives(model):
+        losses = [functional.cross_entropy(model(x), y, reduction="sum") / count for x, y in chunks]
+        hessian = Hessian(losses, weights)
     vector = hessian.random_signs(torch.Generator().manual_seed(0))
     mine = hessian @ vector
     cases: dict[str, Callable[[], object]] = {PRODUCT: lambda: hessian @ vector}

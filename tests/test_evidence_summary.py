@@ -121,7 +121,9 @@ def test_a_file_a_variant_all_flat_with_the_same_keys(whole: Reported) -> None:
         *("final_sharpness", "final_trace", "final_adaptive_sharpness"),
     )
     told = [f"{kind}_{measure}" for kind in ("final", "jitter") for measure in MEASURES]
-    assert {*keys[3:]} == {f"{key}{end}" for key in (*told, *measured) for end in ("", "_sd")}
+    errors = {f"{key}_error" for key in measured[2:]}
+    spread = {f"{key}{end}" for key in (*told, *measured) for end in ("", "_sd")}
+    assert {*keys[3:]} == spread | errors
     for name, summary in written.items():
         assert list(summary) == keys
         assert all(value is None or isinstance(value, int | float) for value in summary.values())

@@ -291,7 +291,11 @@ def test_summaries_hold_drift_and_sharpness_of_the_end(root: Path) -> None:
     assert summary["final_sharpness"] == 14
     assert summary["final_sharpness_sd"] == pytest.approx(np.sqrt(8), rel=1e-5)
     assert summary["final_adaptive_sharpness"] == 42
+    assert summary["final_sharpness_error"] == pytest.approx(0.005 * 14)
+    assert summary["final_adaptive_sharpness_error"] == pytest.approx(0.01 * 14)
     assert summary["final_trace"] == 22 * 14
+    # Of two traces with errors of 1.1 * 12 and 1.1 * 16; their mean's is smaller.
+    assert summary["final_trace_error"] == pytest.approx(11)
     assert summary["final_forward_drift"] == pytest.approx(0.1)
     assert summary["final_backward_drift"] == pytest.approx(0.4)
     assert summary["final_backward_drift_sd"] == pytest.approx(0)
@@ -307,4 +311,22 @@ def test_an_eigenvalue_that_did_not_converge_leaves_no_mean_over_the_others(root
     summary = Results.of(PARAMS, collect(PARAMS)).summaries["outpost"]
     # Which seeds those are need not be by chance.
     assert summary["final_sharpness"] is summary["final_sharpness_sd"] is None
+    assert summary["final_sharpness_error"] is None
     assert summary["final_trace_sd"] is not None
+
+
+def test_files_of_before_state_no_error_of_eigenvalues_and_are_read_all_the_same(
+    root: Path,
+) -> None:
+    for path in root.glob("metrics/runs/*/sharpness.json"):
+        content = json.loads(path.read_text())
+        for found in content["measurements"]:
+            del found["eigenvalue_error"], found["adaptive_eigenvalue_error"]
+        path.write_text(json.dumps(content))
+    found = collect(PARAMS)
+    assert not found.faults
+    (told, *_) = found.sharpness.values()
+    assert told.measurements[0].eigenvalue_error is None
+    summary = Results.of(PARAMS, found).summaries["outpost"]
+    assert summary["final_sharpness"] is not None
+    assert not [key for key in summary if key.endswith("_error")]

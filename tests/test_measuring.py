@@ -79,7 +79,7 @@ def test_a_rehearsal_measures_the_whole_network_and_leaves_no_trace(
     monkeypatch.setattr(observer_module, "signals", seen)
     observing(ledger, context)().rehearse(context.built.engine.model)
     every = [name for name, _ in context.twin.named_parameters()]
-    assert measured == [(every, SHARPNESS["images"], 1)]
+    assert measured == [(every, SHARPNESS["images"], 2)]
     assert looked == ["12 images"] * 2
     assert not ledger.measurements.listing()
     assert state.equal(state.capture(context.built.engine), before)

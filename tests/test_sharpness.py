@@ -4,14 +4,15 @@ from typing import Any
 
 import pytest
 import torch
-from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional
 
 from netstab.data.seeds import generator
-from netstab.measure import sharpness
+from netstab.measure import sharpness, traces
+from netstab.measure.derivatives import cheap_second_derivatives
 from netstab.measure.hessian import Hessian
-from netstab.measure.sharpness import Subset, spectrum
+from netstab.measure.lanczos import Top, largest
+from netstab.measure.sharpness import Subset
 from netstab.params import Sharpness as Settings
 from netstab.training.model import ResNet18, initialise
 
@@ -25,7 +26,7 @@ def settings(**changes: Any) -> Settings:
         "batch_norm": "eval",
         "tolerance": 1e-6,
         "max_products": 500,
-        "trace_samples": 8,
+        "trace_samples": 3,
     }
     return Settings.model_validate(base | changes)
 
@@ -34,73 +35,124 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def quadratic(values: Tensor) -> tuple[Hessian, Tensor]:
-    """The operator of w^T A w / 2 with these eigenvalues, and w."""
-    turn, _ = torch.linalg.qr(draw(len(values), len(values), seed=1))
+def search(
+    values: Tensor, tolerance: float = 1e-6, most: int = 300, start: int | None = None
+) -> Top:
+    """Search the largest eigenvalue of a symmetric matrix with these eigenvalues.
+
+    It starts at random, or from the eigenvector with the index `start`.
+    """
+    size = len(values)
+    turn, _ = torch.linalg.qr(draw(size, size, seed=1).to(values))
     matrix = turn @ torch.diag(values) @ turn.T
-    w = draw(len(values), seed=2).requires_grad_()
-    return Hessian([w @ matrix @ w / 2], [w]), matrix
+    random = generator(0, "a test")
 
+    def signs() -> Tensor:
+        return (2 * torch.randint(2, (size,), generator=random) - 1).to(values)
 
-def test_a_quadratic_with_a_known_spectrum() -> None:
-    values = torch.cat([torch.linspace(-40, 3, 60, dtype=torch.float64), torch.tensor([7.5])])
-    hessian, matrix = quadratic(values)
-    found = spectrum(hessian, settings(trace_samples=400), 0, "network")
-    # The largest, not the one largest in size, which is -40.
-    assert found.eigenvalue == pytest.approx(7.5, rel=1e-6)
-    assert found.residual is not None
-    assert found.residual <= 1e-6
-    assert abs(found.trace - float(matrix.trace())) < 4 * found.trace_se
-    assert found.trace_se == pytest.approx(
-        # Variance of Hutchinson's estimate with signs: twice the squares off the diagonal.
-        float((2 * (matrix.square().sum() - matrix.diag().square().sum()) / 400).sqrt()),
-        rel=0.2,
+    first = signs() if start is None else turn[:, start].clone()
+    found = largest(lambda v: matrix @ v, [first], signs, tolerance=tolerance, most=most)
+    assert found is not None
+    assert float(found.vector.norm()) == pytest.approx(1)
+    image = matrix @ found.vector
+    assert found.value == pytest.approx(float(found.vector @ image), abs=1e-6)
+    assert found.residual == pytest.approx(
+        float((image - found.value * found.vector).norm()), abs=1e-6
     )
+    return found
 
 
-def test_every_sample_of_the_trace_of_a_diagonal_operator_is_the_trace() -> None:
-    # Also the first one, which the search for the eigenvalue has taken already.
-    values = torch.linspace(-3, 8, 12, dtype=torch.float64)
-    w = draw(12).requires_grad_()
-    hessian = Hessian([(values * w.square()).sum() / 2], [w])
-    # An operator may have been used before.
-    twice = [spectrum(hessian, settings(trace_samples=2), 0, "network") for _ in range(2)]
-    assert twice[0].products == twice[1].products < hessian.products
-    for found in twice:
-        assert found.trace == pytest.approx(float(values.sum()), rel=1e-12)
-        assert found.trace_se == pytest.approx(0, abs=1e-12)
+def line(start: float, end: float, count: int) -> Tensor:
+    return torch.linspace(start, end, count, dtype=torch.float64)
 
 
-def test_a_search_that_has_to_start_again_does_so_in_the_same_way() -> None:
-    # The first vector is an eigenvector, of the smallest eigenvalue: nothing leads on from it.
-    size = 40
-    first = torch.randint(2, (size,), generator=generator(0, "sharpness", "network"))
-    start = (2 * first - 1).double()
-    one, two = torch.nonzero(start == start[0]).ravel()[:2]
-    matrix = torch.eye(size, dtype=torch.float64)
-    matrix[one, one] = matrix[two, two] = 1.5
-    matrix[one, two] = matrix[two, one] = -0.5
-    w = draw(size).requires_grad_()
+@pytest.mark.parametrize(
+    "values",
+    [
+        # The largest, not the one largest in size, which is -40.
+        pytest.param(torch.cat([line(-40, 3, 60), torch.tensor([7.5])]), id="negative and larger"),
+        pytest.param(-line(1, 5, 30), id="all negative"),
+        pytest.param(torch.cat([line(-1, 1, 90), 5 - line(0, 1e-7, 2)]), id="tiny gap"),
+        pytest.param(torch.cat([line(-1, 1, 90), torch.tensor([5.0, 5.0])]), id="twice"),
+        # 400 eigenvalues so close to each other take more vectors than are kept.
+        pytest.param(line(0.9, 1, 400), id="no gap to speak of"),
+        pytest.param(torch.zeros(9, dtype=torch.float64), id="no curvature at all"),
+        pytest.param(torch.full((9,), -2.0, dtype=torch.float64), id="all the same"),
+        pytest.param(torch.tensor([-3.0], dtype=torch.float64), id="one parameter"),
+        pytest.param(torch.tensor([-3.0, 2.0], dtype=torch.float64), id="two parameters"),
+    ],
+)
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-6])
+def test_a_known_spectrum(values: Tensor, tolerance: float) -> None:
+    found = search(values, tolerance)
+    above = float(values.max()) - found.value
+    assert -1e-9 < above < found.error + 1e-9
+    assert found.error <= tolerance * abs(found.value)
 
-    def once() -> sharpness.Spectrum:
-        hessian = Hessian([w @ matrix @ w / 2], [w])
-        assert torch.equal(hessian.random_signs(generator(0, "sharpness", "network")), start)
-        return spectrum(hessian, settings(), 0, "network")
 
-    found = once()
-    assert found.eigenvalue == pytest.approx(2)
-    assert all(once() == found for _ in range(3))
+def test_the_search_takes_no_more_products_than_its_error_bound_needs() -> None:
+    # A residual of 1 % takes twice as many.
+    values = torch.cat([line(-1, 1, 300), torch.tensor([10.0, 20, 30, 100])])
+    few, many = search(values, 1e-2), search(values, 1e-4)
+    assert few.residual > 0.01 * few.value
+    assert many.products > few.products
+    assert 100 - few.value < few.error < 1
+
+
+def test_a_search_that_starts_from_another_eigenvector_goes_on_at_random_in_the_same_way() -> None:
+    # Nothing leads on from it: the first vector is an eigenvector, of the smallest eigenvalue.
+    values = line(1, 2, 40)
+    first, again = (search(values, start=0) for _ in range(2))
+    assert first.value == pytest.approx(2)
+    assert (first.value, first.error, first.products) == (again.value, again.error, again.products)
+    assert torch.equal(first.vector, again.vector)
+
+
+def test_a_second_start_keeps_the_search_from_taking_the_second_eigenvector_for_the_first() -> None:
+    # The first start has a share of 1e-9 of the largest's; few products do not show that.
+    size, values = 50, torch.cat([line(-1, 1, 48), torch.tensor([8.0, 10.0])])
+    first, second = torch.eye(size, dtype=torch.float64)[[48, 49]]
+    first = first + 1e-9 * second + 0.1 * draw(size) * (torch.arange(size) < 48)
+    second = second + 0.05 * draw(size, seed=1)
+
+    def found(*starts: Tensor) -> Top:
+        top = largest(lambda v: values * v, starts, lambda: first, tolerance=1e-2, most=50)
+        assert top is not None
+        return top
+
+    assert found(first).value == pytest.approx(8, rel=0.01)
+    both = found(first, second)
+    assert both.value <= 10 <= both.value + both.error
+    assert both.products < 6
+
+
+def test_a_search_that_runs_out_of_products_says_how_far_it_may_be_off() -> None:
+    found = search(line(0.9, 1, 400), tolerance=1e-9, most=12)
+    assert found.products == 12
+    assert found.error > 1e-9
+    assert 0.9 < found.value < 1 < found.value + found.error
 
 
 def test_an_eigenvalue_that_did_not_converge_is_marked_and_bounded() -> None:
-    values = torch.linspace(0.9, 1, 400, dtype=torch.float64)
-    hessian, _ = quadratic(values)
-    found = spectrum(hessian, settings(tolerance=1e-9, max_products=12), 0, "network")
-    assert found.eigenvalue is None
-    assert found.residual is not None
-    assert found.residual > 1e-9
-    assert 0.9 < found.lower_bound < 1
-    assert found.products <= 12
+    model, subset = small()
+    names = [name for name, _ in model.named_parameters()]
+    how = settings(tolerance=1e-9).model_copy(update={"max_products": 3})
+    (found,) = sharpness.measure(model, subset, {"network": names}, how, 0)
+    assert found.eigenvalue is found.adaptive_eigenvalue is None
+    assert found.lower_bound is not None
+    assert found.eigenvalue_error is not None
+    assert found.eigenvalue_error > 1e-9 * found.lower_bound
+    assert found.products == found.adaptive_products == 3
+
+
+def test_curvature_that_is_not_finite_is_marked() -> None:
+    model, subset = small()
+    names = [name for name, _ in model.named_parameters()]
+    with torch.no_grad():
+        model.head.linear.weight[0, 0] = torch.nan
+    (found,) = sharpness.measure(model, subset, {"network": names}, settings(), 0)
+    assert found.eigenvalue is found.lower_bound is found.trace is found.trace_se is None
+    assert found.eigenvalue_error is found.residual is None
 
 
 def test_a_two_layer_linear_network_with_a_closed_form() -> None:
@@ -121,8 +173,10 @@ def test_a_two_layer_linear_network_with_a_closed_form() -> None:
     hessian = Hessian([(x @ u.T @ v - y).square().mean() / 2], [v, u])
     columns = torch.stack([hessian @ row for row in torch.eye(16, dtype=torch.float64)])
     torch.testing.assert_close(columns, expected)
-    found = spectrum(hessian, settings(), 0, "network")
-    assert found.eigenvalue == pytest.approx(float(torch.linalg.eigvalsh(expected)[-1]))
+    signs = hessian.random_signs(generator(0))
+    found = largest(hessian.__matmul__, [signs], lambda: signs, tolerance=1e-9, most=16)
+    assert found is not None
+    assert found.value == pytest.approx(float(torch.linalg.eigvalsh(expected)[-1]))
 
 
 def small() -> tuple[ResNet18, Subset]:
@@ -158,22 +212,121 @@ def dense(model: ResNet18, subset: Subset, names: list[str]) -> Tensor:
 def test_a_block_of_a_network_has_the_spectrum_of_its_dense_hessian(
     part: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sharpness, "CHUNK", 14)  # of 24 images: 14 and 10
+    monkeypatch.setattr(traces, "CHUNK", 14)  # of 24 images: 14 and 10
+    monkeypatch.setattr(traces, "PIECE", 1000)
     model, subset = small()
     names = [name for name, _ in model.named_parameters() if name.startswith(part)]
     model.train(mode == "train")
     matrix = dense(model, subset, names)
-    how = settings(batch_norm=mode, trace_samples=300)
+    # With batch statistics a trace is Hutchinson's; with running ones exact, of 5 classes.
+    how = settings(batch_norm=mode, trace_samples=300 if mode == "train" else 4)
     (found,) = sharpness.measure(model, subset, {part: names}, how, 0)
-    assert found.scope == part
-    assert found.eigenvalue == pytest.approx(float(torch.linalg.eigvalsh(matrix)[-1]), rel=1e-5)
-    assert abs(found.trace - float(matrix.trace())) < 4 * found.trace_se
     sizes = torch.cat([model.get_parameter(name).detach().abs().flatten() for name in names])
     relative = sizes[:, None] * matrix * sizes
-    assert found.adaptive_eigenvalue == pytest.approx(
-        float(torch.linalg.eigvalsh(relative)[-1]), rel=1e-5
+    assert found.scope == part
+    for exact, eigenvalue, error, trace, trace_se in (
+        (matrix, found.eigenvalue, found.eigenvalue_error, found.trace, found.trace_se),
+        (
+            relative,
+            found.adaptive_eigenvalue,
+            found.adaptive_eigenvalue_error,
+            found.adaptive_trace,
+            found.adaptive_trace_se,
+        ),
+    ):
+        top, total = float(torch.linalg.eigvalsh(exact)[-1]), float(exact.trace())
+        assert eigenvalue == pytest.approx(top, rel=1e-6)
+        assert error is not None
+        assert abs(top - eigenvalue) <= error <= 1e-6 * top
+        assert trace is not None
+        if mode == "eval":
+            assert trace_se == 0
+            assert trace == pytest.approx(total, rel=1e-9)
+        else:
+            assert trace_se is not None
+            assert 0 < abs(trace - total) < 4 * trace_se
+
+
+@pytest.mark.parametrize("samples", [2, 3])
+def test_a_trace_of_few_gradients_is_off_by_as_much_as_its_error_says(samples: int) -> None:
+    model, subset = small()
+    model.eval()
+    blocks = [
+        [name for name, _ in model.named_parameters() if name.startswith(part)]
+        for part in ("", "stem", "layer2", "layer4")
+    ]
+
+    def found(count: int, seed: int) -> Tensor:
+        """Values and errors, [blocks, plain and adaptive, 2]."""
+        draw = generator(seed, "a test")
+        diagonal = traces.by_images(model, subset.images, count, draw)
+        return torch.tensor([diagonal.traces(names) for names in blocks])
+
+    exact = found(4, 0)
+    several = torch.stack([found(samples, seed) for seed in range(60)])
+    assert not exact[..., 1].any()
+    apart = several[..., 0] - exact[..., 0]
+    stated = several[..., 1].square().mean(0).sqrt()
+    assert (stated < 0.15 * exact[..., 0]).all()
+    spread = apart.square().mean(0).sqrt() / stated
+    assert (spread > 0.7).all()
+    assert (spread < 1.4).all()
+    assert (apart.mean(0).abs() < 4 * stated / 60**0.5).all()
+
+
+def test_hutchinsons_estimate_of_a_diagonal_operator_is_exact() -> None:
+    values, w = line(-3, 8, 12), draw(12)
+    signs = generator(0, "a test")
+    found = traces.by_products(
+        lambda v: values * v,
+        {"a": w[:5], "b": w[5:]},
+        2,
+        lambda: 2 * torch.randint(2, (12,), generator=signs).double() - 1,
     )
-    assert abs(found.adaptive_trace - float(relative.trace())) < 4 * found.adaptive_trace_se
+    plain, adaptive = found.traces(["a", "b"])
+    assert plain == pytest.approx((float(values.sum()), 0), abs=1e-12)
+    assert adaptive == pytest.approx((float(values @ w.square()), 0), abs=1e-12)
+    assert found.traces(["b"])[0].value == pytest.approx(float(values[5:].sum()))
+
+
+def test_only_a_network_that_is_piecewise_linear_in_each_weight_counts_as_one() -> None:
+    model, _ = small()
+    assert not traces.is_piecewise_linear(model.train())
+    assert traces.is_piecewise_linear(model.eval())
+    for other in (nn.GroupNorm(1, 4), nn.GELU(), nn.Conv2d(4, 4, 3, groups=2), nn.LayerNorm(4)):
+        assert not traces.is_piecewise_linear(nn.Sequential(nn.Conv2d(3, 4, 3), other))
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_cheaper_operations_have_the_same_products(mode: str) -> None:
+    model, subset = small()
+    model.train(mode == "train")
+    weights = list(model.parameters())
+    before = set(vars(model.stem[0])), model(subset.images)
+
+    def product() -> Tensor:
+        loss = functional.cross_entropy(model(subset.images), subset.labels)
+        hessian = Hessian([loss], weights)
+        return hessian @ hessian.random_signs(generator(0))
+
+    expected = product()
+    with cheap_second_derivatives(model):
+        torch.testing.assert_close(model(subset.images), before[1])
+        torch.testing.assert_close(product(), expected)
+        assert set(vars(model.stem[0])) != before[0]
+    assert set(vars(model.stem[0])) == before[0]
+
+
+def test_a_scope_has_the_same_numbers_whatever_is_measured_beside_it() -> None:
+    model, subset = small()
+    scopes = {
+        scope: [name for name, _ in model.named_parameters() if name.startswith(parts)]
+        for scope, parts in (("network", ""), ("a", ("stem", "layer1")), ("b", "head"))
+    }
+    how = settings(tolerance=0.01)
+    together = sharpness.measure(model, subset, scopes, how, 0)
+    alone = [sharpness.measure(model, subset, {s: scopes[s]}, how, 0)[0] for s in scopes]
+    assert together == alone
 
 
 class Pair(nn.Module):
@@ -213,7 +366,7 @@ def test_a_measured_network_is_as_it_was_to_the_bit(mode: str) -> None:
     modes = [module.training for module in model.modules()]
     asked = [weight.requires_grad for weight in model.parameters()]
     names = [name for name, _ in model.named_parameters()]
-    how = settings(batch_norm=mode, tolerance=0.01, trace_samples=2)
+    how = settings(batch_norm=mode, tolerance=0.01, max_products=20)
     sharpness.measure(model, subset, {"network": names}, how, 0)
     assert all(torch.equal(before[name], now) for name, now in model.state_dict().items())
     assert [module.training for module in model.modules()] == modes
@@ -227,32 +380,10 @@ def test_the_same_seed_gives_the_same_numbers_and_the_protocol_names_what_they_d
     how = settings(tolerance=0.01)
     first, again = (sharpness.measure(model, subset, {"network": names}, how, 0) for _ in range(2))
     assert first == again
-    assert first != sharpness.measure(model, subset, {"network": names}, how, 1)
+    # Another seed draws the rest of the trace anew.
+    (other,) = sharpness.measure(model, subset, {"network": names}, how, 1)
+    assert first[0].trace != other.trace
     told = sharpness.protocol(subset, how, 0)
     assert told["images"] == 24
     assert (told["batch_norm"], told["dtype"], told["tolerance"]) == ("eval", "float64", 0.01)
     assert {"method", "max_products", "trace_samples", "seed"} <= told.keys()
-
-
-def test_numpy_and_scipy_compute_in_as_many_threads_as_torch(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # Theirs are one for each core otherwise, and another number of them comes to other bits.
-    def threads() -> set[int]:
-        return {of["num_threads"] for of in threadpool_info() if of["user_api"] == "blas"}
-
-    within: list[set[int]] = []
-    one = sharpness._measure
-
-    def watched(*arguments: Any) -> sharpness.Sharpness:
-        within.append(threads())
-        return one(*arguments)
-
-    monkeypatch.setattr(sharpness, "_measure", watched)
-    model, subset = small()
-    names = [name for name, _ in model.named_parameters()]
-    how = settings(tolerance=0.9, max_products=10, trace_samples=2)
-    with threadpool_limits(2, user_api="blas"):
-        sharpness.measure(model, subset, {"network": names}, how, 0)
-        assert threads() == {2}
-    assert within == [{torch.get_num_threads()}] == [{1}]

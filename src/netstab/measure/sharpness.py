@@ -5,31 +5,23 @@ diag|w| H diag|w|, and rescaling weights in a way that leaves the function alone
 (Kwon et al. 2021, 2102.11600; Andriushchenko et al. 2023, 2302.07011).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from inspect import signature
+from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional
 
 from netstab.data.seeds import generator
-from netstab.measure.hessian import Hessian, Vector
+from netstab.measure import lanczos, starts, traces
+from netstab.measure.derivatives import cheap_second_derivatives
+from netstab.measure.hessian import Hessian
 from netstab.measure.precision import full_precision
 from netstab.params import Sharpness as Settings
-
-CHUNK = 64
-"""Images a graph, where batch norm sees each image by itself: what a CPU's cache likes."""
-KRYLOV = 4
-"""Size of ARPACK's subspace: the smaller, the sooner it looks whether it is done."""
-SEEDED: dict[str, int] = {"rng": 0} if "rng" in signature(eigsh).parameters else {}
-"""Where the products so far span all that they ever will, SciPy 1.17 and later go on from a random
-vector that is another one every time if not told; the ARPACK in earlier ones has a fixed seed."""
 
 
 class Subset(NamedTuple):
@@ -50,25 +42,28 @@ class Sharpness:
 
     Attributes:
         scope: `network` or the block's name.
-        eigenvalue: the largest; None where it did not converge, that is where the relative
-            residual ‖Hv - λv‖ / |λ| stayed above the tolerance.
-        lower_bound: the largest vᵀHv of a unit vector v that was come across; None, as trace and
-            error, where curvature is not finite.
-        residual: relative, of that vector; None where it is not defined.
+        eigenvalue: the largest; None where it did not converge, that is where the bound on its
+            relative error stayed above the tolerance.
+        eigenvalue_error: bound on how far it lies above `lower_bound`; None where none is known.
+        lower_bound: vᵀHv of the best unit vector v that was found; None, as trace and error,
+            where curvature is not finite.
+        residual: relative, ‖Hv - λv‖ / |λ|, of that vector; None where it is not defined.
         products: Hessian-vector products taken for the eigenvalue.
-        trace: Hutchinson's estimate.
-        trace_se: its standard error over the random vectors.
+        trace: of the Hessian.
+        trace_se: its standard error over random vectors; 0 where it is exact.
         adaptive_eigenvalue: this and the following: the same of diag|w| H diag|w|.
     """
 
     scope: str
     eigenvalue: float | None
+    eigenvalue_error: float | None
     lower_bound: float | None
     residual: float | None
     products: int
     trace: float | None
     trace_se: float | None
     adaptive_eigenvalue: float | None
+    adaptive_eigenvalue_error: float | None
     adaptive_lower_bound: float | None
     adaptive_residual: float | None
     adaptive_products: int
@@ -83,13 +78,43 @@ def protocol(subset: Subset, settings: Settings, seed: int) -> dict[str, Any]:
         "images": len(subset.labels),
         "batch_norm": settings.batch_norm,
         "dtype": str(subset.images.dtype).removeprefix("torch."),
-        "method": f"ARPACK (scipy eigsh, ncv {KRYLOV}) on double-backward products; Hutchinson",
+        "method": "Lanczos on double-backward products, stopped by residual²/gap; traces from "
+        "squared gradients of each image, where the network is piecewise linear in each weight, "
+        "else Hutchinson",
         "adaptive": "diag|w| H diag|w|",
         "tolerance": settings.tolerance,
         "max_products": settings.max_products,
         "trace_samples": settings.trace_samples,
         "seed": seed,
     }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Survey:
+    """What all scopes of a state share.
+
+    Attributes:
+        diagonal: sums over the Hessian's diagonal, by parameter.
+        gradients: by parameter, what searches start from; None: from random signs.
+    """
+
+    diagonal: traces.Diagonal
+    gradients: dict[str, Tensor] | None
+
+
+def survey(model: nn.Module, subset: Subset, settings: Settings, seed: int) -> Survey:
+    """Take what all scopes share; the arguments are those of `measure`."""
+    with _borrowed(model, settings):
+        model.requires_grad_(True)
+        draw = generator(seed, "sharpness", "trace")
+        samples = settings.trace_samples
+        if not traces.is_piecewise_linear(model):
+            hessian = _hessian(model, subset, settings, model.parameters())
+            weights = dict(model.named_parameters())
+            signs = partial(hessian.random_signs, draw)
+            return Survey(traces.by_products(hessian.__matmul__, weights, samples, signs), None)
+        diagonal = traces.by_images(model, subset.images, samples, draw)
+        return Survey(diagonal, starts.label_gradients(model, *subset, traces.CHUNK))
 
 
 def measure(
@@ -108,147 +133,100 @@ def measure(
         settings: batch-norm mode, tolerance and the like.
         seed: of start vectors and of the random vectors of traces.
     """
-    # SciPy's and numpy's sums come to other bits with another number of threads, and they would
-    # take one for each core that they find, whatever torch was told.
-    blas = threadpool_limits(torch.get_num_threads(), user_api="blas")
-    with full_precision(), blas, _borrowed(model, train=settings.batch_norm == "train"):
-        return [_measure(model, subset, scope, scopes[scope], settings, seed) for scope in scopes]
+    shared = survey(model, subset, settings, seed)
+    what = (model, subset, settings, seed)
+    return [measure_scope(scope, names, shared, *what) for scope, names in scopes.items()]
 
 
-def _measure(
-    model: nn.Module,
-    subset: Subset,
+def measure_scope(
     scope: str,
     names: Sequence[str],
+    shared: Survey,
+    model: nn.Module,
+    subset: Subset,
     settings: Settings,
     seed: int,
 ) -> Sharpness:
-    weights = [model.get_parameter(name) for name in names]
-    model.requires_grad_(False)
-    for weight in weights:
-        weight.requires_grad_(True)
-    # With batch statistics the loss of an image depends on all the others.
-    chunk = len(subset.labels) if settings.batch_norm == "train" else CHUNK
-    losses = [
-        functional.cross_entropy(model(x), y, reduction="sum") / len(subset.labels)
-        for x, y in zip(*(torch.split(part, chunk) for part in subset), strict=True)
-    ]
-    hessian = Hessian(losses, weights)
-    relative = hessian.scaled([weight.detach().abs() for weight in weights])
-    plain, adaptive = (spectrum(h, settings, seed, scope) for h in (hessian, relative))
-    return Sharpness(scope, *plain, *adaptive)
+    """Measure one scope, whose parameters have these names, given what all scopes share.
 
-
-class Spectrum(NamedTuple):
-    """Largest eigenvalue and trace of one operator; see `Sharpness`."""
-
-    eigenvalue: float | None
-    lower_bound: float | None
-    residual: float | None
-    products: int
-    trace: float | None
-    trace_se: float | None
-
-
-def spectrum(hessian: Hessian, settings: Settings, seed: int, scope: str) -> Spectrum:
-    """Largest eigenvalue and trace of a symmetric operator.
-
-    Args:
-        hessian: the operator.
-        settings: tolerance, products at most, vectors of the trace.
-        seed: of the random vectors.
-        scope: so that each scope has vectors of its own.
+    The other arguments are those of `measure`.
     """
     draw = generator(seed, "sharpness", scope)
-    search = _Search(hessian, settings)
-    search.run(hessian.random_signs(draw))
-    products = search.products
-    # The search starts from signs: its first quotient is the trace's first sample.
-    samples = np.full(settings.trace_samples, search.first * hessian.dimension)
-    for index in range(1, settings.trace_samples):
-        vector = hessian.random_signs(draw)
-        samples[index] = float(vector.double() @ (hessian @ vector).double())
-    converged = search.residual is not None and search.residual <= settings.tolerance
-    return Spectrum(
-        search.value if converged else None,
-        _finite(search.value),
-        None if search.residual is None else _finite(search.residual),
-        products,
-        _finite(samples.mean()),
-        _finite(samples.std(ddof=1) / len(samples) ** 0.5),
-    )
+    with _borrowed(model, settings), cheap_second_derivatives(model):
+        weights = [model.get_parameter(name) for name in names]
+        model.requires_grad_(False)
+        for weight in weights:
+            weight.requires_grad_(True)
+        hessian = _hessian(model, subset, settings, weights)
+        scale = torch.cat([weight.detach().abs().flatten() for weight in weights])
+        signs = partial(hessian.random_signs, draw)
+        guesses = starts.starts(shared.gradients, names) if shared.gradients else []
+        guesses = guesses or [signs()]
+        plain = _search(hessian.__matmul__, guesses, signs, settings)
+        # The plain eigenvector, as a relative change, is nearly the adaptive one.
+        guesses = [scale * (plain.vector if plain else guesses[0])]
+        adaptive = _search(lambda v: scale * (hessian @ (scale * v)), guesses, signs, settings)
+    traced = shared.diagonal.traces(names)
+    numbers = [
+        {**_numbers(top, settings), "trace": _finite(of.value), "trace_se": _finite(of.error)}
+        for top, of in zip((plain, adaptive), traced, strict=True)
+    ]
+    return Sharpness(scope, **numbers[0], **{f"adaptive_{k}": v for k, v in numbers[1].items()})
+
+
+def _hessian(
+    model: nn.Module, subset: Subset, settings: Settings, weights: Iterable[Tensor]
+) -> Hessian:
+    # With batch statistics the loss of an image depends on all the others.
+    count = len(subset.labels)
+    chunk = count if settings.batch_norm == "train" else traces.CHUNK
+    losses = [
+        functional.cross_entropy(model(x), y, reduction="sum") / count
+        for x, y in zip(*(torch.split(part, chunk) for part in subset), strict=True)
+    ]
+    return Hessian(losses, list(weights))
+
+
+def _search(
+    product: Callable[[Tensor], Tensor],
+    guesses: Sequence[Tensor],
+    signs: Callable[[], Tensor],
+    settings: Settings,
+) -> lanczos.Top | None:
+    usable = [vector for vector in guesses if 0 < float(vector.norm()) < math.inf] or [signs()]
+    most = settings.max_products
+    return lanczos.largest(product, usable, signs, tolerance=settings.tolerance, most=most)
+
+
+def _numbers(top: lanczos.Top | None, settings: Settings) -> dict[str, Any]:
+    """What `Sharpness` says of an eigenvalue, by name."""
+    if top is None:
+        nothing = ("eigenvalue", "eigenvalue_error", "lower_bound", "residual")
+        return {**dict.fromkeys(nothing), "products": 0}
+    converged = top.error <= settings.tolerance * abs(top.value)
+    return {
+        "eigenvalue": top.value if converged else None,
+        "eigenvalue_error": _finite(top.error),
+        "lower_bound": top.value,
+        "residual": top.residual / abs(top.value) if top.value else None,
+        "products": top.products,
+    }
 
 
 def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-class _Search:
-    """The largest eigenvalue by ARPACK, with the best vector seen kept for where it gives up."""
-
-    def __init__(self, hessian: Hessian, settings: Settings) -> None:
-        self._hessian = hessian
-        self._settings = settings
-        self._before = hessian.products
-        self.first = np.nan
-        self.value = -np.inf
-        self.residual: float | None = None
-
-    @property
-    def products(self) -> int:
-        """How many this search has taken."""
-        return self._hessian.products - self._before
-
-    def run(self, start: Tensor) -> None:
-        """Look for it from a start vector [D]; D is at least 2."""
-        hessian, size = self._hessian, self._hessian.dimension
-        operator = LinearOperator((size, size), matvec=self._product, dtype=hessian.dtype)
-        try:
-            _, vectors = eigsh(
-                operator,
-                k=1,
-                which="LA",
-                ncv=min(size, KRYLOV),
-                v0=start.cpu().numpy(),
-                # Half of it, so that single precision leaves the residual below the whole.
-                tol=self._settings.tolerance / 2,
-                maxiter=self._settings.max_products,
-                **SEEDED,
-            )
-        except (_Enough, ArpackError):
-            return
-        self._product(vectors[:, 0] / np.linalg.norm(vectors[:, 0]), last=True)
-
-    def _product(self, vector: Vector, *, last: bool = False) -> Vector:
-        """Product with a unit vector; its Rayleigh quotient bounds the eigenvalue from below."""
-        if not last and self.products >= self._settings.max_products - 1:
-            raise _Enough
-        product = self._hessian.dot(vector)
-        x, y = vector.ravel().astype(np.float64), product.astype(np.float64)
-        size = float(x @ x)
-        value = float(x @ y) / size if size > 0 else -np.inf
-        if np.isnan(self.first):
-            self.first = value
-        if value >= self.value or last:
-            self.value = value
-            apart = float(np.linalg.norm(y - value * x)) / size**0.5
-            self.residual = apart / abs(value) if value else None
-        return product
-
-
-class _Enough(Exception):
-    """As many products as allowed have been taken."""
+    return float(value) if math.isfinite(value) else None
 
 
 @contextmanager
-def _borrowed(model: nn.Module, *, train: bool) -> Iterator[None]:
-    """Put a network into a mode; mode, buffers and what asks for gradients come back after."""
+def _borrowed(model: nn.Module, settings: Settings) -> Iterator[None]:
+    """Put a network into its mode; mode, buffers and what asks for gradients come back after."""
     modes = {module: module.training for module in model.modules()}
     asked = {weight: weight.requires_grad for weight in model.parameters()}
     buffers = {buffer: buffer.clone() for buffer in model.buffers()}
     try:
-        model.train(train)
-        yield
+        model.train(settings.batch_norm == "train")
+        with full_precision():
+            yield
     finally:
         for module, mode in modes.items():
             module.training = mode

@@ -34,11 +34,12 @@ class Sharpness(Section):
     batch_norm: Literal["eval", "train"]
     """`eval`: running statistics; `train`: those of the subset."""
     tolerance: Share
-    """Relative residual up to which an eigenvalue counts as one."""
+    """Bound on the relative error up to which an eigenvalue counts as one."""
     max_products: Annotated[Whole, Field(ge=10, le=100_000)]
     """Hessian-vector products at most for an eigenvalue."""
     trace_samples: Annotated[Whole, Field(ge=2, le=100_000)]
-    """Random vectors for a trace (Hutchinson)."""
+    """Gradients an image for a trace, exact from classes - 1 on; products for one where the network
+    is not piecewise linear in each weight, as with batch norm in mode train (Hutchinson)."""
 
 
 class Measure(Section):

@@ -151,6 +151,9 @@ class Curvature(BaseModel):
     block: str
     eigenvalue: float | None
     """Largest eigenvalue of the Hessian; None where it did not converge."""
+    eigenvalue_error: float | None = None
+    """Bound on how far it lies above `lower_bound`; None where none is known, as in files of
+    version 1 of the measures."""
     lower_bound: float | None
     """Largest vector's quotient, converged or not; None where curvature is not finite."""
     residual: float | None
@@ -158,7 +161,9 @@ class Curvature(BaseModel):
     products: int
     trace: float | None
     trace_se: float | None
+    """Standard error; 0 where the trace is exact."""
     adaptive_eigenvalue: float | None
+    adaptive_eigenvalue_error: float | None = None
     adaptive_lower_bound: float | None
     adaptive_residual: float | None
     adaptive_products: int

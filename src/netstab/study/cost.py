@@ -68,8 +68,8 @@ def training_flop(phase: Phase, forward: dict[str, float]) -> float:
 
 LOOKS = 3
 """Passes of the probe batch for a measurement of stability: before, after a step, at the end."""
-PRODUCTS = 8
-"""Hessian-vector products that an eigenvalue takes, typically; the first is the trace's too."""
+PRODUCTS = 3
+"""Hessian-vector products that an eigenvalue takes, typically."""
 
 
 def stability_flop(images: int, forward: dict[str, float]) -> float:
@@ -80,11 +80,10 @@ def stability_flop(images: int, forward: dict[str, float]) -> float:
 def sharpness_flop(images: int, trace_samples: int, forward: dict[str, float]) -> float:
     """Operations of a measurement of sharpness, roughly: a block alone takes less.
 
-    A gradient is three forward passes; a product goes back through both directions, six more.
-    Eigenvalue and trace are taken twice, plain and adaptive.
+    A gradient is three forward passes, and so is one of each image by itself; a product goes back
+    through both directions, six more. Eigenvalues are searched for twice, plain and adaptive.
     """
-    products = 2 * (PRODUCTS + trace_samples - 1)
-    return images * (3 + 6 * products) * sum(forward.values())
+    return images * (4 + 3 * (1 + trace_samples) + 6 * 2 * PRODUCTS) * sum(forward.values())
 
 
 # Orders of magnitude for a first estimate, before anything was measured: operations a second of

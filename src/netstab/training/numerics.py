@@ -126,11 +126,9 @@ def measurements() -> dict[str, Any]:
         named |= {f"sharpness {at} {scope}": key for (at, scope), key in curvatures.items()}
         entries = {name: ledger.measurements.read(key) for name, key in named.items()}
     # How fast a search converges, and how far, depends on rounding, and so on the machine.
+    vague = ("products", "residual", "eigenvalue_error")
     return {
-        name: [
-            [v for k, v in row.items() if not k.endswith(("products", "residual"))]
-            for row in e["rows"]
-        ]
+        name: [[v for k, v in row.items() if not k.endswith(vague)] for row in e["rows"]]
         for name, e in entries.items()
         if e
     }

@@ -97,23 +97,26 @@ class Observer:
         ledger = self._ledger
         copy_into(self._twin, model.state_dict())
         settings = ledger.params.measure.sharpness
+        what = (self._twin, self._subset, settings, SHARPNESS_SEED)
         protocol = sharpness.protocol(self._subset, settings, SHARPNESS_SEED)
+        started = time.monotonic()
+        self.report(f"measuring sharpness at epoch {epoch}")
+        survey = sharpness.survey(*what)
         for scope, key in wanted.items():
-            what = "whole network" if scope == measuring.NETWORK else f"block {scope}"
-            self.report(f"measuring sharpness at epoch {epoch}, {what}")
-            started = time.monotonic()
+            where = "whole network" if scope == measuring.NETWORK else f"block {scope}"
+            self.report(f"measuring sharpness at epoch {epoch}, {where}")
             parts = measuring.parts_of(ledger.params, scope)
             names = [n for n, _ in self._twin.named_parameters() if n.split(".", 1)[0] in parts]
-            found = sharpness.measure(
-                self._twin, self._subset, {scope: names}, settings, SHARPNESS_SEED
-            )
-            seconds = time.monotonic() - started
+            row = sharpness.measure_scope(scope, names, survey, *what)
+            now = time.monotonic()
             entry = {
-                "rows": [asdict(row) for row in found],
+                "rows": [asdict(row)],
                 "protocol": protocol,
-                "provenance": provenance(run.name, seconds, self._hardware),
+                # What all scopes share counts with the first.
+                "provenance": provenance(run.name, now - started, self._hardware),
             }
             ledger.measurements.write(key, ledger.sharpness_inputs(run, epoch, scope), entry)
+            started = now
 
 
 def provenance(measured_for: str, seconds: float, hardware: Hardware) -> dict[str, Any]:

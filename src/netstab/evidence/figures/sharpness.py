@@ -33,11 +33,13 @@ from netstab.evidence.figures.theme import (
 )
 from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import Line, Panel
+from netstab.evidence.summary.summaries import states_errors
 from netstab.params import Params
 from netstab.study.measuring import NETWORK
 
 KIND = Choice("kind", "Sharpness", tuple((kind, kind) for kind in KINDS))
 _BOUNDS = "open triangles: not converged, at least so much"
+_ERRORS = "errors of measurement included: bounds of eigenvalues, two standard errors of traces"
 
 
 def scope(results: Results) -> Choice:
@@ -62,7 +64,7 @@ def sharpness(results: Results, panel: Panel, tables: Tables) -> dict[str, Figur
     spec = finished(
         _over_epochs(look(results, panel, lines), of),
         {"expr": f"'Sharpness of the ' + {of.words} + ', ' + kind"},
-        [*seed_note(results, lines), _BOUNDS],
+        [*seed_note(results, lines), *_marks(results)],
         "Largest eigenvalue and trace of the Hessian over epochs. "
         f"{texts.EXPERIMENT_TITLES[panel.experiment]}. Eigenvalue of the whole network at the end: "
         f"{_eigenvalues(results, tables, lines)}.",
@@ -81,7 +83,7 @@ def at_the_end(results: Results, tables: Tables) -> dict[str, Figure]:
     spec = finished(
         _at_the_end([line.label for line in lines], results.params),
         {"expr": "'Sharpness at the end of runs, ' + kind"},
-        [*notes, seeds.replace("band", "line"), _BOUNDS],
+        [*notes, seeds.replace("band", "line"), *_marks(results)],
         "Largest Hessian eigenvalue at the end of runs, of the whole network and of each block. "
         f"Whole network: {_eigenvalues(results, tables, lines)}.",
         sharpness=[
@@ -89,6 +91,11 @@ def at_the_end(results: Results, tables: Tables) -> dict[str, Figure]:
         ],
     )
     return {"sharpness-end": Figure(spec, run_files(results, lines, "sharpness.json"))}
+
+
+def _marks(results: Results) -> list[str]:
+    """What of measurement is drawn, in words."""
+    return [*([_ERRORS] if states_errors(results.collection) else []), _BOUNDS]
 
 
 def _eigenvalues(results: Results, tables: Tables, lines: Sequence[Line]) -> str:

@@ -124,7 +124,8 @@ def _measured(results: Results, variant: Variant) -> list[pd.DataFrame]:
 def _sharpness(results: Results, variant: Variant) -> pd.DataFrame:
     """Rows (kind, trait, block, epoch); `converged` where every seed's eigenvalue did.
 
-    Where one did not, mean, low and high are those of lower bounds.
+    Where one did not, mean, low and high are those of lower bounds. Low and high are the ends of
+    all seeds' intervals of measurement, where their files state errors.
     """
     found = results.collection.sharpness
     rows = [
@@ -139,7 +140,7 @@ def _sharpness(results: Results, variant: Variant) -> pd.DataFrame:
         return pd.DataFrame(columns=keys)
     table = pd.DataFrame(rows)
     groups = table.groupby(keys, sort=False)
-    summed = groups["value"].agg(mean="mean", low="min", high="max")
+    summed = groups.agg(mean=("value", "mean"), low=("low", "min"), high=("high", "max"))
     summed["converged"] = groups["converged"].all()
     return pd.DataFrame(summed.reset_index())
 
@@ -152,11 +153,23 @@ def _traits(found: Curvature) -> Iterable[dict[str, Any]]:
         bound = getattr(found, f"{prefix}lower_bound")
         trace = getattr(found, f"{prefix}trace")
         converged = top is not None
+        error = getattr(found, f"{prefix}eigenvalue_error")
         value = top if converged else bound
         if value is not None:
-            yield {**where, "trait": "eigenvalue", "value": value, "converged": converged}
+            high = value + (error or 0.0 if converged else 0.0)
+            yield {
+                **where,
+                "trait": "eigenvalue",
+                **{"value": value, "low": value, "high": high, "converged": converged},
+            }
         if trace is not None:
-            yield {**where, "trait": "trace", "value": trace, "converged": True}
+            # Files that state no error of eigenvalues have traces of two or four random products.
+            error = 0.0 if error is None else 2 * (getattr(found, f"{prefix}trace_se") or 0.0)
+            yield {
+                **where,
+                "trait": "trace",
+                **{"value": trace, "low": trace - error, "high": trace + error, "converged": True},
+            }
 
 
 def _over_seeds(tables: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:

@@ -6,7 +6,8 @@
 * final sharpness and trace: of the Hessian of the whole network, at the end of the run; none if
   the search did not converge in some seed, since the other seeds are no random sample.
 
-All are taken in each seed, then averaged; `_sd` is the standard deviation over seeds.
+All are taken in each seed, then averaged; `_sd` is the standard deviation over seeds, and `_error`
+what measurement adds to the mean: the bound on eigenvalues' errors, the standard error of traces.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,8 @@ def summarise(params: Params, collection: Collection, variant: Variant) -> Summa
         summary |= _spread(f"jitter_{measure}", jitters)
     for name, values in _measured(params, collection, variant, window).items():
         summary |= _spread(f"final_{name}", values)
+    if states_errors(collection):
+        summary |= _errors(params, collection, variant)
     return summary
 
 
@@ -89,6 +92,32 @@ def _measured(
             found["sharpness"].append(last.eigenvalue)
             found["adaptive_sharpness"].append(last.adaptive_eigenvalue)
     return found
+
+
+def states_errors(collection: Collection) -> bool:
+    """Whether measurements of sharpness say how far an eigenvalue may be off: from version 2 on."""
+    files = collection.sharpness.values()
+    return any(m.eigenvalue_error is not None for file in files for m in file.measurements)
+
+
+def _errors(
+    params: Params, collection: Collection, variant: Variant
+) -> dict[str, float | int | None]:
+    """Errors of measurement of the means over seeds; None where a mean has none."""
+    files = [collection.sharpness.get(Run(variant, seed)) for seed in collection.of(variant)]
+    ends = [last for file in files if file and (last := file.at(params.train.run_epochs))]
+    bounds = {
+        "sharpness": [m.eigenvalue_error if m.eigenvalue is not None else None for m in ends],
+        "adaptive_sharpness": [
+            m.adaptive_eigenvalue_error if m.adaptive_eigenvalue is not None else None for m in ends
+        ],
+    }
+    squares = [None if m.trace_se is None else m.trace_se**2 for m in ends]
+    variance = _spread("mean", squares)["mean"]
+    return {
+        **{f"final_{name}_error": _spread("mean", of)["mean"] for name, of in bounds.items()},
+        "final_trace_error": None if variance is None else _rounded(np.sqrt(variance / len(ends))),
+    }
 
 
 def _rounded(value: np.floating) -> float:
