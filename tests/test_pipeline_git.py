@@ -182,6 +182,35 @@ def test_a_study_that_cannot_be_is_refused_before_anything_runs(
     assert clone.git("status", "--short") == "" and not clone.git("for-each-ref", "refs/exps")
 
 
+def test_a_shallow_clone_that_keeps_no_experiment_has_the_results(
+    clone: Clone, tmp_path: Path
+) -> None:
+    clone.change(own={"late": {"512": {"180": 0.3}}})
+    clone.commit("a second commit")
+    clone.git("clone", "--quiet", "--depth", "1", clone.root.as_uri(), str(tmp_path / "shallow"))
+    shallow = Clone(tmp_path / "shallow")
+    store = str(clone.root / ".netstab/store")
+    said = study(shallow, "demo", *SMALLER, "-S", "~own.late", NETSTAB_STORE=store)
+    assert "experiment: none, for git keeps none in a shallow clone" in said
+    assert f"report: {shallow.root}/demo/report.html" in said and "Traceback" not in said
+    assert not shallow.git("for-each-ref", "refs/exps"), "git keeps it by now: nothing is shown"
+    assert len(shallow.files("demo/variants")) == len(RUNS)
+    assert "late" not in shallow.read("demo/params.yaml")
+
+
+def test_a_study_with_a_run_that_cannot_be_trained_has_the_results_of_the_others(
+    clone: Clone,
+) -> None:
+    hot = ["-S", "+own.hot.64.60=1e30"]
+    said = " ".join(study(clone, "demo", *SMALLER, *hot, code=1).split())
+    assert "1 of 8 runs could not be trained: own-hot-0" in said
+    assert f"the results are in {clone.root}/demo, but not all went well" in said
+    assert f"report: {clone.root}/demo/report.html" in said and "Traceback" not in said
+    assert "could not be trained" in clone.read("demo/report.html")
+    assert json.loads(clone.read("demo/variants/outpost.json"))["n_seeds"] == 1
+    assert clone.git("status", "--short") == ""
+
+
 def test_a_study_that_stops_leaves_the_results_of_the_one_before(clone: Clone) -> None:
     (clone.root / "demo").mkdir()
     (clone.root / "demo/report.html").write_text("of the one before")

@@ -12,8 +12,8 @@ from netstab import params
 from netstab.errors import NetstabError, ParameterError
 
 
-def check_overrides(path: Path, overrides: list[str]) -> None:
-    """Check `params.yaml` as DVC will write it for `-S`, before DVC reads it for its stages.
+def overridden(path: Path, overrides: list[str]) -> str:
+    """The text of `params.yaml` as DVC will write it for `-S`, checked before DVC reads it.
 
     Raises:
         NetstabError: an override is not one of its grammar, or names no key.
@@ -36,6 +36,7 @@ def check_overrides(path: Path, overrides: list[str]) -> None:
                     )
             apply_overrides(str(copy), overrides)
             params.read(copy)
+            return copy.read_text(encoding="utf-8")
         except (OverrideParseException, InvalidArgumentError) as error:
             raise NetstabError(f"-S: {error.__cause__ or error}") from error
         except ParameterError as error:

@@ -1,12 +1,8 @@
 """`netstab study SIZE`: the whole study in a supported size, as a DVC experiment of its own."""
 
-import io
 import os
 import re
-import shutil
 import subprocess
-import tarfile
-import tempfile
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,18 +13,24 @@ from rich.console import Console
 
 from netstab import params, paths
 from netstab.commands import preflight
-from netstab.commands.dvc import check_overrides, run_dvc
+from netstab.commands.dvc import overridden, run_dvc
 from netstab.errors import NetstabError
 from netstab.evidence.summary.terminal import read_summaries, summary_table
 from netstab.params import sizes
 from netstab.params.sizes import Values
+from netstab.results import folder
 from netstab.text import duration
+
+NOT_KEPT = (
+    "experiment: none, for git keeps none in a shallow clone (git fetch --unshallow makes it whole)"
+)
 
 
 def run(size: str, source: str | None, extra: list[str], console: Console) -> None:
-    """Run the study in a temporary workspace and copy its results to `SIZE/`, which git ignores.
+    """Run the study in a temporary workspace, whose results go to `SIZE/`, which git ignores.
 
-    What `SIZE/` held before is replaced; with the metrics come the study's parameters and the
+    They go there as soon as the report is made, in place of what was there before, whatever DVC and
+    git make of the experiment afterwards. With the metrics come the study's parameters and the
     images' manifest, so that `netstab store` knows what its states are for. The working tree and
     the branch stay as they are; the experiment can be seen with `dvc exp show`.
 
@@ -39,6 +41,8 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
     content = params.read(root / paths.PARAMS).model_dump(mode="json")
     values = _values(sizes.read_sizes(root / paths.SIZES), size, content)
     preflight.check(root)
+    target = root / size
+    folder.refuse(target)
     sized = [f"{d.key}={_plain(d.of_size)}" for d in sizes.differences(content, values)]
     if source is None and size == "mini" and _is_official({**content["data"], **values}, extra):
         from netstab.data import subset
@@ -47,24 +51,33 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
         sized.append(f"++data.name='{subset.NAME}'")
     # One process after another would import torch once a run.
     overrides = ["runtime.sweep=true", *sized, *_source(size, source), *extra]
-    check_overrides(root / paths.PARAMS, overrides)
+    asked = overridden(root / paths.PARAMS, overrides)
     started = time.monotonic()
     name = f"{size}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     arguments = [word for override in overrides for word in ("-S", override)]
     command = ["exp", "run", "--temp", "--name", name, *arguments]
-    code = run_dvc(root, command, {**_identity(root), **os.environ})
-    if code:
-        raise NetstabError(
-            f"the study stopped (dvc exit code {code}); see above. Nothing trained is lost: "
-            "the same command goes on from the last saved state"
-        )
-    target = root / size
-    _copy_results(root, name, target)
+    page = target / paths.REPORT.name
+    before = _version(page)
+    env = {**_identity(root), **os.environ, folder.VARIABLE: str(target)}
+    code = run_dvc(root, command, env)
+    if _version(page) == before:
+        if code:
+            raise NetstabError(
+                f"the study stopped (dvc exit code {code}); see above. Nothing trained is lost: "
+                "the same command goes on from the last saved state"
+            )
+        # The checkout has this very study's report, so no stage made it anew.
+        folder.fill(target, root, asked)
     console.print(summary_table(read_summaries(target / paths.VARIANTS.name)))
     console.print(f"took {duration(time.monotonic() - started)}")
-    console.print(f"experiment: {name} (dvc exp show)")
+    if not code:
+        console.print(f"experiment: {name} (dvc exp show)" if _is_kept(root, name) else NOT_KEPT)
     console.print(f"claims: netstab claims --results {size}")
-    console.print(f"report: {target / paths.REPORT.name}", soft_wrap=True)
+    console.print(f"report: {page}", soft_wrap=True)
+    if code:
+        raise NetstabError(
+            f"the results are in {target}, but not all went well (dvc exit code {code}); see above"
+        )
 
 
 def _values(known: Mapping[str, Values], size: str, content: Mapping[str, Any]) -> Values:
@@ -133,24 +146,17 @@ def _identity(root: Path) -> dict[str, str]:
     return {f"GIT_{who}_{k}": v for who in ("AUTHOR", "COMMITTER") for k, v in author.items()}
 
 
-def _copy_results(root: Path, name: str, target: Path) -> None:
-    """Put an experiment's metrics and inputs, all committed, in place of what `target` held."""
-    listing = _git(root, "for-each-ref", "--format=%(refname)", "refs/exps").decode()
-    found = [line for line in listing.splitlines() if line.rsplit("/", 1)[-1] == name]
-    if not found:
-        raise NetstabError(f"dvc made no experiment named {name}; see its messages above")
-    parts = [str(part) for part in (paths.METRICS, paths.PARAMS, paths.MANIFEST)]
-    archive = _git(root, "archive", "--format=tar", found[0], *parts)
-    with tempfile.TemporaryDirectory(dir=root / ".dvc" / "tmp") as folder:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(folder, filter="data")
-        shutil.rmtree(target, ignore_errors=True)
-        results = Path(folder) / paths.METRICS
-        for part in (paths.PARAMS, paths.MANIFEST):
-            (results / part).parent.mkdir(exist_ok=True)
-            (Path(folder) / part).rename(results / part)
-        results.rename(target)
+def _version(page: Path) -> tuple[int, int] | None:
+    """What tells a page from the one that replaces it; None where there is none."""
+    try:
+        found = page.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
-def _git(root: Path, *arguments: str) -> bytes:
-    return subprocess.run(["git", *arguments], cwd=root, check=True, stdout=subprocess.PIPE).stdout
+def _is_kept(root: Path, name: str) -> bool:
+    """Whether git has the experiment."""
+    question = ["git", "for-each-ref", "--format=%(refname)", "refs/exps"]
+    told = subprocess.run(question, cwd=root, stdout=subprocess.PIPE, text=True, check=False)
+    return any(line.rsplit("/", 1)[-1] == name for line in told.stdout.splitlines())

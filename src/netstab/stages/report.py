@@ -1,5 +1,8 @@
 """Stage `report`: figures, curves and the page from the runs' files."""
 
+import os
+from pathlib import Path
+
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +15,7 @@ from netstab.evidence.summary.terminal import summary_table
 from netstab.exits import exit_codes
 from netstab.locks import results_lock
 from netstab.params import Params, read
+from netstab.results import folder
 from netstab.text import few
 
 
@@ -25,6 +29,8 @@ def main() -> None:
         content = read(paths.PARAMS)
         with results_lock("report"):
             results = _made(content)
+            if study := os.environ.get(folder.VARIABLE):
+                folder.fill(Path(study), Path())
         collection = results.collection
         for fault in (*collection.faults, *collection.disagreements()):
             errors.print(f"[yellow]warning:[/] {escape(str(fault))}")
