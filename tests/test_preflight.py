@@ -129,6 +129,26 @@ def test_the_command_that_is_named_makes_a_repository_of_a_zip(checkout: Path) -
     preflight.check(checkout)
 
 
+@pytest.mark.parametrize("place", [".dvc/tmp", ".dvc/tmp/exps", ".dvc"])
+def test_a_study_whose_workspaces_would_be_elsewhere_is_refused_with_the_way_out(
+    place: str, checkout: Path, tmp_path: Path
+) -> None:
+    link = checkout / place
+    link.parent.mkdir(exist_ok=True)
+    if link.exists():
+        link.rename(tmp_path / "scratch")
+    else:
+        (tmp_path / "scratch").mkdir()
+    link.symlink_to(tmp_path / "scratch")
+    result = CliRunner().invoke(app, ["study", "demo"])
+    assert result.exit_code == 1
+    assert f"{link}: is a link to {tmp_path}/scratch" in result.stderr
+    assert f"rm {link}" in result.stderr
+    link.unlink()
+    link.mkdir()
+    preflight.check_workspaces(checkout)
+
+
 def test_a_user_without_a_name_is_told_how_to_have_one(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,23 @@ def check(root: Path) -> None:
         )
 
 
+def check_workspaces(root: Path) -> None:
+    """Refuse a checkout in which DVC cannot run an experiment in a temporary workspace.
+
+    Raises:
+        NetstabError: the workspaces would lie outside the checkout, where DVC does not find its
+            stages.
+    """
+    folder = root.resolve() / ".dvc" / "tmp" / "exps" / "standalone"
+    link = next((part for part in (*folder.parents, folder) if part.is_symlink()), None)
+    if link:
+        raise NetstabError(
+            f"{link}: is a link to {os.readlink(link)}, and DVC runs no experiment outside the "
+            f"checkout. Make it a folder: rm {shlex.quote(str(link))}. What takes room is "
+            "elsewhere: NETSTAB_STORE and dvc cache dir name other disks for states and images"
+        )
+
+
 def _check_path(root: Path) -> None:
     try:
         str(root).encode()

@@ -41,6 +41,7 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
     content = params.read(root / paths.PARAMS).model_dump(mode="json")
     values = _values(sizes.read_sizes(root / paths.SIZES), size, content)
     preflight.check(root)
+    preflight.check_workspaces(root)
     target = root / size
     folder.refuse(target)
     sized = [f"{d.key}={_plain(d.of_size)}" for d in sizes.differences(content, values)]
