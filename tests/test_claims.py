@@ -782,6 +782,45 @@ def test_the_command_line_has_the_table(project: Path) -> None:
     assert "outpost: final train_loss, less baseline's" in " ".join(done.stdout.split())
 
 
+def printed(*words: str) -> str:
+    from typer.testing import CliRunner
+
+    from netstab.cli import app
+
+    done = CliRunner().invoke(app, ["claims", *words])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_claims_as_json_are_those_of_the_report_with_their_statements(project: Path) -> None:
+    write_claims(FIVE, Study(FIVE).collection())
+    entries = json.loads(paths.CLAIMS.read_text())
+    told = json.loads(printed("--json"))["claims"]
+    assert [entry["id"] for entry in told] == list(CLAIMS)
+    for entry in told:
+        assert entry["statement"] == CLAIMS[entry["id"]].statement
+        kept = ("verdict", "n", "effect", "low", "high", "unit", "p_holm")
+        assert {k: entry[k] for k in kept} == {k: entries[entry["id"]][k] for k in kept}
+        assert "parts" not in entry
+    (alone,) = json.loads(printed("a1", "--json"))["claims"]
+    assert [part["part"] for part in alone["parts"] if part["part"]] == [
+        "outpost: final train_loss, less baseline's",
+        "outpost: final val_top1_pct, less baseline's",
+    ]
+
+
+def test_claims_as_markdown_are_a_table_for_a_pull_request(project: Path) -> None:
+    write_claims(FIVE, without(Study(FIVE).collection(), "expD-64-0"))
+    lines = printed("--markdown").splitlines()
+    assert lines[0].startswith(f"{len(CLAIMS)} claims: ") and "1 missing run" in lines[0]
+    assert lines[2] == "| id | statement | effect | interval | n | verdict |"
+    assert [line.split(" | ")[0] for line in lines[4:]] == [f"| {name}" for name in CLAIMS]
+    assert all(len(re.findall(r"(?<!\\)\|", line)) == 7 for line in lines[2:])
+    parts = printed("A1", "--markdown").splitlines()
+    assert parts[2] == "| id | part | effect | interval | n | verdict |"
+    assert "final train_loss, less baseline's: &lt; 0" in parts[4]
+
+
 def test_where_the_outpost_gains_nothing_no_share_of_it_is_told() -> None:
     study = Study(FIVE).shift("outpost", "val_top1_pct", -5, 60)
     judgements = judge(FIVE, study.collection())

@@ -1,10 +1,11 @@
 """`netstab plan` and `netstab store`: what they say, and what they do to the store."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from netstab.params import read
 from netstab.store.ledger import Ledger, versions
 from netstab.store.records import Record
 from netstab.store.states import Store
+from netstab.study import differences
 from netstab.study.experiments import runs
 from netstab.study.plan import kept_epochs
 from tests import pieces, small
@@ -79,7 +81,7 @@ class Project:
         params, data = read(self.root / "params.yaml"), Dataset.prepared(read_manifest(self.root))
         return Ledger(params, data, self.store, *versions())
 
-    def fill(self, *names: str) -> None:
+    def fill(self, *names: str, settings: bool = True) -> None:
         """Put made-up states of these runs, or of all, into the store."""
         ledger = self.ledger
         for run in runs(ledger.params):
@@ -92,6 +94,9 @@ class Project:
                     rows = pieces.history(key, epoch)
                     told = pieces.provenance(epoch, "here")
                     record = Record(key, run.name, epoch, inputs, rows, told, interim=False)
+                    if settings:
+                        made = differences.settings(ledger.params, run.variant)
+                        record = replace(record, settings=made)
                     self.store.save(record, lambda path: path.write_bytes(bytes(100_000)) and None)
 
 
@@ -108,6 +113,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     project = Project(root)
     project.set()
     return project
+
+
+def fill_measured(project: Project) -> None:
+    """Fill the store with every run, and with all that is measured on them."""
+    project.fill()
+    ledger = project.ledger
+    for run in runs(ledger.params):
+        for key, inputs in pieces.measured(ledger, run):
+            ledger.measurements.write(key, inputs, pieces.entry(inputs))
 
 
 def lines(text: str) -> list[str]:
@@ -229,6 +243,7 @@ def test_plan_works_from_a_folder_below_and_finds_the_named_store(
     "command",
     [
         ["plan"],
+        ["plan", "--explain"],
         ["store", "ls"],
         ["store", "verify"],
         ["store", "export", "pieces"],
@@ -253,6 +268,156 @@ def test_commands_start_without_torch(command: list[str], project: Project) -> N
         check=True,
     )
     assert process.stdout.endswith("imported set()\n")
+
+
+# netstab plan --explain
+
+
+def explained(project: Project) -> dict[str, dict[str, Any]]:
+    """Each run's entry by its name."""
+    told = json.loads(project.netstab("plan", "--explain", "--json").stdout)
+    return {entry["run"]: entry for entry in told["runs"]}
+
+
+def test_a_moved_freeze_is_named_with_both_epochs_and_where_training_goes_on_from(
+    project: Project,
+) -> None:
+    fill_measured(project)
+    project.set(expB={"freeze_epoch": 90})
+    said = project.netstab("plan", "--explain").stdout.splitlines()
+    at = said.index("to be trained: expB.freeze_epoch 60 -> 90")
+    assert [line.split()[0] for line in said[at + 1 : at + 5]] == [
+        f"expB-{block}-0" for block in (64, 128, 256, 512)
+    ]
+    told = "110 of 200 epochs, from baseline-0 at 90; nearest is expB-64-0 at 200"
+    assert " ".join(said[at + 1].split()) == f"expB-64-0 {told}"
+    rest = said.index("only collected: the store has all of it")
+    assert len(said[rest + 1 : said.index("", rest)]) == 14
+    assert "still to train 440" in lines("\n".join(said))
+
+    entry = explained(project)["expB-64-0"]
+    assert entry["action"] == "train" and entry["epochs_left"] == 110
+    assert (entry["from"]["run"], entry["from"]["epoch"]) == ("baseline-0", 90)
+    assert entry["changes"] == [{"parameter": "expB.freeze_epoch", "old": 60, "new": 90}]
+    assert explained(project)["baseline-0"] == {
+        "run": "baseline-0",
+        "action": "collect",
+        "epochs": 200,
+        "epochs_left": 0,
+        "from": None,
+        "nearest": None,
+        "changes": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "parameter", "old", "new"),
+    [
+        ({"train": {"momentum": 0.5}}, "train.momentum", 0.9, 0.5),
+        ({"train": {"learning_rate": 0.2}}, "train.learning_rate", 0.1, 0.2),
+        ({"train": {"epochs": 300}}, "train.epochs", 200, 300),
+        ({"model": {"width": 8}}, "model.width", 64, 8),
+        ({"seeds": [3]}, "seed", 0, 3),
+        ({"outpost": {"decay_factor": 0.5}}, "outpost.decay_factor", 0.1, 0.5),
+    ],
+)
+def test_the_parameter_that_parts_a_run_from_the_store_is_named(
+    changes: dict[str, Any], parameter: str, old: object, new: object, project: Project
+) -> None:
+    fill_measured(project)
+    project.set(**changes)
+    found = explained(project)["outpost-" + str(changes.get("seeds", [0])[0])]
+    assert found["changes"] == [{"parameter": parameter, "old": old, "new": new}]
+    assert found["nearest"]["run"] == "outpost-0"
+
+
+def test_other_numerics_and_other_images_are_named(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_measured(project)
+    training, measures = versions()
+    monkeypatch.setattr("netstab.store.ledger.versions", lambda: (training + 1, measures))
+    said = project.netstab("plan", "--explain").stdout
+    numerics = "to be trained: version of the numerics (src/netstab/training/numerics.json)"
+    assert f"{numerics} {training} -> {training + 1}\n" in said
+    monkeypatch.undo()
+    monkeypatch.chdir(project.root)
+    other = MANIFEST.model_copy(update={"content_sha256": "5" * 64})
+    (project.root / "data" / "manifest.json").write_text(other.to_json())
+    assert f"{'4' * 12}... -> {'5' * 12}..." in project.netstab("plan", "--explain").stdout
+
+
+def test_a_run_that_is_new_or_was_stopped_is_told_from_one_that_was_changed(
+    project: Project,
+) -> None:
+    assert {entry["action"] for entry in explained(project).values()} == {"train"}
+    said = project.netstab("plan", "--explain").stdout.splitlines()
+    assert said[0] == "to be trained: nothing of it is stored"
+    assert said[1].split(maxsplit=1)[1] == "200 of 200 epochs, from the start"
+    project.fill("baseline-0")
+    ledger = project.ledger
+    run = next(run for run in runs(ledger.params) if run.name == "baseline-0")
+    project.store.remove(ledger.end_key(run))
+    said = project.netstab("plan", "--explain").stdout.splitlines()
+    at = said.index("to be trained: not finished")
+    told = "baseline-0 20 of 200 epochs, from baseline-0 at 180"
+    assert lines(said[at + 1]) == [told]
+    # What was trained before the settings were recorded says no more than that it is another one.
+    project.fill("expB-64-0", settings=False)
+    project.set(expB={"freeze_epoch": 90})
+    said = project.netstab("plan", "--explain").stdout
+    assert "to be trained: another schedule (epochs, rates, interventions)\n  expB-64-0  " in said
+
+
+def test_what_is_measured_anew_is_told_by_setting_or_version(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_measured(project)
+    images = project.ledger.params.measure.stability.images
+    project.set(measure={"stability": {"every_epochs": 10, "images": 64}})
+    said = project.netstab("plan", "--explain").stdout.splitlines()
+    told = f"to be measured, trained already: measure.stability.images {images} -> 64"
+    assert len(said[said.index(told) + 1 : said.index("")]) == 18
+    project.set()
+    training, measures = versions()
+    monkeypatch.setattr("netstab.store.ledger.versions", lambda: (training, measures + 1))
+    found = explained(project)["outpost-0"]
+    assert found["action"] == "measure"
+    assert found["changes"] == [{"parameter": "measures", "old": measures, "new": measures + 1}]
+
+
+def test_plans_for_a_cluster_are_not_explained(project: Project) -> None:
+    for option in ("--explain", "--json"):
+        said = project.netstab("plan", "--workers", "2", option, code=2).stderr
+        assert "goes with neither --explain nor --json" in said
+
+
+# --json
+
+
+def test_a_plan_as_json_has_the_sums_and_the_segments(project: Project) -> None:
+    project.fill("baseline-0", "expA-64-0")
+    told = json.loads(project.netstab("plan", "--json").stdout)
+    assert told["seeds"] == [0]
+    assert told["epochs"] == {"shared": 2140, "apart": 3600, "stored": 340, "left": 1800}
+    assert told["seconds_left"] > 0 and told["seconds_are_measured"] is True
+    names = [variant.name for variant in project.ledger.tree.schedules]
+    assert told["segments"][0] == {"start": 0, "end": 60, "variants": names}
+    assert "runs" not in told
+    project.fill()
+    assert json.loads(project.netstab("plan", "--json").stdout)["seconds_left"] is None
+
+
+def test_the_store_as_json_has_every_state_and_what_it_is_wanted_for(project: Project) -> None:
+    project.fill("expB-64-0")
+    project.set(expB={"freeze_epoch": 100})
+    told = json.loads(project.netstab("store", "ls", "--json").stdout)
+    assert told["store"] == str(project.store.root) and told["bytes"] == 200_000
+    shared, end = told["states"]
+    assert shared["wanted_for"] == "baseline-0 at 60" and end["wanted_for"] is None
+    assert {shared["key"], end["key"]} == project.store.listing()
+    assert (end["run"], end["epoch"], end["bytes"]) == ("expB-64-0", 200, 100_000)
+    assert end["imported"] is False
 
 
 # netstab store

@@ -22,6 +22,7 @@ from tests import small
 
 ARGUMENTS = {
     ("study",): ("demo",),
+    ("compare",): ("main",),
     ("store", "export"): ("pieces",),
     ("store", "import"): ("pieces",),
 }

@@ -63,9 +63,14 @@ def test_a_size_changes_its_own_lines_alone_twice_is_once_and_article_restores_t
 ) -> None:
     said = netstab("size", size).stdout.splitlines()
     after = written(checkout)
-    assert f"+  width: {KNOWN[size]['model.width']}" in said and "-  width: 64" in said
+    kept = {"data.source": ".netstab/downloads/cifar10-head.tar.gz", "data.name": subset.NAME}
+    values = sizes.whole(KNOWN, size) | (kept if size == "mini" else {})
+    assert said == [
+        f"{key}: {json.dumps(old)} -> {json.dumps(values[key])}"
+        for key, old in KNOWN["article"].items()
+        if values[key] != old
+    ]
     before, now = SHIPPED.splitlines(), after.splitlines()
-    assert [line[1:] for line in said if line[0] == "-"] == [x for x in before if x not in now]
     assert [x for x in before if x.lstrip().startswith("#")] == [
         x for x in now if x.lstrip().startswith("#")
     ]
@@ -120,6 +125,11 @@ def test_the_size_that_params_yaml_has_is_named_with_what_differs(checkout: Path
         "size": "mini",
         "differences": {"seeds": {"value": [0, 1], "of_size": [0]}},
     }
+    assert json.loads(netstab("size", "mini", "--json").stdout) == {
+        "size": "mini",
+        "changes": {"seeds": {"old": [0, 1], "new": [0]}},
+    }
+    assert json.loads(netstab("size", "mini", "--json").stdout)["changes"] == {}
 
 
 def test_mini_names_its_images_within_the_checkout_and_takes_others(checkout: Path) -> None:

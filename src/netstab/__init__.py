@@ -5,11 +5,13 @@ Names in backquotes behind a package are files or folders in it, not all of them
 
 * `params/`     params.yaml as validated, frozen models, a docstring a field; nothing else reads it
 * `study/`      pure: `experiments` (which rate each block has when, what is frozen), `schedule`,
-                `plan` (the tree of shared pasts), `keys` (what determines a state), `cost`
+                `plan` (the tree of shared pasts), `keys` (what determines a state), `differences`
+                (which parameters tell two states apart), `cost`
 * `data/`       images: `sources` finds and reads them, `prepare` makes checked tensors, `batches`
 * `results/`    the files of a run: `schema` states their columns, `write` and `read`
 * `store/`      `states` and `measurements` under their keys; `wanted`: which ones the parameters
-                ask for, `ledger`: which of them are there; `faults` sets aside what is damaged
+                ask for, `ledger`: which of them are there, `why`: what parts a run from them;
+                `faults` sets aside what is damaged
 * `measure/`    what is evaluated on a state: `stability`, `sharpness`, `similarity`, `views` (the
                 baseline with averaged weights or recomputed batch-norm statistics)
 * `training/`   everything that changes weights: `model`, `optimizer`, `engine`, `state`,

@@ -55,6 +55,10 @@ Gpus = Annotated[
         "else 1 in a plan, and in a sweep 1 if the cluster has any.",
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print it as JSON; see docs/JSON.md.")]
+Markdown = Annotated[
+    bool, typer.Option("--markdown", help="Print it as a table for a pull request; see docs/CI.md.")
+]
 
 
 @app.command()
@@ -70,12 +74,29 @@ def plan(
         float | None,
         typer.Option(min=0, help="Seconds that a worker takes to start. Default: 10."),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Say of every run why it is trained, measured or only collected: the nearest "
+            "stored state, and the parameter that parts them.",
+        ),
+    ] = False,
+    json: Json = False,
 ) -> None:
     """Draw the tree of shared pasts; say what is stored, what is left and how long it takes."""
     with exit_codes():
         from netstab.commands import plan as command
 
-        command.run(_ledger(), _console(), workers, gpus_per_worker, start_up)
+        command.run(
+            _ledger(),
+            _console(),
+            workers,
+            gpus_per_worker,
+            start_up,
+            why=explain,
+            as_json=json,
+        )
 
 
 Only = Annotated[
@@ -162,7 +183,7 @@ def size(
         str | None,
         typer.Option(help="With a size: archive, folder or URL with images; not for demo."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Write a supported size into params.yaml, or say which one it has and what differs."""
     with exit_codes():
@@ -171,7 +192,7 @@ def size(
         if name is None:
             command.show(_console(), as_json=json)
         else:
-            command.write(name, source, _console())
+            command.write(name, source, _console(), as_json=json)
 
 
 @app.command()
@@ -186,21 +207,44 @@ def claims(
             "params.yaml."
         ),
     ] = None,
+    json: Json = False,
+    markdown: Markdown = False,
 ) -> None:
     """Show each claim's verdict, with effect, interval and n."""
     with exit_codes():
         from netstab.commands import claims as command
 
-        command.show(ids or [], _console(), results)
+        command.show(ids or [], _console(), results, as_json=json, as_markdown=markdown)
+
+
+@app.command()
+def compare(
+    old: Annotated[
+        str, typer.Argument(metavar="REV1", help="Branch, tag, commit or DVC experiment.")
+    ],
+    new: Annotated[
+        str | None, typer.Argument(metavar="[REV2]", help="Likewise. Default: the workspace.")
+    ] = None,
+    json: Json = False,
+    markdown: Markdown = False,
+) -> None:
+    """Judge what changed in final figures between two revisions, paired by seed.
+
+    As `dvc metrics diff`, with the claims' interval and verdict for each change.
+    """
+    with exit_codes():
+        from netstab.commands import compare as command
+
+        command.run(old, new, _console(), as_json=json, as_markdown=markdown)
 
 
 @store_app.command("ls")
-def store_ls() -> None:
+def store_ls(json: Json = False) -> None:
     """List the states that are stored, and what params.yaml, or a study, wants them for."""
     with exit_codes():
         from netstab.commands import store as command
 
-        command.ls(_ledger(), _console())
+        command.ls(_ledger(), _console(), as_json=json)
 
 
 @store_app.command("verify")

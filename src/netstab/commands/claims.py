@@ -1,11 +1,13 @@
 """`netstab claims`: what the study says of each statement."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
+import typer
 from pydantic import BaseModel, ValidationError, model_validator
 from rich import box
 from rich.console import Console
@@ -17,7 +19,7 @@ from netstab.errors import NetstabError, visible
 from netstab.evidence.claims.checks import PERCENT
 from netstab.evidence.claims.judge import CLAIMS, PART_COLUMNS
 from netstab.evidence.claims.judgement import Verdict
-from netstab.text import one_line
+from netstab.text import markdown_table, number, one_line
 
 
 class _Effect(BaseModel):
@@ -60,30 +62,51 @@ _HEADINGS = {True: ("effect", "interval"), False: ("effect, interval",)}
 _NONE = "\N{EN DASH}"
 
 
-def show(ids: Sequence[str], console: Console, results: Path | None = None) -> None:
+def show(
+    ids: Sequence[str],
+    console: Console,
+    results: Path | None = None,
+    *,
+    as_json: bool = False,
+    as_markdown: bool = False,
+) -> None:
     """Print a row a claim or, for the claims of these ids, a row for each of their parts.
 
     Args:
         ids: of claims, in any case.
         console: where to.
         results: a folder as `netstab study` leaves one; default: `metrics`, of params.yaml.
+        as_json: whether it is printed as JSON; see docs/JSON.md.
+        as_markdown: whether it is printed as a table in Markdown.
 
     Raises:
         NetstabError: there is no report yet, it cannot be read, or an id is none.
+        typer.BadParameter: two forms are asked for.
     """
-    folder = results or paths.project_root() / paths.METRICS
+    if as_json and as_markdown:
+        raise typer.BadParameter("does not go with --json", param_hint="--markdown")
     known = {name.casefold(): name for name in CLAIMS}
     unknown = [name for name in ids if name.casefold() not in known]
     if unknown:
         raise NetstabError(f"{unknown[0]}: is not a claim; known are {', '.join(CLAIMS)}")
+    folder = results or paths.project_root() / paths.METRICS
     entries = _read_claims(folder / paths.CLAIMS.name)
-    if not ids:
+    parts = _read_parts(folder / paths.CLAIM_PARTS.name) if ids else []
+    asked = dict.fromkeys(known[name.casefold()] for name in ids)
+    shown = {name: entries[name] for name in asked or CLAIMS}
+    if as_json:
+        print(json.dumps(_as_json(shown, parts), indent=2))
+    elif as_markdown:
+        print(_as_markdown(shown, parts))
+    elif not ids:
         _overview(entries, console)
-        return
-    parts = _read_parts(folder / paths.CLAIM_PARTS.name)
-    for name in dict.fromkeys(known[name.casefold()] for name in ids):
-        rows = [row for row in parts if row["claim"] == name]
-        _details(name, entries[name], rows, console)
+    else:
+        for name, entry in shown.items():
+            _details(name, entry, _of(name, parts), console)
+
+
+def _of(name: str, parts: Sequence[Figures]) -> list[Figures]:
+    return [row for row in parts if row["claim"] == name]
 
 
 def _read_claims(path: Path) -> dict[str, Figures]:
@@ -182,6 +205,33 @@ def _details(name: str, entry: Figures, rows: Sequence[Figures], console: Consol
     console.print()
 
 
+def _as_json(shown: Mapping[str, Figures], parts: Sequence[Figures]) -> dict[str, Any]:
+    claims = []
+    for name, entry in shown.items():
+        told = {"id": name, "statement": CLAIMS[name].statement, **entry}
+        rows = [{k: v for k, v in row.items() if k != "claim"} for row in _of(name, parts)]
+        claims.append({**told, "parts": rows} if parts else told)
+    return {"claims": claims}
+
+
+def _as_markdown(shown: Mapping[str, Figures], parts: Sequence[Figures]) -> str:
+    """A table of claims, or of their parts; before it how many came to each verdict."""
+    found = Counter(Verdict(entry["verdict"]) for entry in shown.values())
+    counts = ", ".join(f"{found[v]} {v}" for v in Verdict if found[v])
+    headings = ["id", "statement", "effect", "interval", "n", "verdict"]
+    rows = [_cells(name, CLAIMS[name].statement, entry) for name, entry in shown.items()]
+    if parts:
+        tested = [row for row in parts if row["claim"] in shown and row["part"] is not None]
+        headings[1] = "part"
+        rows = [_cells(row["claim"], f"{row['part']}: {row['wanted']}", row) for row in tested]
+    return f"{len(shown)} claims: {counts}\n\n{markdown_table(headings, rows)}"
+
+
+def _cells(name: str, what: str, figures: Figures) -> list[str]:
+    effect, interval = map(str, _effect(figures, wide=True))
+    return [name, visible(what), effect, interval, str(figures["n"]), figures["verdict"].value]
+
+
 def _plain(told: object) -> Text:
     """A text of a file, which is neither markup nor commands for the terminal."""
     return Text(visible(str(told)))
@@ -205,17 +255,11 @@ def _effect(figures: Figures, wide: bool) -> list[str | Text]:
     if figures["effect"] is None:
         return [_NONE, _NONE] if wide else [_NONE]
     sign = "" if figures["unit"] == PERCENT else "+"  # a level has none, a difference has
-    effect = visible(f"{_number(figures['effect'], sign)} {figures['unit']}")
+    effect = visible(f"{number(figures['effect'], sign)} {figures['unit']}")
     if figures["low"] is None:
         return [Text(effect), _NONE] if wide else [Text(effect)]
-    interval = f"{_number(figures['low'], sign)} to {_number(figures['high'], sign)}"
+    interval = f"{number(figures['low'], sign)} to {number(figures['high'], sign)}"
     return [Text(effect), interval] if wide else [Text(f"{effect}\n{interval}")]
-
-
-def _number(value: float, sign: str) -> str:
-    """The more digits behind the point, the fewer before it."""
-    digits = 2 if abs(value) >= 10 else 3 if abs(value) >= 0.1 else 4
-    return f"{value:{sign}.{digits}f}"
 
 
 def _verdict(figures: Figures) -> Text:

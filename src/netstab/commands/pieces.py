@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -13,6 +12,7 @@ from netstab.exchange.importing import import_files
 from netstab.results.exported import FinishedRun
 from netstab.store.ledger import Ledger
 from netstab.study.choice import choose
+from netstab.study.differences import changes
 from netstab.study.experiments import Run, runs
 
 
@@ -82,22 +82,10 @@ def _difference(ledger: Ledger, run: FinishedRun) -> str:
     seed = run.inputs.get("seed")
     if seed not in ledger.params.seeds:
         return f"seed {seed} is none of its seeds"
-    here = dict(_flat(ledger.identity(seed)))
-    there = dict(_flat({k: v for k, v in run.inputs.items() if k not in ("schedule", "view")}))
-    apart = [
-        f"{name} is {there.get(name)}, here {here.get(name)}"
-        for name in sorted(here.keys() | there.keys())
-        if here.get(name) != there.get(name)
-    ]
+    there = {k: v for k, v in run.inputs.items() if k not in ("schedule", "view")}
+    found = sorted(changes(there, ledger.identity(seed)), key=lambda change: change.name)
+    apart = [f"{change.name} is {change.old}, here {change.new}" for change in found]
     return "; ".join(apart) or "another schedule (epochs, rates, interventions)"
-
-
-def _flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in content.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{above}{name}.")
-        else:
-            yield above + name, value
 
 
 def _say(console: Console, words: str) -> None:

@@ -1,21 +1,22 @@
 """`netstab plan`: the tree of shared pasts, and what is left to do, in the terminal."""
 
+import json
+from typing import Any
+
+import typer
 from rich.console import Console
 from rich.tree import Tree as Drawing
 
+from netstab.commands import explain as reasons
+from netstab.commands.predict import predict
 from netstab.errors import NetstabError
 from netstab.machine import looks_like_gpu, usable_cores
 from netstab.store.ledger import Ledger
+from netstab.store.why import explain
 from netstab.study.experiments import Run
 from netstab.study.plan import Segment, Tree, Work
-from netstab.sweep import estimate, forecast
-from netstab.sweep.jobs import by_critical_path, jobs
-from netstab.sweep.makespan import Forecast, simulate
-from netstab.sweep.refusals import refuse_share
+from netstab.sweep.estimate import Totals
 from netstab.text import duration
-
-START_UP_S = 10.0
-"""What a worker takes before its first epoch, to an order of magnitude: torch, images, engine."""
 
 
 def run(
@@ -24,16 +25,38 @@ def run(
     workers: int | None,
     gpus: float | None,
     start_up: float | None,
+    *,
+    why: bool = False,
+    as_json: bool = False,
 ) -> None:
-    """Draw the tree, or predict a sweep where a number of workers is given; see `predict`.
+    """Draw the tree, explain runs, or predict a sweep where a number of workers is given.
+
+    Args:
+        ledger: of the study.
+        console: to say it on.
+        workers: see `predict`.
+        gpus: see `predict`.
+        start_up: see `predict`.
+        why: whether it is told of each run why it is trained, measured or only collected.
+        as_json: whether all of it is printed as JSON; see docs/JSON.md.
 
     Raises:
         NetstabError: what goes with workers is given without them; or see `predict`.
+        typer.BadParameter: options do not go together.
     """
     if workers is not None:
+        if why or as_json:
+            raise typer.BadParameter(
+                "goes with neither --explain nor --json", param_hint="--workers"
+            )
         predict(ledger, console, workers, gpus, start_up)
     elif gpus is not None or start_up is not None:
         raise NetstabError("--gpus-per-worker and --start-up go with --workers")
+    elif as_json:
+        print(json.dumps(_as_json(ledger, why=why), indent=2))
+    elif why:
+        reasons.show(explain(ledger), console)
+        console.print(_sums(ledger))
     else:
         draw(ledger, console)
 
@@ -41,7 +64,6 @@ def run(
 def draw(ledger: Ledger, console: Console) -> None:
     """Draw the tree of one seed, and sum up epochs and time for all."""
     seeds = ledger.params.seeds
-    work = ledger.outstanding()
     drawing = Drawing(
         f"one seed: {len(ledger.tree.schedules)} runs (seeds {', '.join(map(str, seeds))})",
         guide_style="dim",
@@ -55,7 +77,7 @@ def draw(ledger: Ledger, console: Console) -> None:
         )
     console.print(drawing)
     console.print()
-    console.print(_sums(ledger, [w for of_seed in work.values() for w in of_seed]))
+    console.print(_sums(ledger))
 
 
 def _hang(above: Drawing, segment: Segment, parent: Segment | None, tree: Tree) -> None:
@@ -88,32 +110,68 @@ def _change(segment: Segment, tree: Tree) -> str:
     return f"  [cyan]{'; '.join(said)}[/cyan]" if said else ""
 
 
-def _sums(ledger: Ledger, work: list[Work]) -> str:
-    seeds, tree = len(ledger.params.seeds), ledger.tree
-    total, apart = tree.epochs * seeds, tree.epochs_apart * seeds
-    left = sum(w.epochs for w in work)
+def _device(ledger: Ledger) -> tuple[int, bool]:
+    """CPU threads, and whether a GPU trains."""
+    runtime = ledger.params.runtime
+    return runtime.threads or usable_cores(), looks_like_gpu() and runtime.device != "cpu"
+
+
+def _sums(ledger: Ledger) -> str:
+    threads, gpu = _device(ledger)
+    sums = Totals.of(ledger, gpu=gpu, threads=threads)
+    saved = sums.apart - sums.shared
     lines = [
-        f"epochs to train   {total:>7,}  ({tree.epochs:,} a seed; each run alone: {apart:,})",
-        f"epochs shared     {apart - total:>7,}  ({(apart - total) / apart:.0%} of separate runs)",
-        f"already stored    {total - left:>7,}",
-        f"still to train    {left:>7,}",
+        f"epochs to train   {sums.shared:>7,}  ({ledger.tree.epochs:,} a seed; each run alone: "
+        f"{sums.apart:,})",
+        f"epochs shared     {saved:>7,}  ({saved / sums.apart:.0%} of separate runs)",
+        f"already stored    {sums.shared - sums.left:>7,}",
+        f"still to train    {sums.left:>7,}",
     ]
-    if left:
-        gpu = looks_like_gpu() and ledger.params.runtime.device != "cpu"
-        threads = ledger.params.runtime.threads or usable_cores()
-        seconds, measured = estimate.seconds(ledger, work, gpu=gpu, threads=threads)
+    if sums.seconds is not None:
         how = (
             "from what is measured in the store"
-            if measured
+            if sums.measured
             else f"a rough guess for {'a GPU' if gpu else f'{threads} CPU threads'}"
         )
-        lines.append(f"time to train     {duration(seconds):>7}  ({how})")
-        lines.append(_measuring(ledger))
+        stability, sharpness = _measuring(ledger)
+        lines += [
+            f"time to train     {duration(sums.seconds):>7}  ({how})",
+            f"measuring on top  {stability + sharpness:>+7.0%}  "
+            f"(about, by operations: stability {stability:.0%}, sharpness {sharpness:.0%})",
+        ]
     return "\n".join(lines)
 
 
-def _measuring(ledger: Ledger) -> str:
-    """What measuring adds to all training, by operations; what runs share is measured once."""
+def _as_json(ledger: Ledger, *, why: bool) -> dict[str, Any]:
+    threads, gpu = _device(ledger)
+    sums = Totals.of(ledger, gpu=gpu, threads=threads)
+    segments = [
+        {"start": s.start, "end": s.end, "variants": [v.name for v in s.variants]}
+        for s in ledger.tree.segments()
+    ]
+    stability, sharpness = _measuring(ledger)
+    content = {
+        "seeds": list(ledger.params.seeds),
+        "epochs": {
+            "shared": sums.shared,
+            "apart": sums.apart,
+            "stored": sums.shared - sums.left,
+            "left": sums.left,
+        },
+        "seconds_left": sums.seconds,
+        "seconds_are_measured": sums.measured,
+        "measuring_share": {"stability": stability, "sharpness": sharpness},
+        "segments": segments,
+        "views": {v.name: start for v, start in ledger.tree.views.items()},
+    }
+    return {**content, "runs": reasons.explained(explain(ledger))} if why else content
+
+
+def _measuring(ledger: Ledger) -> tuple[float, float]:
+    """What measuring stability, and sharpness, adds to all training, as shares of its operations.
+
+    What runs share is measured once.
+    """
     seed = ledger.params.seeds[0]
     every = [Run(variant, seed) for variant in ledger.tree.schedules]
     drifts = {key for run in every for key in ledger.stability_keys(run).values()}
@@ -128,69 +186,4 @@ def _measuring(ledger: Ledger) -> str:
     )
     parts = ledger.costs.measuring_flop(len(drifts), len(curvatures))
     stability, sharpness = (part / training for part in parts)
-    return (
-        f"measuring on top  {stability + sharpness:>+7.0%}  "
-        f"(about, by operations: stability {stability:.0%}, sharpness {sharpness:.0%})"
-    )
-
-
-def predict(
-    ledger: Ledger, console: Console, workers: int, gpus: float | None, start_up: float | None
-) -> None:
-    """Say how long a sweep by Ray would take on a cluster, and what would hold it up.
-
-    Args:
-        ledger: of the study.
-        console: to say it on.
-        workers: that train at once.
-        gpus: that each of them takes; None for 1 where the parameters do not say cpu.
-        start_up: seconds of a worker before its first epoch; None for an order of magnitude.
-
-    Raises:
-        NetstabError: there is no such share of a GPU.
-    """
-    refuse_share(gpus)
-    runtime = ledger.params.runtime
-    gpus = (0.0 if runtime.device == "cpu" else 1.0) if gpus is None else gpus
-    threads, gpu = runtime.threads or 1, gpus > 0
-    todo = jobs(ledger)
-    if not todo:
-        console.print("nothing to train: the store has every run that is asked for, measured")
-        return
-    known = forecast.pace(ledger, gpu=gpu, threads=threads)
-    found = simulate(
-        forecast.tasks(ledger, todo, known, gpu=gpu, threads=threads),
-        workers,
-        start_up=START_UP_S if start_up is None else start_up,
-        order=by_critical_path(ledger, todo),
-    )
-    each = f"{gpus:g} GPU" if gpu else f"{threads} CPU thread{'s'[: threads > 1]}"
-    console.print(f"by Ray, {workers:,} workers with {each} each: {len(todo):,} jobs")
-    console.print(_outcome(found, gpus))
-    if known.flop:
-        spent = sum(map(len, known.epochs.values()))
-        console.print(f"from what {spent:,} segments in the store took on such a device")
-    else:
-        guess = "a GPU" if gpu else f"{threads} CPU thread{'s'[: threads > 1]}"
-        console.print(f"a rough guess for {guess}: the store has nothing of this setting on it")
-
-
-def _outcome(found: Forecast, gpus: float) -> str:
-    lines = [
-        f"makespan          {duration(found.makespan):>9}",
-        f"utilisation       {found.utilisation:>9.0%}  ({found.used:,} workers have work)",
-        f"critical path     {duration(found.path):>9}  (no number of workers is faster)",
-        f"written           {_bytes(found.written):>9}  "
-        f"({_bytes(found.written_per_second)}/s on average)",
-    ]
-    if gpus:
-        hours = found.makespan * found.workers * gpus / 3600
-        lines.insert(3, f"GPU-hours         {hours:>9,.3g}  (paid for, idle ones too)")
-    held = "the number of workers"
-    if found.used < found.workers or found.makespan < 1.1 * found.path:
-        held = "the critical path, and the start of workers; more of them do not help"
-    return "\n".join([*lines, f"limit: {held}"])
-
-
-def _bytes(count: float) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.2f} MB"
+    return stability, sharpness

@@ -1,6 +1,5 @@
 """`netstab size`: which supported size `params.yaml` has, or another one written into it."""
 
-import difflib
 import json
 from pathlib import Path
 
@@ -39,8 +38,8 @@ def show(console: Console, *, as_json: bool) -> None:
         console.print(said, markup=False, soft_wrap=True)
 
 
-def write(size: str, source: str | None, console: Console) -> None:
-    """Write a size's values into `params.yaml`, and show the lines that changed.
+def write(size: str, source: str | None, console: Console, *, as_json: bool) -> None:
+    """Write a size's values into `params.yaml`, and show each key that changed, old -> new.
 
     Comments, order and everything that is not the size's stay. `mini` takes the first images of
     each CIFAR-10 batch, which it makes where they are not there.
@@ -48,7 +47,8 @@ def write(size: str, source: str | None, console: Console) -> None:
     Args:
         size: demo, mini or article.
         source: images of the user's own, relative to the checkout or absolute; None for the size's.
-        console: where the changed lines go.
+        console: where the changes go.
+        as_json: whether they go there as JSON.
 
     Raises:
         NetstabError: there is no such size, `params.yaml` cannot be used or written, or the images
@@ -56,26 +56,34 @@ def write(size: str, source: str | None, console: Console) -> None:
     """
     root = paths.project_root()
     path = root / paths.PARAMS
-    params.read(path)
+    content = params.read(path).model_dump(mode="json")
     images = _images(root, size, source)
     values = sizes.whole(sizes.read_sizes(root / paths.SIZES), size) | images
     before = path.read_text(encoding="utf-8")
     for key in sizes.lacking(before, images):
         raise NetstabError(f"{paths.PARAMS}: lacks {key}, which {size} needs; add the key")
     after = sizes.write_values(before, values)
-    if after == before:
-        console.print(f"{paths.PARAMS} has this size already")
+    if after != before:
+        _write(path, after)
+    changes = sizes.differences(content, values)
+    if as_json:
+        rows = {d.key: {"old": d.value, "new": d.of_size} for d in changes}
+        print(json.dumps({"size": size, "changes": rows}, indent=2))
         return
+    for d in changes:
+        said = f"{d.key}: {json.dumps(d.value)} -> {json.dumps(d.of_size)}"
+        console.print(said, markup=False, soft_wrap=True)
+    if not changes:
+        console.print(f"{paths.PARAMS} has this size already")
+
+
+def _write(path: Path, text: str) -> None:
     try:
-        write_file(path, after)
+        write_file(path, text)
     except OSError as error:
         raise NetstabError(
             f"{path}: cannot be written ({error.strerror}); free some room or mend the rights"
         ) from error
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
-    for line in lines:
-        if not line.startswith(("---", "+++", "@@")):
-            console.print(line, markup=False, soft_wrap=True)
 
 
 def _images(root: Path, size: str, source: str | None) -> dict[str, Value]:

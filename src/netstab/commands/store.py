@@ -1,9 +1,11 @@
 """`netstab store ls`, `verify` and `gc`: what is stored, what for, and what nothing needs."""
 
+import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -16,12 +18,16 @@ from netstab.store.states import Store
 from netstab.sweep.ray import marks, start
 
 
-def ls(ledger: Ledger, console: Console) -> None:
+def ls(ledger: Ledger, console: Console, *, as_json: bool = False) -> None:
     """List every state, with what the parameters, or a study's results, want it for."""
     found, unreadable = studies(paths.project_root(), ledger.store)
     for problem in unreadable:
         print(f"warning: {problem}", file=sys.stderr)
-    table(ledger, found, console)
+    entries = housekeeping.entries(ledger, found)
+    if as_json:
+        print(json.dumps(_as_json(ledger, entries), indent=2))
+    else:
+        table(ledger, entries, console)
 
 
 def verify(store: Store, console: Console) -> bool:
@@ -96,15 +102,24 @@ def studies(root: Path, store: Store) -> tuple[dict[str, Ledger], list[str]]:
     return found, unreadable
 
 
-def table(ledger: Ledger, studies: Mapping[str, Ledger], console: Console) -> None:
-    """Print a line a state, and their sum.
+def _as_json(ledger: Ledger, found: Sequence[housekeeping.Entry]) -> dict[str, Any]:
+    states = [
+        {
+            "key": entry.record.key,
+            "run": entry.record.run,
+            "epoch": entry.record.epoch,
+            "bytes": entry.record.size,
+            "imported": entry.imported,
+            "wanted_for": entry.wanted_for,
+        }
+        for entry in found
+    ]
+    total = sum(entry.record.size for entry in found)
+    return {"store": str(ledger.store.root), "bytes": total, "states": states}
 
-    Args:
-        ledger: of the current parameters.
-        studies: of `netstab study`'s results, by their folder.
-        console: where to.
-    """
-    found = housekeeping.entries(ledger, studies)
+
+def table(ledger: Ledger, found: Sequence[housekeeping.Entry], console: Console) -> None:
+    """Print a line a state, and their sum."""
     listing = Table("key", "trained by", "epoch", "MB", "wanted for", box=None, pad_edge=False)
     for entry in found:
         record = entry.record

@@ -104,8 +104,12 @@ class Collection:
         return found
 
 
-def collect(params: Params) -> Collection:
-    """Read every expected run; paths are relative to the project's root.
+def collect(params: Params, results: Path = paths.METRICS) -> Collection:
+    """Read every expected run.
+
+    Args:
+        params: the parameters.
+        results: the folder with `runs/` and `ceiling.json`.
 
     Raises:
         NetstabError: no run at all can be used.
@@ -119,7 +123,7 @@ def collect(params: Params) -> Collection:
     faults: list[Fault] = []
     blocks = tuple(params.blocks)
     for run in expected:
-        folder, planned = paths.run_dir(run.name), schedules[run.variant]
+        folder, planned = results / paths.RUNS.name / run.name, schedules[run.variant]
         with _noted(run, faults):
             _refuse_failed(folder / PROVENANCE, params, run, planned)
             history = read_history(folder / HISTORY, planned)
@@ -133,10 +137,10 @@ def collect(params: Params) -> Collection:
                 sharpness[run] = read_sharpness(folder / SHARPNESS, blocks, planned.epochs)
     if not histories:
         raise NetstabError(
-            f"{paths.RUNS}: holds none of the {len(expected)} runs that params.yaml asks for "
-            f"({faults[0].problem}). Train them first: dvc repro"
+            f"{results / paths.RUNS.name}: holds none of the {len(expected)} runs that "
+            f"params.yaml asks for ({faults[0].problem}). Train them first: dvc repro"
         )
-    ceiling, ceiling_problem = _ceiling(params)
+    ceiling, ceiling_problem = _ceiling(params, results / paths.CEILING.name)
     return Collection(
         expected,
         schedules,
@@ -161,14 +165,14 @@ def _noted(run: Run, faults: list[Fault]) -> Iterator[None]:
         faults.append(Fault(run, visible(str(problem))))
 
 
-def _ceiling(params: Params) -> tuple[pd.DataFrame, str]:
+def _ceiling(params: Params, path: Path) -> tuple[pd.DataFrame, str]:
     try:
-        return read_ceiling(paths.CEILING, params.ceiling_pair), ""
+        return read_ceiling(path, params.ceiling_pair), ""
     except FailedRunError as problem:
         told = f"Two seeds cannot be compared (ceiling): {problem}"
     except UnusableFileError as problem:
         told = f"{problem}. Run: dvc repro ceiling"
-    return read_ceiling(paths.CEILING, ()), visible(told)
+    return read_ceiling(path, ()), visible(told)
 
 
 def _refuse_failed(path: Path, params: Params, run: Run, expected: Schedule) -> None:

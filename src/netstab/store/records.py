@@ -26,6 +26,7 @@ class Record:
         interim: saved in mid-segment against kills; goes when the segment is done.
         sha256: of the tensors' file.
         size: of the tensors' file in bytes.
+        settings: what of params.yaml made the schedule, for people (`netstab plan --explain`).
     """
 
     key: str
@@ -37,6 +38,7 @@ class Record:
     interim: bool
     sha256: str = ""
     size: int = 0
+    settings: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 class _Content(Trained):
@@ -45,6 +47,7 @@ class _Content(Trained):
     interim: bool
     sha256: Sha256
     size: Annotated[int, Field(ge=0)]
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 def write(record: Record) -> str:

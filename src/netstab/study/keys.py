@@ -12,6 +12,9 @@ from netstab.plain_json import digest
 from netstab.study.experiments import Variant, view
 from netstab.study.schedule import Schedule
 
+IN_SCHEDULE = {"epochs", "time_scale", "learning_rate", "batch_size"}
+"""Of the section `train`: what the schedule states."""
+
 
 def identity(params: Params, seed: int, *, data: str, numerics: int) -> dict[str, Any]:
     """Everything but the schedule that determines a state, in full and never as a difference.
@@ -25,12 +28,11 @@ def identity(params: Params, seed: int, *, data: str, numerics: int) -> dict[str
         data: content hash of the prepared tensors.
         numerics: version of the numbers that the code computes.
     """
-    in_schedule = {"epochs", "time_scale", "learning_rate", "batch_size"}
     return {
         "numerics": numerics,
         "data": data,
         "model": params.model.model_dump(),
-        "train": params.train.model_dump(exclude=in_schedule),
+        "train": params.train.model_dump(exclude=IN_SCHEDULE),
         "seed": seed,
     }
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from netstab.store.ledger import Ledger
@@ -11,6 +12,35 @@ from netstab.study.plan import Work
 
 NEWEST = 3
 """Number of newest states that say how fast this setting was trained so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Epochs of all seeds of a study, and how long what is left takes.
+
+    Attributes:
+        shared: epochs when every segment is trained once.
+        apart: epochs that separate runs would train.
+        left: epochs still to be trained.
+        seconds: that these take; None where nothing is left.
+        measured: whether that rests on what the store has measured.
+    """
+
+    shared: int
+    apart: int
+    left: int
+    seconds: float | None
+    measured: bool
+
+    @classmethod
+    def of(cls, ledger: Ledger, *, gpu: bool, threads: int) -> "Totals":
+        """Of a study as the store has it, on such a device."""
+        seeds, tree = len(ledger.params.seeds), ledger.tree
+        work = [w for of_seed in ledger.outstanding().values() for w in of_seed]
+        left, spent, measured = sum(w.epochs for w in work), None, False
+        if work:
+            spent, measured = seconds(ledger, work, gpu=gpu, threads=threads)
+        return cls(tree.epochs * seeds, tree.epochs_apart * seeds, left, spent, measured)
 
 
 def seconds(ledger: Ledger, work: Sequence[Work], *, gpu: bool, threads: int) -> tuple[float, bool]:

@@ -14,6 +14,7 @@ from netstab.errors import DivergedError, TrainingError
 from netstab.results.schema import Row
 from netstab.store.ledger import Ledger, Resume
 from netstab.store.records import Record
+from netstab.study.differences import settings
 from netstab.study.experiments import Run
 from netstab.study.plan import Work
 from netstab.training import state
@@ -233,6 +234,7 @@ class _Segment:
             history=list(self._history),
             provenance=[*self._past, done] if done["flop"] else self._past,
             interim=interim,
+            settings=settings(ledger.params, run.variant),
         )
 
 

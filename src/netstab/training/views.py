@@ -25,6 +25,7 @@ from netstab.params import Ema
 from netstab.results.schema import Row
 from netstab.store.ledger import Ledger
 from netstab.store.records import Record
+from netstab.study.differences import settings
 from netstab.study.experiments import Run, view
 from netstab.training import state
 from netstab.training.engine import Engine
@@ -100,6 +101,7 @@ class ViewRecorder:
             history=list(self.history),
             provenance=host.provenance,
             interim=interim,
+            settings=settings(self._ledger.params, self.run.variant),
         )
         average = self._average or {}
         tensors = {f"average.{n}": t.to("cpu", copy=True).contiguous() for n, t in average.items()}

@@ -1,0 +1,158 @@
+"""Why a run is trained, measured or only collected: what the store has that comes nearest to it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from netstab.store.ledger import Ledger
+from netstab.store.records import Record
+from netstab.study.differences import Change, changes, parted, settings
+from netstab.study.experiments import Run, runs
+from netstab.study.keys import shared_epochs
+from netstab.study.measuring import measurement_key
+
+
+class Action(StrEnum):
+    """What is left to do for a run."""
+
+    TRAIN = "train"
+    MEASURE = "measure"
+    COLLECT = "collect"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What is left to do for a run, and why.
+
+    Attributes:
+        run: of the study.
+        action: what is left to do.
+        end: number of its epochs.
+        source: the deepest state on its way, from which it is trained; None for its start.
+        nearest: the state of the same variant that comes nearest and is not on its way.
+        changes: what parts that state (or, to be measured, what was measured) from what is wanted.
+        imported: whether the run is there without its weights, but cannot be measured.
+    """
+
+    run: Run
+    action: Action
+    end: int
+    source: Record | None = None
+    nearest: Record | None = None
+    changes: tuple[Change, ...] = ()
+    imported: bool = False
+
+
+Records = Mapping[str, Record]
+
+
+def explain(ledger: Ledger) -> list[Reason]:
+    """For every run of the study, what is left to do, and why; in the study's order.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    stored = {key: r for key in ledger.store.listing() if (r := ledger.store.record(key))}
+    imported = {key: r for key in ledger.imports.listing() if (r := ledger.imports.record(key))}
+    return [_reason(ledger, run, stored, imported) for run in runs(ledger.params)]
+
+
+def _reason(ledger: Ledger, run: Run, stored: Records, imported: Records) -> Reason:
+    end, key = ledger.schedule(run).epochs, ledger.end_key(run)
+    there = key in stored and not stored[key].interim
+    if there or key in imported:
+        if ledger.is_measured(run):
+            return Reason(run, Action.COLLECT, end)
+        if there:
+            return Reason(run, Action.MEASURE, end, stored[key], changes=_measuring(ledger, run))
+    nearest, apart = _nearest(ledger, run, [*stored.values(), *imported.values()])
+    source = _source(ledger, run, stored)
+    return Reason(run, Action.TRAIN, end, source, nearest, apart, key in imported)
+
+
+def _source(ledger: Ledger, run: Run, stored: Records) -> Record | None:
+    """The deepest state from which a run can be trained; of a view's host, for a view."""
+    last = ledger.schedule(run).epochs
+    if not ledger.is_view(run):
+        found = (stored.get(ledger.key(run, epoch)) for epoch in range(last, 0, -1))
+        return next(filter(None, found), None)
+    host, start = ledger.host(run), ledger.tree.views[run.variant]
+    for epoch in range(last - 1, 0, -1):
+        # Behind its start the view has to have been saved there too.
+        usable = epoch <= start or ledger.key(run, epoch) in stored
+        if usable and (found_there := stored.get(ledger.key(host, epoch))):
+            return found_there
+    return None
+
+
+def _nearest(
+    ledger: Ledger, run: Run, records: Sequence[Record]
+) -> tuple[Record | None, tuple[Change, ...]]:
+    """The same variant's state with the least that parts it from a run's end, and what parts it."""
+    end = ledger.schedule(run).epochs
+    own = {ledger.key(run, epoch) for epoch in range(1, end + 1)}
+    inputs, made = ledger.inputs(run, end), settings(ledger.params, run.variant)
+    found = [
+        (record, parted(record.inputs, record.settings, inputs, made))
+        for record in records
+        if record.run.rpartition("-")[0] == run.variant.name and not record.interim
+    ]
+    # What is on the run's own way, by the same parameters, is no other past.
+    found = [(record, apart) for record, apart in found if apart or record.key not in own]
+
+    def distance(one: tuple[Record, tuple[Change, ...]]) -> tuple[Any, ...]:
+        record, apart = one
+        other_seed = record.inputs.get("seed") != run.seed
+        # Without its settings a state says least of what parts it.
+        return (
+            other_seed,
+            not apart,
+            len(apart),
+            -shared_epochs(record.inputs, inputs),
+            -record.epoch,
+        )
+
+    return min(found, key=distance, default=(None, ()))
+
+
+def _measuring(ledger: Ledger, run: Run) -> tuple[Change, ...]:
+    """What was otherwise when a run was measured; empty where it never was."""
+    epochs, places = ledger.unmeasured(run)
+    wanted = [ledger.stability_inputs(run, epoch) for epoch in epochs]
+    wanted += [ledger.sharpness_inputs(run, epoch, scope) for epoch, scope in places]
+    asked = {_subject(inputs): inputs for inputs in wanted}
+    found: dict[Change, None] = {}
+    for key, inputs in _measured(ledger):
+        if (now := asked.get(_subject(inputs))) is not None:
+            found |= dict.fromkeys(_remeasured(ledger, key, inputs, now))
+    return tuple(found)
+
+
+def _measured(ledger: Ledger) -> Iterator[tuple[str, dict[str, Any]]]:
+    for key in ledger.measurements.listing():
+        if stored := ledger.measurements.read_with_inputs(key):
+            yield key, stored[0]
+
+
+def _subject(inputs: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a measurement is of, whatever its settings."""
+    return tuple(inputs.get(name) for name in ("measure", "state", "scope"))
+
+
+def _remeasured(
+    ledger: Ledger, key: str, old: dict[str, Any], new: dict[str, Any]
+) -> Iterator[Change]:
+    for change in changes(old, new):
+        name = (
+            change.name if change.name.startswith("blocks") else f"{new['measure']}.{change.name}"
+        )
+        yield Change(f"measure.{name}", _hashable(change.old), _hashable(change.new))
+    now = ledger.measures
+    version = next((v for v in range(now) if measurement_key(v, old) == key), now)
+    if version != now:
+        yield Change("measures", version, now)
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
