@@ -564,6 +564,23 @@ def test_an_eigenvalue_that_did_not_converge_is_named_and_withholds_the_verdict(
     assert all(part.effect is not None for part in others)
 
 
+def test_parts_of_sharpness_say_how_far_eigenvalues_may_be_off() -> None:
+    found = judged(Study(FIVE))
+    assert {part.note for part in found["S3"].parts} == {"eigenvalues are off by at most 0.5%"}
+    assert not any("off by" in part.note for part in found["S2"].parts)
+    collection = Study(FIVE).collection()
+    outpost = Run(Variant("outpost"), 1)
+    rows = [
+        row.model_copy(update={"eigenvalue_error": None})
+        for row in collection.sharpness[outpost].measurements
+    ]
+    told = collection.sharpness[outpost].model_copy(update={"measurements": tuple(rows)})
+    mixed = replace(collection, sharpness={**collection.sharpness, outpost: told})
+    (outposts, *others) = {j.id: j for j in judge(FIVE, mixed)}["S3"].parts
+    assert outposts.note == ""
+    assert all("off by" in part.note for part in others)
+
+
 def test_missing_measurements_are_named() -> None:
     collection = Study(FIVE).collection()
     outpost = Run(Variant("outpost"), 1)

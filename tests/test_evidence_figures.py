@@ -3,13 +3,14 @@
 import re
 from itertools import combinations
 from math import log
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from netstab import paths
-from netstab.evidence.figures import drawings, events, question, rivals, tables, theme
+from netstab.evidence.figures import drawings, events, measured, question, rivals, tables, theme
 from netstab.evidence.figures.lines import line_styles
 from netstab.evidence.figures.tree import lanes_of
 from netstab.evidence.figures.vega import to_svg
@@ -36,6 +37,7 @@ def test_every_figure_has_a_text_alternative_with_its_numbers(whole: Reported) -
     sharpness = whole.results.summaries["outpost"]["final_sharpness"]
     assert f"outpost {sharpness:.3g}" in found["expA-sharpness"]
     assert f"outpost {sharpness:.3g}, " in found["sharpness-end"]
+    assert found["sharpness-end"].endswith("; off by at most 0.5%.")
     assert "expE-head" in found["rivals"]
 
 
@@ -155,6 +157,60 @@ def test_an_eigenvalue_that_did_not_converge_is_a_bound_and_no_point_of_a_line()
     ]
     assert len(lines) == 2
     assert all({"filter": "datum.converged"} in layer["transform"] for layer in lines)
+
+
+def of_network(study: synthetic.Study, name: str) -> dict[str, dict[str, Any]]:
+    """What is drawn of a run's sharpness at the end, by trait."""
+    table = tables.of_results(study.results())[f"{name}/sharpness"]
+    where = {"kind": "plain", "block": "network", "epoch": study.params.train.run_epochs}
+    return {row["trait"]: row for row in tables.rows(table) if where.items() <= row.items()}
+
+
+def test_traces_and_eigenvalues_are_drawn_with_their_errors_of_measurement() -> None:
+    study = synthetic.Study(synthetic.small(seeds=[0], train={"time_scale": 0.1}))
+    for run, trace in (("outpost-0", 100.0), ("baseline-0", 110.0)):
+        for found in study.sharpness[run]["measurements"]:
+            found |= {"eigenvalue": 10.0, "eigenvalue_error": 0.05, "trace": trace, "trace_se": 4.0}
+    mine, other = of_network(study, "outpost"), of_network(study, "baseline")
+    top = mine["eigenvalue"]
+    assert [top[key] for key in ("low", "mean", "high", "error")] == [10, 10, 10.05, 0.05]
+    # A difference of traces that is within their errors is no gap between their ranges.
+    assert [mine["trace"][key] for key in ("low", "mean", "high", "error")] == [92, 100, 108, 8]
+    assert [other["trace"][key] for key in ("low", "mean", "high", "error")] == [102, 110, 118, 8]
+    drawn = drawings.draw(study.results()).everything()
+    for name, layers in (
+        ("expB-sharpness", drawn["expB-sharpness"].spec["spec"]["layer"]),
+        ("sharpness-end", drawn["sharpness-end"].spec["layer"]),
+    ):
+        assert any(
+            "errors of measurement" in line for line in drawn[name].spec["title"]["subtitle"]
+        )
+        told = [layer["encoding"].get("tooltip", []) for layer in layers]
+        assert any({"error"} <= {each["field"] for each in tooltip} for tooltip in told)
+    assert drawn["question"].spec["title"]["subtitle"][-1] == "eigenvalues are off by at most 0.5%"
+
+
+def test_errors_that_are_not_known_are_not_said_to_be_small() -> None:
+    # Files of version 1 of the measures: no bound of eigenvalues, traces of two random vectors.
+    study = synthetic.Study(synthetic.small(seeds=[0], train={"time_scale": 0.1}))
+    for content in study.sharpness.values():
+        for found in content["measurements"]:
+            del found["eigenvalue_error"], found["adaptive_eigenvalue_error"]
+            found |= {"trace": 10.0, "trace_se": 7.0}
+    found = of_network(study, "outpost")
+    assert found["eigenvalue"]["error"] is None
+    assert [found["trace"][key] for key in ("low", "high", "error")] == [-4, 24, 14]
+    drawn = drawings.draw(study.results()).everything()
+    assert "off by" not in drawn["sharpness-end"].spec["description"]
+    assert not any("off by" in line for line in drawn["question"].spec["title"]["subtitle"])
+    (area,) = (
+        layer
+        for layer in drawn["expB-sharpness"].spec["spec"]["layer"]
+        if layer["mark"]["type"] == "area"
+    )
+    # Zero has no place on a logarithmic scale: the range goes on below, and is not left out.
+    assert {"calculate": measured.END, "as": "low"} in area["transform"]
+    assert not any("low" in str(step.get("filter")) for step in area["transform"])
 
 
 def test_the_question_has_no_place_for_sharpness_of_another_protocol() -> None:

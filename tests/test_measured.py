@@ -296,6 +296,10 @@ def test_summaries_hold_drift_and_sharpness_of_the_end(root: Path) -> None:
     assert summary["final_trace"] == 22 * 14
     # Of two traces with errors of 1.1 * 12 and 1.1 * 16; their mean's is smaller.
     assert summary["final_trace_error"] == pytest.approx(11)
+    # Beside each other, as `dvc metrics diff` has them.
+    keys = list(summary)
+    at = keys.index("final_trace")
+    assert keys[at : at + 3] == ["final_trace", "final_trace_sd", "final_trace_error"]
     assert summary["final_forward_drift"] == pytest.approx(0.1)
     assert summary["final_backward_drift"] == pytest.approx(0.4)
     assert summary["final_backward_drift_sd"] == pytest.approx(0)

@@ -40,6 +40,7 @@ class Check:
         effect: how to compute it.
         given: a precondition. Unless it is supported the claim is neither supported nor
             contradicted: it says nothing of such a case.
+        remark: what else a reader must know of the effect, from the study; "" is nothing.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Check:
     rule: Rule
     effect: Effect
     given: bool = False
+    remark: Callable[[Study], str] = lambda _: ""
 
 
 def unit_of(measure: str) -> str:
@@ -65,12 +67,14 @@ def examine(check: Check, study: Study) -> Part:
     values = dict(zip(study.params.seeds, effects, strict=True))
     if not np.isfinite(effects).all():
         return _with_zeros(check, effects)
+    said = check.remark(study)
     if len(effects) < FEWEST_SEEDS:
-        return _part(check, values, Verdict.TOO_FEW_SEEDS)
+        return _part(check, values, Verdict.TOO_FEW_SEEDS, said)
     sample, confidence = Sample.of(effects), study.params.claims.confidence
     low, high = check.rule.interval(sample, confidence)
     verdict = check.rule.verdict(sample, confidence)
-    note = "" if sample.error else "the same in every seed, so without spread"
+    notes = ["" if sample.error else "the same in every seed, so without spread", said]
+    note = "; ".join(filter(None, notes))
     return _part(check, values, verdict, note, interval=(low, high), p=check.rule.p(sample))
 
 

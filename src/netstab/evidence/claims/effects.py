@@ -21,7 +21,7 @@ import numpy as np
 
 from netstab.evidence.claims.judgement import Verdict
 from netstab.evidence.summary.drift import Direction, Shifts, log_drift, shifts
-from netstab.evidence.summary.relative import PROTOCOL
+from netstab.evidence.summary.relative import PROTOCOL, largest_error
 from netstab.evidence.summary.windows import Floats, final, final_window, jitter, settled
 from netstab.params import Params
 from netstab.results.runs import Collection
@@ -218,6 +218,12 @@ class Study:
                 raise Lacking(Verdict.NOT_MEASURED, f"{whose} is not positive")
             found.append(measured.eigenvalue)
         return np.log(found)
+
+    def sharpness_error(self, *variants: Variant, block: str) -> float | None:
+        """How far these eigenvalues may be off, as a share; None where that is not known."""
+        found = self.collection.sharpness
+        files = [found[run] for v in variants for run in self.runs(v) if run in found]
+        return largest_error(files, self.params.train.run_epochs, block)
 
 
 def _log(values: Floats) -> Floats:

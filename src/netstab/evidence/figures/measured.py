@@ -16,6 +16,9 @@ from netstab.evidence.summary.curves import Line, Panel
 
 Tables = Mapping[str, Table]
 
+END = "datum.low > 0 ? datum.low : datum.mean / 10"
+"""Lower end of a band on a logarithmic scale."""
+
 CELL = (118, 108)
 """Width and height of a small multiple in pixels; a page sets the width that it has room for."""
 
@@ -84,27 +87,30 @@ def small_multiples(
     return chart
 
 
-def log_lines(base: alt.Chart, look: Look, name: str) -> list[alt.Chart]:
+def log_lines(base: alt.Chart, look: Look, name: str, *told: alt.Tooltip) -> list[alt.Chart]:
     """Bands, means and spots on a logarithmic scale; zero, or less, stands at the lower edge.
+
+    A band that reaches zero, which such a scale has not, ends a decade below the mean.
 
     Args:
         base: with the columns mean, low and high.
         look: of the panel.
         name: of the layer of spots.
+        told: what spots say besides.
     """
     scale = alt.Scale(type="log", nice=False)
     y = alt.Y("mean:Q", title=None, scale=scale, axis=log_axis(4))
     above, low = base.transform_filter("datum.mean > 0"), alt.Y("low:Q", title=None)
     return [
-        bands(above.transform_filter("datum.low > 0"), low, colour(look), 0.15),
+        bands(above.transform_calculate(low=END), low, colour(look), 0.15),
         means(above, look, y, colour(look), pick("curve"), width=1.5),
-        spots(above, look, ".3g").properties(name=name),
+        spots(above, look, ".3g", *told).properties(name=name),
         _at_the_edge(base, look),
     ]
 
 
-def spots(base: alt.Chart, look: Look, number: str) -> alt.Chart:
-    """A small spot at each measurement, which says what it is."""
+def spots(base: alt.Chart, look: Look, number: str, *told: alt.Tooltip) -> alt.Chart:
+    """A small spot at each measurement, which says what it is, and what else it is told."""
     drawn: alt.Chart = base.mark_circle(clip=True, aria=False, size=15).encode(
         y=alt.Y("mean:Q", title=None),
         color=colour(look),
@@ -113,6 +119,7 @@ def spots(base: alt.Chart, look: Look, number: str) -> alt.Chart:
             *tooltip("mean", number),
             alt.Tooltip("low:Q", title="smallest", format=number),
             alt.Tooltip("high:Q", title="largest", format=number),
+            *told,
         ],
     )
     return drawn

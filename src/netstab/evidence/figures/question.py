@@ -26,7 +26,7 @@ from netstab.evidence.figures.theme import (
     when_picked,
 )
 from netstab.evidence.results import Results
-from netstab.evidence.summary.relative import Point, locate
+from netstab.evidence.summary.relative import Point, largest_error, locate
 
 HEIGHT = 400
 SIZES = {"wide": (WIDTH, HEIGHT), "narrow": (270, HEIGHT)}
@@ -54,7 +54,7 @@ def question(results: Results) -> tuple[Figure | None, list[str]]:
     spec = finished(
         _spec(points),
         "Sharper, or steadier?",
-        [*warning(results), "large: mean over seeds, small: each seed"],
+        [*warning(results), "large: mean over seeds, small: each seed", *_precision(results)],
         "Each variant by its change in sharpness and in forward drift at the end "
         f"against the baseline, coloured by its gain in final validation top-1. {places}.",
         points=[point.row() for point in points],
@@ -64,6 +64,13 @@ def question(results: Results) -> tuple[Figure | None, list[str]]:
     )
     files = [("claims.csv", paths.CLAIM_PARTS.name), ("runs", f"{paths.RUNS.name}/")]
     return Figure(spec, files), absent
+
+
+def _precision(results: Results) -> list[str]:
+    """How far sharpness may be off, where that is known."""
+    files = results.collection.sharpness.values()
+    error = largest_error(files, results.params.train.run_epochs)
+    return [] if error is None else [f"eigenvalues are off by at most {error:.1%}"]
 
 
 def domains(points: Sequence[Point]) -> tuple[Range, Range]:

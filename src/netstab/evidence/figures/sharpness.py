@@ -33,13 +33,15 @@ from netstab.evidence.figures.theme import (
 )
 from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import Line, Panel
-from netstab.evidence.summary.summaries import states_errors
+from netstab.evidence.summary.relative import largest_error
 from netstab.params import Params
 from netstab.study.measuring import NETWORK
 
 KIND = Choice("kind", "Sharpness", tuple((kind, kind) for kind in KINDS))
 _BOUNDS = "open triangles: not converged, at least so much"
 _ERRORS = "errors of measurement included: bounds of eigenvalues, two standard errors of traces"
+_ERROR = {"error": "isValid(datum.error) ? format(datum.error, '.2g') : 'not known'"}
+_TOLD = alt.Tooltip("error:N", title="error of measurement")
 
 
 def scope(results: Results) -> Choice:
@@ -64,7 +66,7 @@ def sharpness(results: Results, panel: Panel, tables: Tables) -> dict[str, Figur
     spec = finished(
         _over_epochs(look(results, panel, lines), of),
         {"expr": f"'Sharpness of the ' + {of.words} + ', ' + kind"},
-        [*seed_note(results, lines), *_marks(results)],
+        [*seed_note(results, lines), _ERRORS, _BOUNDS],
         "Largest eigenvalue and trace of the Hessian over epochs. "
         f"{texts.EXPERIMENT_TITLES[panel.experiment]}. Eigenvalue of the whole network at the end: "
         f"{_eigenvalues(results, tables, lines)}.",
@@ -83,7 +85,7 @@ def at_the_end(results: Results, tables: Tables) -> dict[str, Figure]:
     spec = finished(
         _at_the_end([line.label for line in lines], results.params),
         {"expr": "'Sharpness at the end of runs, ' + kind"},
-        [*notes, seeds.replace("band", "line"), *_marks(results)],
+        [*notes, seeds.replace("band", "line"), _ERRORS, _BOUNDS],
         "Largest Hessian eigenvalue at the end of runs, of the whole network and of each block. "
         f"Whole network: {_eigenvalues(results, tables, lines)}.",
         sharpness=[
@@ -91,11 +93,6 @@ def at_the_end(results: Results, tables: Tables) -> dict[str, Figure]:
         ],
     )
     return {"sharpness-end": Figure(spec, run_files(results, lines, "sharpness.json"))}
-
-
-def _marks(results: Results) -> list[str]:
-    """What of measurement is drawn, in words."""
-    return [*([_ERRORS] if states_errors(results.collection) else []), _BOUNDS]
 
 
 def _eigenvalues(results: Results, tables: Tables, lines: Sequence[Line]) -> str:
@@ -111,7 +108,11 @@ def _eigenvalues(results: Results, tables: Tables, lines: Sequence[Line]) -> str
         for row in rows(tables[f"{line.variant.name}/sharpness"])
         if wanted.items() <= row.items()
     ]
-    return ", ".join(found) or "not measured"
+    drawn = {line.variant for line in lines}
+    files = [file for run, file in results.collection.sharpness.items() if run.variant in drawn]
+    error = largest_error(files, results.params.train.run_epochs)
+    off = "" if error is None else f"; off by at most {error:.1%}"
+    return ", ".join(found) + off if found else "not measured"
 
 
 @cache
@@ -124,6 +125,7 @@ def _over_epochs(look: Look, of: Choice) -> dict[str, Any]:
     base = (
         alt.Chart()
         .transform_filter(f"datum.kind === kind && datum.block === block && {OWN}")
+        .transform_calculate(**_ERROR)
         .encode(x=epoch_axis())
     )
     bound = (
@@ -136,7 +138,7 @@ def _over_epochs(look: Look, of: Choice) -> dict[str, Any]:
             tooltip=tooltip("at least"),
         )
     )
-    converged = log_lines(base.transform_filter("datum.converged"), look, "spots")
+    converged = log_lines(base.transform_filter("datum.converged"), look, "spots", _TOLD)
     chart = small_multiples(
         [*rules(look), *converged, bound],
         "trait",
@@ -186,6 +188,7 @@ def _at_the_end(names: Sequence[str], params: Params) -> dict[str, Any]:
     base = (
         alt.Chart()
         .transform_filter(f"{kept} && datum.mean > 0")
+        .transform_calculate(**_ERROR)
         .encode(x=x, y=y, color=color, opacity=when_picked(1, 0.08))
     )
     whose = [alt.Tooltip("curve:N", title="run"), alt.Tooltip("block:N", title="of")]
@@ -196,7 +199,11 @@ def _at_the_end(names: Sequence[str], params: Params) -> dict[str, Any]:
         .mark_point(filled=True, size=64, aria=False)
         .encode(
             shape=alt.Shape("block:N", scale=alt.Scale(domain=of, range=shapes)),
-            tooltip=[*whose, *(alt.Tooltip(f"{n}:Q", title=t, format=".3g") for n, t in numbers)],
+            tooltip=[
+                *whose,
+                *(alt.Tooltip(f"{n}:Q", title=t, format=".3g") for n, t in numbers),
+                _TOLD,
+            ],
         )
     )
     bound = (

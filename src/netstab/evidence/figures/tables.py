@@ -31,7 +31,7 @@ ENDS = ("mean", "low", "high")
 COLUMNS = {
     "stability": ("distance", "place", "epoch", *(f"{c}_{e}" for c in CHANGES for e in ENDS)),
     "functional": ("distance", "epoch", *(f"changed_pct_{e}" for e in ENDS)),
-    "sharpness": ("kind", "trait", "block", "epoch", *ENDS, "converged"),
+    "sharpness": ("kind", "trait", "block", "epoch", *ENDS, "error", "converged"),
 }
 """Of each kind of table but those of a history, which have `ENDS`."""
 
@@ -125,7 +125,8 @@ def _sharpness(results: Results, variant: Variant) -> pd.DataFrame:
     """Rows (kind, trait, block, epoch); `converged` where every seed's eigenvalue did.
 
     Where one did not, mean, low and high are those of lower bounds. Low and high are the ends of
-    all seeds' intervals of measurement, where their files state errors.
+    all seeds' intervals of measurement; `error` is the largest of the seeds', None where one is not
+    known: of an eigenvalue a bound, of a trace two standard errors.
     """
     found = results.collection.sharpness
     rows = [
@@ -138,9 +139,10 @@ def _sharpness(results: Results, variant: Variant) -> pd.DataFrame:
     keys = ["kind", "trait", "block", "epoch"]
     if not rows:
         return pd.DataFrame(columns=keys)
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).astype({"error": float})
     groups = table.groupby(keys, sort=False)
     summed = groups.agg(mean=("value", "mean"), low=("low", "min"), high=("high", "max"))
+    summed["error"] = groups["error"].agg(lambda errors: errors.max(skipna=False))
     summed["converged"] = groups["converged"].all()
     return pd.DataFrame(summed.reset_index())
 
@@ -148,28 +150,19 @@ def _sharpness(results: Results, variant: Variant) -> pd.DataFrame:
 def _traits(found: Curvature) -> Iterable[dict[str, Any]]:
     for kind in KINDS:
         prefix = "" if kind == "plain" else "adaptive_"
+        top, least, bound, trace, spread = (
+            getattr(found, prefix + name)
+            for name in ("eigenvalue", "lower_bound", "eigenvalue_error", "trace", "trace_se")
+        )
         where = {"kind": kind, "block": found.block, "epoch": found.epoch}
-        top = getattr(found, f"{prefix}eigenvalue")
-        bound = getattr(found, f"{prefix}lower_bound")
-        trace = getattr(found, f"{prefix}trace")
-        converged = top is not None
-        error = getattr(found, f"{prefix}eigenvalue_error")
-        value = top if converged else bound
+        value, error = (least, None) if top is None else (top, bound)
         if value is not None:
-            high = value + (error or 0.0 if converged else 0.0)
-            yield {
-                **where,
-                "trait": "eigenvalue",
-                **{"value": value, "low": value, "high": high, "converged": converged},
-            }
+            ends = {"value": value, "low": value, "high": value + (error or 0), "error": error}
+            yield {**where, "trait": "eigenvalue", **ends, "converged": top is not None}
         if trace is not None:
-            # Files that state no error of eigenvalues have traces of two or four random products.
-            error = 0.0 if error is None else 2 * (getattr(found, f"{prefix}trace_se") or 0.0)
-            yield {
-                **where,
-                "trait": "trace",
-                **{"value": trace, "low": trace - error, "high": trace + error, "converged": True},
-            }
+            error = None if spread is None else 2 * spread
+            ends = {"low": trace - (error or 0), "high": trace + (error or 0), "error": error}
+            yield {**where, "trait": "trace", "value": trace, **ends, "converged": True}
 
 
 def _over_seeds(tables: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:

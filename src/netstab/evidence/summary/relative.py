@@ -5,6 +5,7 @@ of the forward drifts (see `drift`) over the last `report.jitter_epochs`, beginn
 jitter does after the variant's last change.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import exp, isfinite, log
 from typing import Any
@@ -15,7 +16,9 @@ from netstab.evidence.summary.drift import log_drift, places, shifts
 from netstab.evidence.summary.windows import final, jitter_start
 from netstab.params import Params
 from netstab.results.runs import Collection
+from netstab.results.schema import SharpnessFile
 from netstab.study.experiments import BASELINE, Run, Variant, view
+from netstab.study.measuring import NETWORK
 
 PROTOCOL = ("images", "batch_norm", "dtype")
 """What eigenvalues depend on, besides the state."""
@@ -79,6 +82,23 @@ def locate(params: Params, collection: Collection) -> tuple[list[Point], dict[st
             means.append(Point(variant, None, *map(float, middle)))
             seeds += placed if len(placed) > 1 else []
     return [*means, *seeds], left_out
+
+
+def largest_error(files: Iterable[SharpnessFile], epoch: int, block: str = NETWORK) -> float | None:
+    """The largest bound on the error of an eigenvalue, as a share of it.
+
+    Args:
+        files: of runs; eigenvalues that did not converge, or are zero, do not count.
+        epoch: of which.
+        block: of which.
+
+    Returns:
+        The share; None where a file states no bound, as those of version 1 of the measures.
+    """
+    ends = [m for file in files if (m := file.at(epoch, block)) is not None]
+    told = [(m.eigenvalue_error, m.eigenvalue) for m in ends if m.eigenvalue]
+    shares = [error / abs(value) for error, value in told if error is not None]
+    return max(shares) if shares and len(shares) == len(told) else None
 
 
 def _locate(params: Params, collection: Collection, variant: Variant, seed: int) -> Point | str:

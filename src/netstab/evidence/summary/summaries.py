@@ -42,10 +42,11 @@ def summarise(params: Params, collection: Collection, variant: Variant) -> Summa
         jitters = [] if window is None else [float(jitter(curve[-window:])) for curve in curves]
         summary |= _spread(f"final_{measure}", [float(final(params, curve)) for curve in curves])
         summary |= _spread(f"jitter_{measure}", jitters)
+    errors = _errors(params, collection, variant)
     for name, values in _measured(params, collection, variant, window).items():
         summary |= _spread(f"final_{name}", values)
-    if states_errors(collection):
-        summary |= _errors(params, collection, variant)
+        if name in errors:
+            summary[f"final_{name}_error"] = errors[name]
     return summary
 
 
@@ -67,6 +68,10 @@ def _spread(name: str, values: Sequence[float | None]) -> dict[str, float | None
         name: _rounded(np.mean(known)) if known else None,
         f"{name}_sd": _rounded(np.std(known, ddof=1)) if len(known) > 1 else None,
     }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    return _spread("of", values)["of"]
 
 
 def _measured(
@@ -94,29 +99,25 @@ def _measured(
     return found
 
 
-def states_errors(collection: Collection) -> bool:
-    """Whether measurements of sharpness say how far an eigenvalue may be off: from version 2 on."""
-    files = collection.sharpness.values()
-    return any(m.eigenvalue_error is not None for file in files for m in file.measurements)
+def _errors(params: Params, collection: Collection, variant: Variant) -> dict[str, float | None]:
+    """Errors by measurement of the means over seeds, by name; None where a mean has none.
 
-
-def _errors(
-    params: Params, collection: Collection, variant: Variant
-) -> dict[str, float | int | None]:
-    """Errors of measurement of the means over seeds; None where a mean has none."""
+    Nothing where no file states any of an eigenvalue, as those of version 1 of the measures.
+    """
+    every = (m for file in collection.sharpness.values() for m in file.measurements)
+    if all(m.eigenvalue_error is None for m in every):
+        return {}
     files = [collection.sharpness.get(Run(variant, seed)) for seed in collection.of(variant)]
     ends = [last for file in files if file and (last := file.at(params.train.run_epochs))]
-    bounds = {
-        "sharpness": [m.eigenvalue_error if m.eigenvalue is not None else None for m in ends],
-        "adaptive_sharpness": [
-            m.adaptive_eigenvalue_error if m.adaptive_eigenvalue is not None else None for m in ends
-        ],
-    }
     squares = [None if m.trace_se is None else m.trace_se**2 for m in ends]
-    variance = _spread("mean", squares)["mean"]
+    bounds = {
+        "sharpness": [(m.eigenvalue, m.eigenvalue_error) for m in ends],
+        "adaptive_sharpness": [(m.adaptive_eigenvalue, m.adaptive_eigenvalue_error) for m in ends],
+    }
+    variance = _mean(squares)
     return {
-        **{f"final_{name}_error": _spread("mean", of)["mean"] for name, of in bounds.items()},
-        "final_trace_error": None if variance is None else _rounded(np.sqrt(variance / len(ends))),
+        **{k: _mean([None if v is None else e for v, e in of]) for k, of in bounds.items()},
+        "trace": None if variance is None else _rounded(np.sqrt(variance / len(ends))),
     }
 
 
