@@ -17,7 +17,11 @@ def visible(text: str) -> str:
 
 
 class NetstabError(Exception):
-    """Base of every error that a user can cause and can do something about."""
+    """Base of every error that a user can cause and can do something about.
+
+    Errors cross processes by pickle, which calls the class with `args`: an error that needs more
+    than one argument hands all of them to `Exception`, and makes its message in `__str__`.
+    """
 
     def __str__(self) -> str:
         return visible(super().__str__())
@@ -27,13 +31,19 @@ class ParameterError(NetstabError):
     """`params.yaml` cannot be used; carries every fault found, each named by its key.
 
     Attributes:
+        source: the file.
         faults: one line a fault, `key: what is wrong; what to do`.
     """
 
     def __init__(self, source: str, faults: list[str]) -> None:
+        super().__init__(source, faults)
+        self.source = source
         self.faults = faults
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        super().__init__("\n".join([f"{source}: {count}", *(f"  {fault}" for fault in faults)]))
+
+    def __str__(self) -> str:
+        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+        lines = [f"{self.source}: {count}", *(f"  {fault}" for fault in self.faults)]
+        return visible("\n".join(lines))
 
 
 class DataError(NetstabError):

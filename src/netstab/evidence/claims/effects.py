@@ -37,8 +37,12 @@ class Lacking(Exception):
     """An effect that cannot be computed: the reason, and the verdict that follows."""
 
     def __init__(self, verdict: Verdict, why: str) -> None:
-        super().__init__(why)
+        super().__init__(verdict, why)
         self.verdict = verdict
+        self.why = why
+
+    def __str__(self) -> str:
+        return self.why
 
 
 class Study:
