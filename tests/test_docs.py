@@ -10,6 +10,7 @@ from netstab import paths
 from netstab.data.manifest import read_manifest
 from netstab.evidence.claims.judge import claims_csv, claims_json
 from netstab.evidence.results import Results
+from netstab.evidence.summary.summaries import to_file
 from netstab.params import Params, read
 from netstab.results.runs import collect
 
@@ -45,7 +46,7 @@ def test_the_mini_studys_verdicts_are_todays(params: Params, results: Results) -
     assert (MINI / "claims.json").read_text() == claims_json(params, results.judgements)
     assert (MINI / "claims.csv").read_text() == claims_csv(params, results.judgements)
     for name, summary in results.summaries.items():
-        assert json.loads((MINI / "variants" / f"{name}.json").read_text()) == summary
+        assert json.loads((MINI / "variants" / f"{name}.json").read_text()) == to_file(summary)
 
 
 def test_the_mini_studys_page_and_readme_name_every_verdict(results: Results) -> None:

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from dvc.commands.metrics import DEFAULT_PRECISION
+from dvc.compare import metrics_table
 
 from netstab import files, paths
 from netstab.evidence import report
 from netstab.evidence.summary.curves import bands, curves, panels
+from netstab.evidence.summary.summaries import from_file, to_file
 from netstab.evidence.summary.windows import final_window, jitter_window
 from netstab.params import Params
 from netstab.results.schema import MEASURES
@@ -117,10 +120,12 @@ def test_a_file_a_variant_all_flat_with_the_same_keys(whole: Reported) -> None:
     keys = list(written["baseline"])
     assert keys[:3] == ["n_seeds", "epochs", "jitter_window_epochs"]
     measured = (
-        *("final_forward_drift", "final_backward_drift"),
+        *("final_forward_drift_ppm", "final_backward_drift_ppm"),
         *("final_sharpness", "final_trace", "final_adaptive_sharpness"),
     )
-    told = [f"{kind}_{measure}" for kind in ("final", "jitter") for measure in MEASURES]
+    assert from_file(written["baseline"]) == whole.results.summaries["baseline"]
+    measures = [f"{name}_mnats" if name.endswith("loss") else name for name in MEASURES]
+    told = [f"{kind}_{measure}" for kind in ("final", "jitter") for measure in measures]
     errors = {f"{key}_error" for key in measured[2:]}
     spread = {f"{key}{end}" for key in (*told, *measured) for end in ("", "_sd")}
     assert {*keys[3:]} == spread | errors
@@ -163,6 +168,26 @@ def test_figures_are_rounded_to_six_digits() -> None:
     study = synthetic.Study(synthetic.small(seeds=[0]))
     study.change("baseline-0", val_loss=1 / 3)
     assert study.results().summaries["baseline"]["final_val_loss"] == 0.333333
+
+
+def test_small_figures_keep_three_digits_in_dvc_metrics_show() -> None:
+    study = synthetic.Study(synthetic.small())
+    noise = np.random.default_rng(5).normal(1.0, 1e-3, 400)
+    for seed in (0, 1):
+        losses = 0.02 * noise[200 * seed :][:200]
+        study.change(f"expB-64-{seed}", train_loss=losses, val_loss=losses)
+        change = 2e-6 * noise[seed]
+        study.remeasure(f"expB-64-{seed}", forward_change=change, backward_change=change)
+    summary = study.results().summaries["expB-64"]
+    small = {k: v for k, v in summary.items() if isinstance(v, float) and 0 < v < 1e-5}
+    assert {"jitter_val_loss_sd", "final_val_loss_sd", "final_forward_drift"} <= small.keys()
+
+    metrics = {"": {"data": {"expB-64.json": {"data": to_file(summary)}}}}
+    table = metrics_table(metrics, precision=DEFAULT_PRECISION, round_digits=True)
+    shown = dict(zip(table.keys(), next(iter(table)), strict=True))
+    read = from_file({name: float(text) for name, text in shown.items() if name != "Path"})
+    for name, value in small.items():
+        assert read[name] == pytest.approx(value, rel=0.005), name
 
 
 def test_files_of_what_is_no_longer_asked_for_are_removed(root: Path) -> None:

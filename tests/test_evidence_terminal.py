@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from netstab import paths
 from netstab.errors import NetstabError
+from netstab.evidence.summary.summaries import to_file
 from netstab.evidence.summary.terminal import read_summaries, summary_table
 from netstab.files import write_folder
 from netstab.params import Params, read
@@ -31,7 +32,9 @@ def shown(width: int = 80) -> list[str]:
 def sum_up(study: synthetic.Study) -> None:
     """Write the variants' files of a report, and no more."""
     summaries = study.results().summaries
-    write_folder(paths.VARIANTS, {f"{k}.json": json.dumps(s) for k, s in summaries.items()})
+    write_folder(
+        paths.VARIANTS, {f"{k}.json": json.dumps(to_file(s)) for k, s in summaries.items()}
+    )
 
 
 def test_table_shows_figures_with_their_spread_within_80_columns(root: Path) -> None:

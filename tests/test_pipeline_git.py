@@ -45,11 +45,11 @@ def test_a_moved_freeze_reruns_expB_alone_and_branches_are_compared_by_metrics_a
     assert {row[0] for row in rows} - {"metrics/claims.json"} == {
         f"metrics/variants/expB-{b}.json" for b in BLOCKS
     }
-    losses = [row for row in rows if row[1] == "final_val_loss"]
+    losses = [row for row in rows if row[1] == "final_val_loss_mnats"]
     assert len(losses) == len(BLOCKS)
     for path, _, before, after, change in losses:
         assert float(before) + float(change) == pytest.approx(float(after), abs=1e-4)
-        told = json.loads(clone.read(path))["final_val_loss"]
+        told = json.loads(clone.read(path))["final_val_loss_mnats"]
         assert float(after) == pytest.approx(told, abs=1e-4)
     assert max(map(len, table)) <= 120, "it fits a terminal"
 

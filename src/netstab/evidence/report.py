@@ -14,6 +14,7 @@ from netstab.evidence.figures import drawings
 from netstab.evidence.page import render as page
 from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import curves
+from netstab.evidence.summary.summaries import to_file
 from netstab.files import write_file, write_folder
 from netstab.params import Params
 from netstab.results.runs import collect
@@ -35,7 +36,7 @@ def make(params: Params) -> Results:
         html = page.render(results, drawn)
     pictures = drawings.svgs(drawn, _texts(paths.FIGURES))
     summaries = {
-        f"{name}.json": json.dumps(summary, indent=2) + "\n"
+        f"{name}.json": json.dumps(to_file(summary), indent=2) + "\n"
         for name, summary in results.summaries.items()
     }
     judged = claims_json(params, results.judgements)

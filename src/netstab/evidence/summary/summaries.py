@@ -8,6 +8,7 @@
 
 All are taken in each seed, then averaged; `_sd` is the standard deviation over seeds, and `_error`
 what measurement adds to the mean: the bound on eigenvalues' errors, the standard error of traces.
+Losses are in nats, drifts are ratios; files have them in other units, see `to_file`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,37 @@ from netstab.study.experiments import Run, Variant
 
 Summary = Mapping[str, float | int | None]
 """Figures of a variant: flat, with the same keys whatever the variant; None where there is none."""
+
+FILE_UNITS = {"loss": ("loss_mnats", 1e3), "drift": ("drift_ppm", 1e6)}
+"""Quantity -> its name in a file, and how many of that unit are one of ours."""
+
+
+def to_file(summary: Summary) -> Summary:
+    """A summary as its file has it: losses in thousandths of a nat, drifts in millionths.
+
+    `dvc metrics` shows five decimals unless it is told otherwise at each call. In these units it
+    shows three digits of a loss's jitter or deviation down to a millionth of a nat, about the error
+    of a loss in single precision, and of a drift down to a thousandth of that.
+    """
+    units = [(ours, theirs, scale) for ours, (theirs, scale) in FILE_UNITS.items()]
+    return _converted(summary, units)
+
+
+def from_file(content: Summary) -> Summary:
+    """The summary that `to_file` wrote."""
+    units = [(theirs, ours, 1 / scale) for ours, (theirs, scale) in FILE_UNITS.items()]
+    return _converted(content, units)
+
+
+def _converted(summary: Summary, units: list[tuple[str, str, float]]) -> Summary:
+    found = {}
+    for name, value in summary.items():
+        for before, after, scale in units:
+            if before in name:
+                name = name.replace(before, after)
+                value = None if value is None else _rounded(value * scale)
+        found[name] = value
+    return found
 
 
 def summarise(params: Params, collection: Collection, variant: Variant) -> Summary:
@@ -121,5 +153,5 @@ def _errors(params: Params, collection: Collection, variant: Variant) -> dict[st
     }
 
 
-def _rounded(value: np.floating) -> float:
+def _rounded(value: float | np.floating) -> float:
     return float(f"{value:.6g}")

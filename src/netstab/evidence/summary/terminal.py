@@ -11,7 +11,7 @@ from rich.text import Text
 
 from netstab import paths
 from netstab.errors import NetstabError, visible
-from netstab.evidence.summary.summaries import Summary, shown
+from netstab.evidence.summary.summaries import Summary, from_file, shown
 from netstab.study.experiments import REFERENCES
 
 _COLUMNS = (
@@ -75,7 +75,7 @@ def _read(path: Path) -> Summary:
         for value in content.values()
     ):
         raise NetstabError(f"{path}: is not a summary, name by number. Run: dvc repro report")
-    return content
+    return from_file(content)
 
 
 def _group(name: str) -> str:
