@@ -231,3 +231,40 @@ def test_a_refusal_hides_no_fault_of_ours() -> None:
     with pytest.raises(typer.Exit) as ended, exit_codes():
         raise NetstabError("no")
     assert ended.value.exit_code == 1
+
+
+# Encodings
+
+
+ENCODINGS = [
+    {"PYTHONIOENCODING": "latin-1"},
+    {"PYTHONIOENCODING": "ascii"},
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+]
+"""Of terminals and logs, by what sets them; the last is what an old batch system leaves."""
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS, ids=str)
+def test_output_fails_of_no_encoding(encoding: dict[str, str]) -> None:
+    code = (
+        "import sys\n"
+        "from netstab.exits import exit_codes\n"
+        "with exit_codes():\n"
+        "    for stream in (sys.stdout, sys.stderr):\n"
+        "        print('\\u2212 1.5 \\u2192 2 \\u2013 \\u4e00', file=stream)\n"
+        "print('caf\\udce9')\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "PYTHON"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment, "PYTHONPATH": str(small.ROOT / "src"), **encoding},
+        capture_output=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == (b"- 1.5 > 2 - ?\ncaf?\n", b"- 1.5 > 2 - ?\n")
+
+
+def test_verdicts_are_shown_on_an_ascii_terminal() -> None:
+    mini = str(small.ROOT / "docs" / "mini")
+    shown = started("claims", "D1", "--results", mini, PYTHONIOENCODING="ascii")
+    assert "within ? 0.3" in " ".join(shown.split())

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,23 @@ def test_stage_prints_the_table_and_names_missing_runs_on_stderr(root: Path) -> 
         "warning: expB-64-0: metrics/runs/expB-64-0/history.csv is missing; "
         "run: dvc repro train@expB-64-0\n"
     )
+
+
+def test_stage_whose_files_are_written_does_not_fail_of_the_logs_encoding(root: Path) -> None:
+    study = synthetic.Study(small_params(root))
+    study.lose("expB-64-0")  # has dashes in the table, which latin-1 lacks
+    study.write(root)
+    done = subprocess.run(
+        [sys.executable, "-m", "netstab.stages.report"],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        encoding="latin-1",
+    )
+    assert done.returncode == 0, done.stderr
+    (row,) = (line for line in done.stdout.splitlines() if "expB-64" in line)
+    assert row.replace("|", " ").split() == ["expB-64", "0", "-", "-", "-", "-"]
+    assert (root / paths.REPORT).is_file()
 
 
 def test_stage_without_any_run_fails_in_one_line(root: Path) -> None:
