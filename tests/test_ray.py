@@ -1,9 +1,10 @@
 """What is decided about Ray without a Ray: where to train, what is reported, what is refused."""
 
 import os
+import subprocess
 import sys
 import time
-from contextlib import redirect_stderr
+from contextlib import ExitStack, nullcontext, redirect_stderr
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -181,7 +182,7 @@ def test_a_job_that_fails_says_why_and_leaves_others_alone(
 ) -> None:
     from netstab.sweep.ray import worker
 
-    monkeypatch.setattr(worker, "_trainer", lambda *_: Given(error))
+    monkeypatch.setattr(worker, "_trainer", lambda *_: nullcontext(Given(error)))
     monkeypatch.setattr(worker, "node_name", lambda: "here")
     outcome = worker.train(
         Any, Handle(server), 0, Job(Run(Variant("baseline"), 0), 1, (), None), None
@@ -215,6 +216,57 @@ def test_a_task_trains_on_the_gpu_that_ray_gave_it(
     from netstab.sweep.ray.worker import device_of
 
     assert device_of(share, given, visible) == device
+
+
+def test_every_gpu_has_a_worker_before_any_has_a_second() -> None:
+    from netstab.sweep.ray import places
+
+    def take(held: ExitStack, before: str | None = None) -> str:
+        return held.enter_context(places.taken("a" * 32, 2, 0.5, before))
+
+    with ExitStack() as first, ExitStack() as others:
+        assert take(first) == "cuda:0"
+        assert [take(others) for _ in range(3)] == ["cuda:1", "cuda:0", "cuda:1"]
+        first.close()
+        assert take(others, "cuda:1") == "cuda:0", "a place of its own before the GPU of before"
+    with ExitStack() as held:
+        assert [take(held, "cuda:1") for _ in range(2)] == ["cuda:1", "cuda:0"]
+
+
+@pytest.mark.long
+def test_workers_with_a_share_of_a_gpu_spread_over_the_gpus_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from netstab.sweep.ray import start
+
+    for name, value in {**start.LOCAL, **start.ALWAYS, "RAY_AUTH_TOKEN": "6" * 64}.items():
+        monkeypatch.setenv(name, value)
+    code = (
+        "import ray, sys, time\n"
+        "from pathlib import Path\n"
+        "from netstab.sweep.ray import places, start\n"
+        "ray.init(address='local', num_cpus=4, num_gpus=2, include_dashboard=False,\n"
+        "    object_store_memory=2**27, **start.SILENT)\n"
+        "def work(number, many, folder):\n"
+        "    with places.taken('b' * 32, 2, 0.5, None) as device:\n"
+        "        Path(folder, str(number)).touch()\n"
+        "        while len(list(Path(folder).iterdir())) < many: time.sleep(0.05)\n"
+        "        return device\n"
+        "for many in (2, 4):\n"
+        "    folder = Path(sys.argv[1], str(many))\n"
+        "    folder.mkdir()\n"
+        "    task = ray.remote(work).options(num_cpus=1, num_gpus=0.5)\n"
+        "    found = [task.remote(n, many, str(folder)) for n in range(many)]\n"
+        "    print(*sorted(ray.get(found, timeout=300)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path],
+        env={**os.environ, "PYTHONPATH": str(small.ROOT / "src"), "CUDA_VISIBLE_DEVICES": "0,1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["cuda:0 cuda:1", "cuda:0 cuda:0 cuda:1 cuda:1"]
 
 
 @pytest.mark.parametrize("gpus", [1.5, -1, 0.001, float("nan"), float("inf")])

@@ -76,6 +76,7 @@ def _pool(
         config = worker.WorkerConfig(
             resources.params_of(ledger.params, threads, gpus),
             share,
+            int(resources.gpus_there()) if address is None else 0,
             manifest,
             (ledger.numerics, ledger.measures),
             ledger.store.root.resolve(),

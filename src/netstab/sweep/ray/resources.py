@@ -6,11 +6,18 @@ import ray
 
 from netstab.errors import NetstabError
 from netstab.params import Params
+from netstab.sweep.ray import places
 
 
 def alive() -> list[dict[str, Any]]:
     """Ray's nodes, as it describes them."""
     return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def gpus_there() -> float:
+    """Number of GPUs of all nodes."""
+    there: float = sum(node["Resources"].get("GPU", 0.0) for node in alive())
+    return there
 
 
 def share_of(params: Params, gpus: float | None, address: str | None) -> float:
@@ -20,7 +27,7 @@ def share_of(params: Params, gpus: float | None, address: str | None) -> float:
         NetstabError: it is at odds with `runtime.device`, or this machine has no such GPU.
     """
     device = params.runtime.device
-    there = sum(node["Resources"].get("GPU", 0.0) for node in alive())
+    there = gpus_there()
     share = gpus
     if share is None:
         share = 0.0 if device == "cpu" or not there else 1.0
@@ -55,8 +62,7 @@ def room(there: dict[str, float], share: float, threads: int) -> float:
     cpus, gpus = there.get("CPU", 0.0) // threads, there.get("GPU", 0.0)
     if share >= 1:
         return min(cpus, gpus // share)
-    # Ray counts in 1/10,000: ten workers with 0.1 have room on a GPU.
-    return min(cpus, gpus // 1 * (10_000 // round(share * 10_000))) if share else cpus
+    return min(cpus, gpus // 1 * places.per_gpu(share)) if share else cpus
 
 
 def describe(share: float, threads: int) -> str:

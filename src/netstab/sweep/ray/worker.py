@@ -10,8 +10,8 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import redirect_stderr
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from netstab.study.experiments import Run
 from netstab.sweep import ceiling, refusals
 from netstab.sweep.events import WorkerEvent, train_job
 from netstab.sweep.jobs import Job
+from netstab.sweep.ray import places
 from netstab.sweep.ray.folders import clear, old_folders
 from netstab.sweep.ray.marks import has_mark
 from netstab.sweep.ray.output import LineWriter, first_line
@@ -51,6 +52,7 @@ class WorkerConfig:
     Attributes:
         params: with the threads of a worker.
         share: of a GPU, that a worker has.
+        gpus: of a Ray of the command's own, over which shares are spread; 0: Ray's choice stands.
         manifest: of the images.
         versions: see `ledger.versions`.
         store: the command's store; a node may name another way to it in NETSTAB_STORE.
@@ -60,6 +62,7 @@ class WorkerConfig:
 
     params: Params
     share: float
+    gpus: int
     manifest: Manifest
     versions: tuple[int, int]
     store: Path
@@ -97,14 +100,14 @@ def refuse(config: WorkerConfig, server: Handle, chosen: list[Run]) -> str:
     Returns:
         The type of the device: `cpu` or `cuda`.
     """
-    trainer = _trainer(config, server)
-    of, kind = trainer.ledger, trainer.device.type
-    # A device that was asked for is never refused: by those parameters, not the worker's own.
-    ledger = Ledger(
-        config.params, of.dataset, of.store, *config.versions, measurements=of.measurements
-    )
-    refusals.refuse(ledger, chosen, trainer.manifest, kind, trainer.threads)
-    return kind
+    with _trainer(config, server) as trainer:
+        of, kind = trainer.ledger, trainer.device.type
+        # A device that was asked for is never refused: by those parameters, not the worker's own.
+        ledger = Ledger(
+            config.params, of.dataset, of.store, *config.versions, measurements=of.measurements
+        )
+        refusals.refuse(ledger, chosen, trainer.manifest, kind, trainer.threads)
+        return kind
 
 
 def train(
@@ -122,8 +125,10 @@ def train(
     if isinstance(before, Fault):
         return Fault(None)
     try:
-        with redirect_stderr(LineWriter(server.report.remote)):
-            trainer = _trainer(config, server, before)
+        with (
+            redirect_stderr(LineWriter(server.report.remote)),
+            _trainer(config, server, before) as trainer,
+        ):
             begins = WorkerEvent(number, job.run.name, None, f"on {node_name()}", begins=True)
             server.report.remote(begins)
             record = train_job(trainer, number, job, server.report.remote)
@@ -138,8 +143,9 @@ def train(
 
 def compare_seeds(config: WorkerConfig, server: Handle) -> None:
     """Measure the ceiling; see `ceiling.compare_seeds`."""
-    trainer = _trainer(config, server)
-    ceiling.compare_seeds(trainer.ledger, trainer.manifest, lambda _: _read(config), node_name())
+    with _trainer(config, server) as trainer:
+        manifest = trainer.manifest
+        ceiling.compare_seeds(trainer.ledger, manifest, lambda _: _read(config), node_name())
 
 
 def remove_copies(token: str) -> None:
@@ -160,19 +166,39 @@ def node_name() -> str:
     return f"{platform.node()}, Ray node {context.get_node_id()[:8]}"
 
 
-def _trainer(config: WorkerConfig, server: Handle, before: Outcome | None = None) -> Trainer:
+@contextmanager
+def _trainer(
+    config: WorkerConfig, server: Handle, before: Outcome | None = None
+) -> Iterator[Trainer]:
     """This process's trainer: in the command's store itself, where this node sees it."""
+    with _device(config) as device:
+        yield _trainer_on(device, config, server, before)
+
+
+def _trainer_on(
+    device: str, config: WorkerConfig, server: Handle, before: Outcome | None
+) -> Trainer:
     store = Store(_way_to_store(config))
     shared = has_mark(store.root, config.token)
     if shared and isinstance(before, Done):
         shared = _shows(store, before.key)
-    given = ray.get_runtime_context().get_accelerator_ids()["GPU"]
-    device = device_of(config.share, given, os.environ.get("CUDA_VISIBLE_DEVICES"))
     key = config.token, shared, device
     if key not in _trainers:
         _forget()  # of another command, another way to the store, or another GPU
         _trainers[key] = _make(config, server, store if shared else None, device)
     return _trainers[key]
+
+
+@contextmanager
+def _device(config: WorkerConfig) -> Iterator[str]:
+    """The device of a task, for as long as it trains."""
+    if config.gpus and 0 < config.share < 1:
+        used = next((device for _, _, device in _trainers), None)
+        with places.taken(config.token, config.gpus, config.share, used) as device:
+            yield device
+        return
+    given = ray.get_runtime_context().get_accelerator_ids()["GPU"]
+    yield device_of(config.share, given, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def device_of(share: float, given: Sequence[str], visible: str | None) -> str:
