@@ -117,8 +117,7 @@ def test_pools_share_the_cores_and_fit_the_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(calibration, "usable_cores", lambda: cores)
-    memory = SimpleNamespace(available=memory_gib * 2**30)
-    monkeypatch.setattr(calibration.psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(calibration, "available_memory", lambda: memory_gib * 2**30)
     study = small.params(runtime={"threads": None, **runtime})
     ledger = small.ledger(study, tmp_path)
     found = calibration.possible_sizes(ledger, jobs(ledger))

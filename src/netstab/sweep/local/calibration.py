@@ -6,10 +6,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from threading import BrokenBarrierError
 
-import psutil
-
 from netstab.errors import TrainingError
-from netstab.machine import looks_like_gpu, usable_cores
+from netstab.machine import available_memory, looks_like_gpu, usable_cores
 from netstab.store.ledger import Ledger
 from netstab.sweep.display import Display
 from netstab.sweep.jobs import Job
@@ -44,7 +42,7 @@ def possible_sizes(ledger: Ledger, todo: Sequence[Job]) -> list[PoolSize]:
         return [PoolSize(runtime.workers, runtime.threads or max(1, cores // runtime.workers))]
     # At once there are no more jobs than those that nothing waits for.
     leaves = len(set(range(len(todo))) - {job.after for job in todo})
-    memory = max(1, int(psutil.virtual_memory().available / MEMORY_EACH))
+    memory = max(1, available_memory() // MEMORY_EACH)
     most = min(MOST, memory, leaves)
     if not (looks_like_gpu() and runtime.device != "cpu"):
         most = min(most, cores // (runtime.threads or 1))
