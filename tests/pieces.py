@@ -20,9 +20,9 @@ DATA = "d" * 64
 TOLD = {"device": "Prozessor \u00fc", "device_type": "cpu", "torch": "2.9", "threads": 1}
 
 
-def provenance(epoch: int, host: str) -> list[dict[str, Any]]:
+def provenance(epoch: int, host: str, **told: str) -> list[dict[str, Any]]:
     row = {"from": 0, "to": epoch, "seconds": 2.5, "flop": 1e9, "trained_for": "baseline-0"}
-    return [{**row, "finished_at": "2026-01-01T00:00:00Z", **TOLD, "host": host}]
+    return [{**row, "finished_at": "2026-01-01T00:00:00Z", **TOLD, "host": host, **told}]
 
 
 def history(key: str, epochs: int) -> list[dict[str, Any]]:
@@ -39,20 +39,26 @@ def history(key: str, epochs: int) -> list[dict[str, Any]]:
     ]
 
 
-def fill(ledger: Ledger, runs: Iterable[Run], *, host: str = "here", bits: str = "") -> None:
-    """Store made-up states of runs at all boundaries, and all that is measured on them."""
+def fill(
+    ledger: Ledger, runs: Iterable[Run], *, host: str = "here", bits: str = "", **told: str
+) -> None:
+    """Store made-up states of runs at all boundaries, and all that is measured on them.
+
+    Args:
+        told: further fields of their provenance.
+    """
     for run in runs:
         owner = ledger.host(run) if ledger.is_view(run) else run
         ends = {s.end for s in ledger.tree.segments() if owner.variant in s.variants}
         for who, epoch in [*((owner, end) for end in ends), (run, ledger.schedule(run).epochs)]:
             key = ledger.key(who, epoch)
             if key not in ledger.store:
-                put(ledger, who, epoch, host, bits)
+                put(ledger, who, epoch, host, bits, **told)
         for key, inputs in measured(ledger, run):
             ledger.measurements.write(key, inputs, entry(inputs))
 
 
-def put(ledger: Ledger, run: Run, epoch: int, host: str, bits: str) -> None:
+def put(ledger: Ledger, run: Run, epoch: int, host: str, bits: str, **told: str) -> None:
     key = ledger.key(run, epoch)
     record = Record(
         key=key,
@@ -60,7 +66,7 @@ def put(ledger: Ledger, run: Run, epoch: int, host: str, bits: str) -> None:
         epoch=epoch,
         inputs=ledger.inputs(run, epoch),
         history=history(key, epoch),
-        provenance=provenance(epoch, host),
+        provenance=provenance(epoch, host, **told),
         interim=False,
     )
     ledger.store.save(record, lambda path: path.write_text(key + bits) and None)

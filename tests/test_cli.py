@@ -607,6 +607,22 @@ def test_runs_that_params_yaml_does_not_ask_for_are_imported_and_it_is_said_why(
     assert "asks for 1 of them" in project.netstab("store", "import", "b.json.gz").stdout
 
 
+def test_an_import_says_which_runs_were_trained_by_another_instruction_set(
+    project: Project,
+) -> None:
+    sets = {"AVX2": "Intel AVX2", "AVX512": "Intel AVX-512"}
+    for name, (torch, onednn) in zip(("baseline", "outpost"), sets.items(), strict=True):
+        chosen = [run for run in runs(project.ledger.params) if run.variant.name == name]
+        pieces.fill(project.ledger, chosen[:1], cpu_capability=torch, onednn_isa=onednn)
+    project.netstab("store", "export", "both.json.gz")
+    shutil.rmtree(project.store.root)
+    said = project.netstab("store", "import", "both.json.gz").stderr
+    assert (
+        "warning: runs of this study were trained by different instruction sets (baseline-0: AVX2, "
+        "oneDNN Intel AVX2; outpost-0: AVX512, oneDNN Intel AVX-512)"
+    ) in said
+
+
 def test_measurements_that_were_not_taken_are_named_at_the_import(project: Project) -> None:
     pieces.fill(project.ledger, [runs(project.ledger.params)[0]])
     project.netstab("store", "export", "baseline.json.gz")

@@ -1,6 +1,7 @@
 """The engine computes what the naive trainer computes, and frozen parts stand still."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -240,6 +241,28 @@ def test_a_run_that_diverges_stops_and_its_last_good_state_stays(tmp_path: Path)
         trajectory.train(ledger, run, small.context(study), small.silent)
     assert ledger.resume(run).epoch == 3
     assert ledger.finished(run) is None
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="instruction sets of x86")
+def test_provenance_names_the_instruction_sets_that_trained() -> None:
+    code = (
+        "import torch\n"
+        "from netstab.training.device import hardware\n"
+        "print('earlier', flush=False)\n"
+        "found = hardware(torch.device('cpu'), 1)\n"
+        "print(found.cpu_capability, found.onednn_isa, sep='|')\n"
+    )
+    limits = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(small.ROOT / "src"), **limits},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["earlier", "DEFAULT|Intel SSE4.1"]
+    here = device.hardware(torch.device("cpu"), 1)
+    assert here.cpu_capability == torch.backends.cpu.get_cpu_capability()
 
 
 @pytest.mark.parametrize("tf32", [True, False])

@@ -237,6 +237,25 @@ def test_provenance_tells_segments_shares_and_epochs_trained(whole: Reported) ->
     assert re.search(rf"expC-64-2 2 200 .{{,120}} 2,840 NVIDIA H200 2\.15\.0 {key}", text)
 
 
+def test_the_page_says_which_runs_were_trained_by_another_instruction_set() -> None:
+    study = synthetic.Study(synthetic.small(**TINY))
+    assert "Instruction sets" not in shown(study).text, "of a GPU there are none"
+
+    def trained_by(run: str, torch: str, onednn: str) -> None:
+        for segment in study.provenance[run]["segments"]:
+            segment |= {"cpu_capability": torch, "onednn_isa": onednn}
+
+    for run in study.provenance:
+        trained_by(run, "AVX512", "Intel AVX-512")
+    alike = shown(study).text
+    assert "Instruction sets AVX512, oneDNN Intel AVX-512" in alike and "rounds" not in alike
+    trained_by("outpost-0", "AVX2", "Intel AVX2")
+    told = shown(study).text
+    assert "Instruction sets AVX512, oneDNN Intel AVX-512; AVX2, oneDNN Intel AVX2" in told
+    assert "each rounds otherwise, so runs differ by that too: baseline-0 and " in told
+    assert "outpost-0: AVX2, oneDNN Intel AVX2" in told
+
+
 def test_same_results_make_the_same_page() -> None:
     params = synthetic.small(**TINY)
     assert shown(synthetic.Study(params)).html == shown(synthetic.Study(params)).html

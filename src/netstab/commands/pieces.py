@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -10,10 +11,12 @@ from netstab.errors import StoreError, visible
 from netstab.exchange import exporting, piecefile
 from netstab.exchange.importing import import_files
 from netstab.results.exported import FinishedRun
+from netstab.results.schema import TrainedSegment, by_instruction_sets
 from netstab.store.ledger import Ledger
 from netstab.study.choice import choose
 from netstab.study.differences import changes
 from netstab.study.experiments import Run, runs
+from netstab.text import few
 
 
 def export(
@@ -54,7 +57,8 @@ def import_runs(ledger: Ledger, paths: Sequence[Path], console: Console) -> None
     wanted = {ledger.end_key(run): run for run in runs(ledger.params)}
     asked = [wanted[run.key] for run in outcome.runs if run.key in wanted]
     _say(console, f"params.yaml asks for {len(asked)} of them; dvc repro collects these")
-    for line in [*_unmeasured(ledger, asked), *_others(ledger, outcome.runs, wanted)]:
+    warnings = (_unmeasured(ledger, asked), _others(ledger, outcome.runs, wanted), _apart(ledger))
+    for line in chain.from_iterable(warnings):
         print(f"warning: {visible(line)}", file=sys.stderr)
 
 
@@ -76,6 +80,22 @@ def _others(ledger: Ledger, found: list[FinishedRun], wanted: Mapping[str, Run])
             reasons.setdefault(_difference(ledger, run), []).append(run.run)
     for why, names in reasons.items():
         yield f"params.yaml does not ask for {', '.join(names)}: {why}"
+
+
+def _apart(ledger: Ledger) -> Iterator[str]:
+    """Instruction sets that trained the study's finished runs, where they are not all the same."""
+    trained = {
+        run.name: [TrainedSegment.model_validate(row) for row in record.provenance]
+        for run in runs(ledger.params)
+        if (record := ledger.finished(run))
+    }
+    found = by_instruction_sets(trained)
+    if len(found) > 1:
+        members = "; ".join(f"{few(names)}: {sets}" for sets, names in found.items())
+        yield (
+            f"runs of this study were trained by different instruction sets ({members}). Each "
+            "rounds otherwise: the same epochs come to other bits. Train all runs of a seed by one"
+        )
 
 
 def _difference(ledger: Ledger, run: FinishedRun) -> str:

@@ -20,7 +20,8 @@ HERE = "the store"
 REMEDY = (
     "Train every piece on one kind of device and with the same torch version; on CUDA with "
     "deterministic: true under train in params.yaml, on a CPU with the same number of threads "
-    "under runtime. Nothing was imported"
+    "under runtime and the same instruction sets (ATEN_CPU_CAPABILITY and ONEDNN_MAX_CPU_ISA can "
+    "lower them). Nothing was imported"
 )
 
 

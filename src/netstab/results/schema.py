@@ -4,7 +4,7 @@ The trainer makes rows of these columns, the store keeps them, pieces carry them
 reads them. No torch and no pandas here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Self
 
@@ -96,6 +96,16 @@ class TrainedSegment(Checked):
     torch: Text
     threads: Whole
     host: Text
+    cpu_capability: Text = ""
+    """The instruction set of torch's own kernels, such as `AVX2`; empty for a GPU or if unknown."""
+    onednn_isa: Text = ""
+    """The instruction set that oneDNN uses, in its own words, such as `Intel AVX2`; likewise."""
+
+    @property
+    def instruction_sets(self) -> str:
+        """For people: what the bits of a CPU depend on beside torch and threads; may be empty."""
+        sets = (self.cpu_capability, self.onednn_isa and f"oneDNN {self.onednn_isa}")
+        return ", ".join(filter(None, sets))
 
     @property
     def finished(self) -> datetime:
@@ -104,8 +114,25 @@ class TrainedSegment(Checked):
 
     @property
     def where(self) -> str:
-        """For people: device, torch and host."""
-        return f"{self.device}, torch {self.torch}, on {self.host}, {self.finished_at}"
+        """For people: device, instruction sets, torch and host."""
+        what = filter(None, (self.device, self.instruction_sets, f"torch {self.torch}"))
+        return f"{', '.join(what)}, on {self.host}, {self.finished_at}"
+
+
+def by_instruction_sets(
+    trained: Mapping[str, Iterable[TrainedSegment]],
+) -> dict[str, list[str]]:
+    """Known instruction sets -> names of the runs that have segments from there.
+
+    Args:
+        trained: segments of runs, by name.
+    """
+    found: dict[str, list[str]] = {}
+    for name, segments in trained.items():
+        for sets in dict.fromkeys(segment.instruction_sets for segment in segments):
+            if sets:
+                found.setdefault(sets, []).append(name)
+    return found
 
 
 class Origin(Checked):

@@ -1,10 +1,17 @@
 """The processor that trains, and the settings that its bits depend on."""
 
+import ctypes
 import os
 import platform
+import re
+import sys
+import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -86,13 +93,15 @@ NAME_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What a segment was trained on."""
+    """What a segment was trained on; see `schema.TrainedSegment`."""
 
     device: str
     device_type: str
     torch: str
     threads: int
     host: str
+    cpu_capability: str
+    onednn_isa: str
 
 
 def timestamp() -> str:
@@ -102,9 +111,49 @@ def timestamp() -> str:
 
 def hardware(device: torch.device, threads: int, host: str | None = None) -> Hardware:
     """Describe the device for provenance; `host` is what this machine is called there."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    named = visible(name)[:NAME_LENGTH], visible(host or platform.node())[:NAME_LENGTH]
-    return Hardware(named[0], device.type, torch.__version__, threads, named[1])
+    on_gpu = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if on_gpu else _processor()
+    return Hardware(
+        visible(name)[:NAME_LENGTH],
+        device.type,
+        torch.__version__,
+        threads,
+        visible(host or platform.node())[:NAME_LENGTH],
+        "" if on_gpu else torch.backends.cpu.get_cpu_capability(),
+        "" if on_gpu else onednn_isa(),
+    )
+
+
+@cache
+def onednn_isa() -> str:
+    """The instruction set that oneDNN, which convolves on the CPU, uses; empty if it does not say.
+
+    It tells it on this process's standard output alone, once: with the first thing that it does
+    while it is verbose, here a copy of one number.
+    """
+    onednn = torch.backends.mkldnn
+    if not onednn.is_available():  # type: ignore[no-untyped-call]
+        return ""
+    with tempfile.TemporaryFile() as told, _standard_output(told.fileno()):
+        with onednn.verbose(onednn.VERBOSE_ON):  # type: ignore[no-untyped-call]
+            torch.zeros(1).to_mkldnn()
+        ctypes.CDLL(None).fflush(None)  # of C's buffers
+        told.seek(0)
+        found = re.search(r",cpu,isa:(.+)", told.read().decode(errors="replace"))
+    return found[1].strip() if found else ""
+
+
+@contextmanager
+def _standard_output(number: int) -> Iterator[None]:
+    """Send what anything in this process writes there to another file."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(number, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _processor() -> str:

@@ -11,9 +11,9 @@ from netstab.evidence.summary.windows import final_window
 from netstab.evidence.texts import MEASURE_TITLES, counted
 from netstab.params import Params
 from netstab.results.runs import Collection
-from netstab.results.schema import Provenance
+from netstab.results.schema import Provenance, by_instruction_sets
 from netstab.study.experiments import REFERENCES, Run, view
-from netstab.text import duration
+from netstab.text import duration, few
 
 
 def facts(results: Results) -> list[dict[str, str]]:
@@ -45,7 +45,19 @@ def facts(results: Results) -> list[dict[str, str]]:
             f"{duration(sum(s.seconds for s in segments))} of training, torch {versions}",
         ),
     ]
+    rows += _instruction_sets(collection)
     return [{"name": name, "value": value, "detail": detail} for name, value, detail in rows]
+
+
+def _instruction_sets(collection: Collection) -> list[tuple[str, str, str]]:
+    """Those of the processors that trained, where they are known, and which runs have which."""
+    told = {run.name: told.segments for run, told in collection.provenance.items()}
+    found = by_instruction_sets(told)
+    if not found:
+        return []
+    apart = "; ".join(f"{few(names)}: {sets}" for sets, names in found.items())
+    detail = f"each rounds otherwise, so runs differ by that too: {apart}"
+    return [("Instruction sets", "; ".join(found), detail if len(found) > 1 else "")]
 
 
 def _blocks(params: Params) -> str:
