@@ -78,6 +78,7 @@ def _cases(
     from netstab.measure.probe import probe
     from netstab.measure.stability import Path as WeightPath
     from netstab.measure.stability import compare, signals
+    from netstab.networks.network import names_of
 
     study, training = workload.study, workload.training
     at_work = Trainer(study, workload.manifest, workload.device)
@@ -100,8 +101,7 @@ def _cases(
     how = (twin, subset, study.measure.sharpness, 0)
     survey = sharpness.survey(*how)
     for scope in (measuring.NETWORK, *study.blocks):
-        parts = measuring.parts_of(study, scope)
-        names = [n for n, _ in twin.named_parameters() if n.split(".", 1)[0] in parts]
+        names = names_of(twin, study, measuring.parts_of(study, scope))
         # What all scopes share is taken with the network, which is always measured.
         if scope == measuring.NETWORK:
             case = partial(sharpness.measure, twin, subset, {scope: names}, *how[2:])

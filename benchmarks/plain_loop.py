@@ -11,7 +11,8 @@ from torchvision import transforms
 from benchmarks.trainer import Workload
 from netstab.data.tensors import Tensors
 from netstab.measure.evaluate import BATCH
-from netstab.training.model import ResNet18, initialise
+from netstab.networks.layers import initialise
+from netstab.networks.network import build
 
 
 class PILImages(Dataset[tuple[Tensor, int]]):
@@ -56,7 +57,7 @@ class PlainLoop:
         train, (size, _, channels) = study.train, manifest.image_shape
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.model: nn.Module = ResNet18(study.model.width, channels, len(manifest.classes))
+        self.model: nn.Module = build(study, channels, len(manifest.classes)).module
         initialise(self.model, seed=0)
         self.model.to(self.device).to(memory_format=self.layout)
         self.optimizer = torch.optim.SGD(

@@ -14,6 +14,7 @@ from netstab.data.batches import Images, splits
 from netstab.data.manifest import Manifest
 from netstab.data.tensors import load
 from netstab.measure.evaluate import evaluate
+from netstab.networks.network import build
 from netstab.params import Params
 from netstab.results.schema import Row
 from netstab.store.records import Record
@@ -25,7 +26,6 @@ from netstab.study.schedule import Phase
 from netstab.training import device as devices
 from netstab.training import state
 from netstab.training.engine import Engine
-from netstab.training.model import ResNet18
 
 WARM_UP_STEPS = 2
 TOLD: list[dict[str, Any]] = [
@@ -51,8 +51,8 @@ class Trainer:
     """A network in its first state, ready to be taken through epochs of any phase."""
 
     def __init__(self, study: Params, manifest: Manifest, device: torch.device) -> None:
-        model = ResNet18(study.model.width, manifest.image_shape[2], len(manifest.classes))
-        self.engine = Engine(model, study.train, device, compiled=study.runtime.compile)
+        network = build(study, manifest.image_shape[2], len(manifest.classes))
+        self.engine = Engine(network, study.train, device, compiled=study.runtime.compile)
         self._history: list[Row] = []
         self.engine.start(seed=0)
 

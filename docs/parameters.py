@@ -133,6 +133,8 @@ def _value(value: object) -> str:
 
 def _allowed(schema: Mapping[str, Any], known: Mapping[str, Any]) -> str:
     """What a field may be, from its JSON schema."""
+    if not schema:
+        return "anything"
     if "$ref" in schema:
         return _allowed(known[schema["$ref"].split("/")[-1]], known)
     if "anyOf" in schema:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from netstab.exchange import exporting, piecefile
-from netstab.params import Params
-from netstab.results.schema import HISTORY_COLUMNS, MEASURES, STABILITY_COLUMNS
+from netstab.params import PARTS, Params
+from netstab.results.schema import MEASURES, STABILITY_COLUMNS, history_columns
 from netstab.store.ledger import Ledger
 from netstab.store.records import Record
 from netstab.study.choice import choose
@@ -32,7 +32,7 @@ def history(key: str, epochs: int) -> list[dict[str, Any]]:
         digest = hashlib.sha256(f"{key}{epoch}{column}".encode()).digest()
         return int.from_bytes(digest[:6]) / 2**45
 
-    settings = {c: 0.1 if c.startswith("lr_") else 0 for c in HISTORY_COLUMNS}
+    settings = {c: 0.1 if c.startswith("lr_") else 0 for c in history_columns(PARTS)}
     return [
         settings | {"epoch": epoch} | {c: value(epoch, c) for c in MEASURES}
         for epoch in range(epochs)

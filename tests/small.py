@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 
 from netstab.data.batches import Images, to_device
 from netstab.data.dataset import Dataset
+from netstab.networks.network import Network, build
 from netstab.params import Params, check
 from netstab.store.ledger import Ledger
 from netstab.store.states import Store
@@ -16,7 +17,6 @@ from netstab.study.experiments import Run, find_variant
 from netstab.training.context import Built, EngineContext
 from netstab.training.device import hardware
 from netstab.training.engine import Engine
-from netstab.training.model import ResNet18
 from tests.checkout import ROOT, changed
 
 CPU = torch.device("cpu")
@@ -66,10 +66,16 @@ def images(padding: int, *, dtype: torch.dtype = torch.float32, count: int = IMA
     )
 
 
+def network(study: Params, *, double: bool = False) -> Network:
+    """The study's network, in float64 where asked."""
+    found = build(study, 3, CLASSES)
+    found.module.to(torch.float64 if double else torch.float32)
+    return found
+
+
 def engine(study: Params, *, double: bool = False) -> Engine:
     """An engine for the study, in float64 where asked."""
-    model = ResNet18(study.model.width, 3, CLASSES)
-    return Engine(model.double() if double else model, study.train, CPU)
+    return Engine(network(study, double=double), study.train, CPU)
 
 
 def ledger(study: Params, store: Path, *, numerics: int = 1, data: str = "small") -> Ledger:

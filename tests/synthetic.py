@@ -13,16 +13,16 @@ from ruamel.yaml import YAML
 
 from netstab import paths
 from netstab.evidence.results import Results
-from netstab.params import PARTS, Ema, Params, check
+from netstab.params import Ema, Params, check
 from netstab.results.runs import Collection, Fault
 from netstab.results.schema import (
     CEILING_COLUMNS,
     CEILING_MEASURES,
-    HISTORY_COLUMNS,
     MEASURES,
     STABILITY_MEASURES,
     Provenance,
     SharpnessFile,
+    history_columns,
 )
 from netstab.study.experiments import Run, runs, schedule, variants, view
 from netstab.study.keys import identity, state_key, view_identity
@@ -73,16 +73,16 @@ def history(run: Run, plan: Schedule) -> pd.DataFrame:
         "val_top1_pct": np.clip(val, 5, 99.5),
         "val_top5_pct": np.clip(60 + 39 * progress + 0.2 * calm + 0.1 * swing * draws[4], 20, 99.9),
     }
-    for part in PARTS:
+    for part in plan.phases[0].parts:
         settings = [p.setting(part) for p in plan.phases for _ in range(p.start, p.end)]
         table[f"lr_{part}"] = [0.0 if isinstance(s, Frozen) else s for s in settings]
         table[f"frozen_{part}"] = [int(isinstance(s, Frozen)) for s in settings]
-    return pd.DataFrame(table)[list(HISTORY_COLUMNS)]
+    return pd.DataFrame(table)[list(history_columns(plan.phases[0].parts))]
 
 
 def _heat(phase: Phase) -> float:
     moving = [setting / 0.1 for setting in phase.settings if not isinstance(setting, Frozen)]
-    share = len(moving) / len(PARTS)
+    share = len(moving) / len(phase.settings)
     return sum(moving) / len(moving) * (0.25 + 0.75 * share) if moving else 0.0
 
 

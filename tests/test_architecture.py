@@ -37,6 +37,8 @@ OTHERS = {"data", "ceiling", "report"}
 """Stages that are no run's."""
 
 NUMERICS = "src/netstab/training/numerics.json"
+NETWORKS = "networks"
+"""Where code of the user's own lies, whose hash is in keys."""
 GOLDEN = "netstab.training.numerics"
 """The module whose golden values that file holds: what it imports cannot change unnoticed."""
 
@@ -54,6 +56,7 @@ EXEMPT_OF = {
         "netstab.params.interventions": "likewise",
         "netstab.params.measuring": "likewise",
         "netstab.params.models": "likewise",
+        "netstab.params.networks": "likewise",
         "netstab.params.reading": "likewise",
     },
     "netstab.stages.train": {
@@ -214,7 +217,7 @@ def test_a_new_import_that_no_dependency_covers_is_found(
 
 def test_training_rests_on_the_golden_values_and_on_no_source(imports: grimp.ImportGraph) -> None:
     for stage in ("reference", "train", "rival", "ceiling", "own"):
-        assert STAGES[stage]["deps"] == ["data/manifest.json", NUMERICS]
+        assert STAGES[stage]["deps"] == ["data/manifest.json", NUMERICS, NETWORKS]
     golden = imports.find_upstream_modules(GOLDEN)
     assert {
         "netstab.data.batches",
@@ -228,7 +231,10 @@ def test_training_rests_on_the_golden_values_and_on_no_source(imports: grimp.Imp
         "netstab.study.experiments",
         "netstab.study.schedule",
         "netstab.training.engine",
-        "netstab.training.model",
+        "netstab.networks.layers",
+        "netstab.networks.network",
+        "netstab.networks.resnet",
+        "netstab.training.modes",
         "netstab.training.optimizer",
         "netstab.training.state",
         "netstab.training.trajectory",
@@ -378,7 +384,13 @@ def altered(path: tuple[str, ...]) -> Params | None:
     for step in path:
         place = place[step]
     candidates: list[Any] = [
-        *{"live": ["eval"], "bf16": ["fp32"], "end": ["always"]}.get(str(place), [])
+        *{
+            "live": ["eval"],
+            "bf16": ["fp32"],
+            "end": ["always"],
+            "batch": ["group"],
+            "resnet18": ["plain"],
+        }.get(str(place), [])
     ]
     if isinstance(place, bool):
         candidates = [not place]
@@ -436,6 +448,7 @@ def test_a_stage_tracks_every_parameter_that_changes_its_run(
     # The search has found what there is to find.
     everyone = set(before)
     assert matters["train.momentum"] == matters["model.width"] == everyone
+    assert matters["model.name"] == matters["model.norm"] == everyone
     assert matters["expB.freeze_epoch"] == {"expB-64"}
     assert matters["outpost.decay_factor"] == {"outpost"}
     assert matters["freeze.batch_norm"] == {"expB-64", "expC-64", "expD-64", "expE-head"}

@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 
 from benchmarks import epoch, epoch_cases, measuring, sizes, trainer
 from benchmarks.common import ROOT, Goal, Spread, child_environment, in_turn
+from netstab.networks.network import build
 from netstab.study.cost import forward_flop, training_flop
-from netstab.training.model import ResNet18, apply_modes
+from netstab.training.modes import apply_modes
 from tests import small
 
 MINI = sizes.params("mini")
@@ -32,12 +33,13 @@ PHASES = {"trunk": trainer.trunk(MINI), **FROZEN}
 
 @pytest.mark.parametrize("name", PHASES)
 def test_operations_of_a_step_are_those_that_torch_counts(name: str) -> None:
-    model = ResNet18(8, 3, 10)
-    apply_modes(model, PHASES[name])
+    study = small.params(model={"width": 8})
+    network = build(study, 3, 10)
+    apply_modes(network, PHASES[name])
     images, labels = torch.zeros(2, 3, 16, 16), torch.zeros(2, dtype=torch.int64)
     with FlopCounterMode(display=False) as counter:
-        functional.cross_entropy(model(images), labels).backward()
-    counted = training_flop(PHASES[name], forward_flop(8, 16, 3, 10))
+        functional.cross_entropy(network.module(images), labels).backward()
+    counted = training_flop(PHASES[name], forward_flop(study.model, 16, 3, 10))
     assert counted == counter.get_total_flops() / 2
 
 
@@ -45,7 +47,7 @@ def test_an_epoch_leaves_its_incomplete_batch_out_and_evaluates_all(tmp_path: Pa
     study = sizes.params("mini", device="cpu", threads=1, train={"batch_size": 32})
     size = study.data.image_size
     workload = trainer.workload_on(study, sizes.random_images(tmp_path, 70, 10, size), tmp_path)
-    forward, phase = forward_flop(study.model.width, size, 3, 10), trainer.trunk(study)
+    forward, phase = forward_flop(study.model, size, 3, 10), trainer.trunk(study)
     assert workload.trained_images == 64
     assert workload.flop(phase) == 64 * training_flop(phase, forward) + 10 * sum(forward.values())
 

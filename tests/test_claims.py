@@ -24,7 +24,7 @@ from netstab.evidence.claims.effects import Study as Compared
 from netstab.evidence.claims.judge import CLAIMS, PART_COLUMNS, claims_csv, claims_json, judge
 from netstab.evidence.claims.judgement import Judgement, Verdict
 from netstab.evidence.claims.statistics import Sample, Within, above
-from netstab.params import Params
+from netstab.params import PARTS, Params
 from netstab.results.runs import Collection
 from netstab.results.schema import MEASURES
 from netstab.study.experiments import Run, Variant
@@ -502,15 +502,57 @@ def test_epochs_that_coincide_at_scale_are_the_same() -> None:
     assert judged(Study(params))["A3"].verdict is not Verdict.NOT_COMPARABLE
 
 
-def test_claims_that_name_blocks_are_about_the_articles_blocks() -> None:
-    blocks = {"front": ["stem", "layer1", "layer2"], "back": ["layer3", "layer4", "head"]}
+NAMING = {"C3", "C4", "C6", "C7", "S2"}
+"""Claims about early and late blocks."""
+
+
+def with_blocks(**blocks: str) -> Params:
     content = synthetic.parameters(seeds=[0, 1, 2], own={})
-    params = content.model_copy(update={"blocks": {k: tuple(v) for k, v in blocks.items()}})
+    parts = {name: tuple(members.split()) for name, members in blocks.items()}
+    return content.model_copy(update={"blocks": parts})
+
+
+def test_claims_that_name_blocks_are_about_the_first_and_the_second_half_of_them() -> None:
+    params = with_blocks(back="layer3 layer4 head", front="stem layer1 layer2")
     found = judged(Study(params))
-    refused = {name for name, j in found.items() if j.verdict is Verdict.NOT_COMPARABLE}
-    assert refused == {"C3", "C4", "C6", "C7", "S2"}
-    assert "article's blocks" in found["C3"].note
-    assert [p.name.split(":")[0] for p in found["B1"].parts] == ["expB-front", "expB-back"]
+    assert not {name for name, j in found.items() if j.verdict is Verdict.NOT_COMPARABLE}
+    for name in NAMING:
+        assert "early blocks (64, 128): front; late blocks (256, 512): back" in found[name].note
+    assert "early blocks" not in found["B1"].note + judged(Study(FIVE))["C3"].note
+    assert [p.name.split(":")[0] for p in found["C3"].parts] == ["expC-back", "expC-front"]
+    assert [p.wanted for p in found["C3"].parts] == [">= 99.9", "< 99.9"]
+    assert [p.name.split(" ")[0] for p in found["S2"].parts] == ["expB-back:", "expB-front:"]
+
+
+def test_of_an_odd_number_of_blocks_the_middle_one_is_neither_early_nor_late() -> None:
+    params = with_blocks(a="stem", b="layer1 layer2", c="layer3 layer4 head")
+    parts = judged(Study(params))["C4"].parts
+    assert [p.name.split(" ")[0] for p in parts] == ["expC-a:"]
+    assert "less expC-c's" in parts[0].name
+
+
+@pytest.mark.parametrize(
+    ("params", "why"),
+    [
+        (with_blocks(all=" ".join(PARTS)), "params.yaml has a single one"),
+        (with_blocks(a="stem layer2 head", b="layer1 layer3 layer4"), "lie within one another"),
+    ],
+)
+def test_without_one_half_behind_the_other_such_claims_are_not_asked(
+    params: Params, why: str
+) -> None:
+    found = judged(Study(params))
+    assert {n for n, j in found.items() if j.verdict is Verdict.NOT_COMPARABLE} == NAMING
+    assert all(why in found[name].note for name in NAMING)
+
+
+def test_without_batch_norm_claims_about_it_are_named_with_the_reason() -> None:
+    params = synthetic.parameters(seeds=[0, 1, 2], own={}, model={"norm": "group"})
+    found = judged(Study(params))
+    refused = {n: j.note for n, j in found.items() if j.verdict is Verdict.NOT_COMPARABLE}
+    assert refused == dict.fromkeys(
+        ("R-bnrecal", "R-strict"), "speaks of batch norm, and the norm is group"
+    )
 
 
 def test_exact_zeros_in_every_seed_are_reported_as_such() -> None:

@@ -11,11 +11,11 @@ import torch
 
 from netstab.data.batches import draw_epoch, training_batches
 from netstab.errors import TrainingError
+from netstab.networks.resnet import ResNet
 from netstab.params import PARTS, Params
 from netstab.study.schedule import Frozen, Phase, Setting
 from netstab.training import device, state, trajectory
 from netstab.training.engine import Engine
-from netstab.training.model import ResNet18
 from netstab.training.optimizer import apply_rates
 from tests import small
 from tests.reference import NaiveTrainer
@@ -68,7 +68,7 @@ def assert_matches_the_naive_trainer(
     engine: Engine, study: Params, pattern: str, mode: Frozen
 ) -> None:
     # 34 steps an epoch: one of the trunk, then one frozen (the third thaws, with new momentum).
-    naive = NaiveTrainer(ResNet18(2, 3, small.CLASSES).double(), study.train)
+    naive = NaiveTrainer(ResNet(2, 3, small.CLASSES).double(), study.train)
     naive.model.load_state_dict(engine.model.state_dict())
     training = small.images(2, dtype=torch.float64, count=272)
     validation = small.images(0, dtype=torch.float64)
@@ -106,7 +106,7 @@ def test_training_and_validation_count_equal_logits_alike(first: int) -> None:
 def test_a_large_batch_is_the_mean_of_its_pieces_gradients() -> None:
     study = small.params(train={"momentum": 0.0})
     engine = fresh(study)
-    naive = ResNet18(2, 3, small.CLASSES).double()
+    naive = ResNet(2, 3, small.CLASSES).double()
     naive.load_state_dict(engine.model.state_dict())
     training = small.images(2, dtype=torch.float64, count=56)
     large = Phase(0, 1, (0.1,) * 6, batch_size=24)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from netstab.params import Model
 from netstab.store.ledger import Ledger
 from netstab.store.records import Record
 from netstab.study.cost import state_bytes
@@ -144,5 +145,7 @@ def test_a_state_is_weights_and_momentum(ledger: Ledger) -> None:
     record = ledger.store.record(ledger.key(small.run(ledger.params, "baseline"), 10))
     assert record
     # Batch norm and the file's header are left out; at this width they count.
-    assert state_bytes(2, 3, small.CLASSES) == pytest.approx(record.size, rel=0.35)
-    assert state_bytes(64, 3, 10) == pytest.approx(8 * 11.17e6, rel=0.01)
+    assert state_bytes(Model(width=2), small.SIZE, 3, small.CLASSES) == pytest.approx(
+        record.size, rel=0.35
+    )
+    assert state_bytes(Model(width=64), 32, 3, 10) == pytest.approx(8 * 11.17e6, rel=0.01)

@@ -11,6 +11,8 @@ from netstab.data.batches import Images, draw_epoch, to_device, training_batches
 from netstab.measure import sharpness
 from netstab.measure.probe import probe
 from netstab.measure.stability import compare, signals
+from netstab.networks.layers import initialise
+from netstab.networks.resnet import ResNet
 from netstab.params import Params
 from netstab.store.ledger import Ledger
 from netstab.study.experiments import runs
@@ -19,7 +21,6 @@ from netstab.study.schedule import Frozen, Phase
 from netstab.training import device, state, trajectory
 from netstab.training.context import Built, EngineContext
 from netstab.training.engine import Engine
-from netstab.training.model import ResNet18, initialise
 from netstab.training.observer import Observer
 from tests import small
 from tests.reference import NaiveTrainer
@@ -41,9 +42,9 @@ def study(**changes: Any) -> Params:
 
 def engine(params: Params, where: str, *, double: bool = False, compiled: bool = False) -> Engine:
     device.configure(params.train, params.runtime)
-    model = ResNet18(params.model.width, 3, small.CLASSES)
-    model = model.double() if double else model
-    made = Engine(model, params.train, torch.device(where), compiled=compiled)
+    made = Engine(
+        small.network(params, double=double), params.train, torch.device(where), compiled=compiled
+    )
     made.start(5)
     return made
 
@@ -74,7 +75,7 @@ def _usual_settings() -> Any:
 def test_engine_matches_the_naive_cpu_trainer(where: str, pattern: str, mode: Frozen) -> None:
     params = study()
     fast = engine(params, where, double=True)
-    naive = NaiveTrainer(ResNet18(2, 3, small.CLASSES).double(), params.train)
+    naive = NaiveTrainer(ResNet(2, 3, small.CLASSES).double(), params.train)
     initialise(naive.model, 5)
     training, on_cpu = images(where, 2, torch.float64), images("cpu", 2, torch.float64)
     for epoch, frozen in enumerate(((), PATTERNS[pattern])):

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from netstab import paths
 from netstab.data import batches
 from netstab.data.batches import Images
+from netstab.networks import layers
+from netstab.networks.network import Network
 from netstab.store.ledger import versions
 from netstab.study import experiments
 from netstab.study.schedule import Frozen, Phase, Schedule, Setting, build
-from netstab.training import engine, model, numerics, optimizer
+from netstab.training import engine, numerics, optimizer
 
 GOLDEN = json.loads(paths.NUMERICS.read_text(encoding="utf-8"))
 
@@ -61,7 +63,7 @@ def _sgd(**changes: float) -> Callable[[pytest.MonkeyPatch], None]:
     def mutate(patch: pytest.MonkeyPatch) -> None:
         original = optimizer.sgd
 
-        def mutated(network: nn.Module, train: object) -> torch.optim.SGD:
+        def mutated(network: Network, train: object) -> torch.optim.SGD:
             made = original(network, train)  # type: ignore[arg-type]
             for group in made.param_groups:
                 group.update(changes)
@@ -83,7 +85,7 @@ def _draws(**changes: object) -> Callable[[pytest.MonkeyPatch], None]:
 
 
 def _batch_norm_momentum(patch: pytest.MonkeyPatch) -> None:
-    original = model.initialise
+    original = layers.initialise
 
     def mutated(network: nn.Module, seed: int) -> None:
         original(network, seed)
@@ -91,7 +93,7 @@ def _batch_norm_momentum(patch: pytest.MonkeyPatch) -> None:
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 0.1001
 
-    patch.setattr("netstab.training.engine.initialise", mutated)
+    patch.setattr("netstab.networks.network.initialise", mutated)
 
 
 def _labels(patch: pytest.MonkeyPatch) -> None:
@@ -109,25 +111,31 @@ def _frozen_mode(patch: pytest.MonkeyPatch) -> None:
 
 def _branch_epoch(patch: pytest.MonkeyPatch) -> None:
     def late(
-        epochs: int, batch_size: Callable[[int], int], setting: Callable[[str, int], Setting]
+        epochs: int,
+        batch_size: Callable[[int], int],
+        setting: Callable[[str, int], Setting],
+        parts: tuple[str, ...],
     ) -> Schedule:
-        return build(epochs, batch_size, lambda part, epoch: setting(part, max(0, epoch - 1)))
+        def late(part: str, epoch: int) -> Setting:
+            return setting(part, max(0, epoch - 1))
+
+        return build(epochs, batch_size, late, parts)
 
     patch.setattr(experiments, "build", late)
 
 
 def _initialisation(patch: pytest.MonkeyPatch) -> None:
-    original = model.initialise
-    patch.setattr("netstab.training.engine.initialise", lambda m, seed: original(m, seed + 1))
+    original = layers.initialise
+    patch.setattr("netstab.networks.network.initialise", lambda m, seed: original(m, seed + 1))
 
 
 def _weight_decay_on_frozen(patch: pytest.MonkeyPatch) -> None:
     original = engine.apply_modes
 
-    def mutated(network: nn.Module, phase: object) -> None:
+    def mutated(network: Network, phase: object) -> None:
         # The known trap: a frozen weight with a zero gradient is still decayed.
         original(network, phase)  # type: ignore[arg-type]
-        for parameter in network.parameters():
+        for parameter in network.module.parameters():
             if not parameter.requires_grad:
                 parameter.grad = torch.zeros_like(parameter)
 

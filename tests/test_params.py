@@ -139,7 +139,19 @@ def test_no_comment_stands_right_behind_a_key_whose_values_are_below() -> None:
         (("train", "epochs"), float("inf"), "train.epochs: is not a whole number (found inf)"),
         (("train", "epochs"), 10**9, "train.epochs: should be less than or equal to 100000"),
         (("train", "epochs"), 10**400, "train.epochs: is not a whole number (found 1000"),
-        (("model", "width"), None, "model.width: is not a whole number (found None)"),
+        (("model", "width"), None, "model.width: is missing; resnet18 needs it"),
+        (("model", "width"), "64", "model.width: is not a whole number; write it without quotes"),
+        (("model", "name"), "resnet19", "model.name: 'resnet19' is no network; known are resnet18"),
+        (("model", "name"), "a b:c", "model.name: 'a b:c' is no package.module:function"),
+        (("model", "name"), "a:b", "model.width: is of netstab's own networks; leave it empty, or"),
+        (("model", "norm"), "none", "model.norm: resnet18 takes batch or group, not none"),
+        (
+            ("model", "norm"),
+            "instance",
+            "model.norm: should be 'batch', 'group', 'layer' or 'none'",
+        ),
+        (("model", "arguments"), {"a": 1}, "model.arguments: are of a network of your own; remove"),
+        (("model", "parts"), {"a": ["b"]}, "model.parts: are of a network of your own; remove"),
         (("train", "learning_rate"), -0.1, "train.learning_rate: should be greater than 0 (fou"),
         (("train", "learning_rate"), "0.1", "train.learning_rate: is not a finite number; write"),
         (("train", "learning_rate"), True, "train.learning_rate: is not a finite number (found"),
@@ -182,7 +194,11 @@ def test_no_comment_stands_right_behind_a_key_whose_values_are_below() -> None:
         (("blocks",), None, "blocks: should be a mapping (found None)"),
         (("blocks", "64"), ["stem"], "blocks: leave out layer1; put it into one block"),
         (("blocks", "128"), ["layer2", "stem"], "blocks.128: claims stem, which block 64 has; rem"),
-        (("blocks", "64"), ["stem", "layer0", "layer1"], "blocks.64.1: should be 'stem', 'layer1"),
+        (
+            ("blocks", "64"),
+            ["stem", "layer0", "layer1"],
+            "blocks.64: 'layer0' is no part; parts are st",
+        ),
         (("blocks", "1024"), [], "blocks.1024: has no part; give it one or remove it"),
         (("blocks", 64), ["stem"], "blocks.64: put the key in quotes: '64'"),
         (("blocks", "network"), [], "blocks.network: is what the whole network is called; name"),
@@ -246,6 +262,44 @@ def test_a_change_that_a_time_scale_pushes_past_the_end_is_refused() -> None:
     ]
 
 
+def test_everything_wrong_with_a_network_is_named_at_once() -> None:
+    model = {"name": "vit", "norm": "batch", "width": 30, "parts": {"a": ["b"]}}
+    assert faults(small.content(model=model, data={"image_size": 30})) == [
+        "model.norm: vit takes layer, not batch",
+        "model.parts: are of a network of your own; remove them",
+        "model.width: vit takes multiples of 4 (4 heads, patches of 4 pixels), not 30",
+        "data.image_size: vit takes multiples of 4 (4 heads, patches of 4 pixels), not 30",
+    ]
+    assert faults(small.content(model={"name": "wide_resnet"})) == [
+        "blocks.512: 'layer4' is no part; parts are stem, layer1, layer2, layer3, head"
+    ]
+
+
+def test_blocks_of_ones_own_network_are_of_its_parts() -> None:
+    own = {"name": "package.module:net", "width": None}
+    blocks = {"early": ["conv", "body"], "late": ["tail"]}
+    params = check(small.content(model=own, blocks=blocks, own={}))
+    assert params.parts == ("conv", "body", "tail")
+    assert params.part_paths == {part: (part,) for part in params.parts}
+    parts = {"tail": ["out"], "conv": ["a.0", "a.1"], "body": ["b"]}
+    params = check(small.content(model={**own, "parts": parts}, blocks=blocks, own={}))
+    assert params.parts == ("tail", "conv", "body")
+    assert params.part_paths["conv"] == ("a.0", "a.1")
+    assert faults(
+        small.content(model={**own, "parts": {"conv": ["a"]}}, blocks=blocks, own={})
+    ) == [
+        "blocks.early: 'body' is no part; parts are conv",
+        "blocks.late: 'tail' is no part; parts are conv",
+    ]
+
+
+def test_one_value_a_channel_is_enough_without_batch_norm_and_for_larger_last_layers() -> None:
+    assert faults(small.content(**ONE_PIXEL))
+    assert check(small.content(**ONE_PIXEL, model={"norm": "group"}))
+    blocks = {"early": ["stem", "layer1"], "late": ["layer2", "layer3", "head"]}
+    assert check(small.content(**ONE_PIXEL, model={"name": "wide_resnet"}, blocks=blocks, own={}))
+
+
 ONE_PIXEL = {"data": {"image_size": 8}, "train": {"batch_size": 1, "crop_padding": 1}}
 
 
@@ -253,10 +307,10 @@ def test_settings_that_leave_batch_norm_one_value_a_channel_are_named() -> None:
     rivals = {name: dict(section) for name, section in small.SHIPPED["expE"].items()}
     rivals["bnrecal"]["batch_norm_images"] = 1
     assert faults(small.content(**ONE_PIXEL, expE=rivals)) == [
-        "train.batch_size: 1 is too few: layer4 sees one pixel of an image of size 8, and batch "
-        "norm needs two values a channel; raise it to 2, or data.image_size",
-        "expE.bnrecal.batch_norm_images: 1 is too few: layer4 sees one pixel of an image of size 8,"
-        " and batch norm needs two values a channel; raise it to 2, or data.image_size",
+        "train.batch_size: 1 is too few: the last layer sees one pixel of an image of size 8, "
+        "and batch norm needs two values a channel; raise it to 2, or data.image_size",
+        "expE.bnrecal.batch_norm_images: 1 is too few: the last layer sees one pixel of an image "
+        "of size 8, and batch norm needs two values a channel; raise it to 2, or data.image_size",
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from netstab.params import Params, check
+from netstab.params import Model, Params, check
 from netstab.study import cost
 from netstab.study.experiments import Variant, find_variant, schedule, variants
 from netstab.study.keys import identity, state_key, view_identity
@@ -381,7 +381,7 @@ def test_planning_imports_neither_torch_nor_numpy() -> None:
 
 
 def test_operations_of_the_articles_network() -> None:
-    forward = cost.forward_flop(64, 32, 3, 10)
+    forward = cost.forward_flop(Model(width=64), 32, 3, 10)
     assert sum(forward.values()) * 3 == pytest.approx(3.33e9, rel=2e-3)
     # By hand: the stem's 3x3 convolution from 3 to 64 channels at 32x32, and the linear head.
     assert forward["stem"] == 2 * 9 * 3 * 64 * 32 * 32

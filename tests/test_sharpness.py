@@ -1,5 +1,6 @@
 """Sharpness: eigenvalues and traces that are known, or that a dense Hessian gives."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,9 +13,12 @@ from netstab.measure import sharpness, traces
 from netstab.measure.derivatives import cheap_second_derivatives
 from netstab.measure.hessian import Hessian
 from netstab.measure.lanczos import Top, largest
+from netstab.measure.piecewise import is_piecewise_linear
 from netstab.measure.sharpness import Subset
+from netstab.networks.layers import initialise
+from netstab.networks.resnet import ResNet
+from netstab.networks.vit import VisionTransformer
 from netstab.params import Sharpness as Settings
-from netstab.training.model import ResNet18, initialise
 
 
 def settings(**changes: Any) -> Settings:
@@ -179,8 +183,8 @@ def test_a_two_layer_linear_network_with_a_closed_form() -> None:
     assert found.value == pytest.approx(float(torch.linalg.eigvalsh(expected)[-1]))
 
 
-def small() -> tuple[ResNet18, Subset]:
-    model = ResNet18(2, 3, 5).double()
+def small() -> tuple[ResNet, Subset]:
+    model = ResNet(2, 3, 5).double()
     initialise(model, 0)
     labels = torch.arange(24) % 5
     images = draw(24, 3, 8, 8)
@@ -190,7 +194,7 @@ def small() -> tuple[ResNet18, Subset]:
     return model, Subset(images, labels)
 
 
-def dense(model: ResNet18, subset: Subset, names: list[str]) -> Tensor:
+def dense(model: nn.Module, subset: Subset, names: list[str]) -> Tensor:
     """The Hessian, entry by entry, by torch.func."""
     weights = {name: w.detach().clone() for name, w in model.named_parameters()}
     buffers = {name: b.detach().clone() for name, b in model.named_buffers()}
@@ -289,12 +293,98 @@ def test_hutchinsons_estimate_of_a_diagonal_operator_is_exact() -> None:
     assert found.traces(["b"])[0].value == pytest.approx(float(values[5:].sum()))
 
 
-def test_only_a_network_that_is_piecewise_linear_in_each_weight_counts_as_one() -> None:
-    model, _ = small()
-    assert not traces.is_piecewise_linear(model.train())
-    assert traces.is_piecewise_linear(model.eval())
-    for other in (nn.GroupNorm(1, 4), nn.GELU(), nn.Conv2d(4, 4, 3, groups=2), nn.LayerNorm(4)):
-        assert not traces.is_piecewise_linear(nn.Sequential(nn.Conv2d(3, 4, 3), other))
+class Called(nn.Module):
+    """A convolution and a classifier, and what a function does between them."""
+
+    def __init__(self, between: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.same = nn.Conv2d(4, 4, 3, padding=1)
+        self.out = nn.Linear(4, 5)
+        self.between = between
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.between(self, self.conv(x))
+        return self.out(h.mean((2, 3)))  # type: ignore[no-any-return]
+
+
+class Standardised(nn.Conv2d):
+    """A convolution of the user's own, whose weights are scaled before they are used."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.conv2d(input, self.weight / self.weight.norm(), self.bias, padding=1)
+
+
+@pytest.mark.parametrize(
+    ("between", "is_linear"),
+    [
+        (lambda net, h: net.same(h.relu()) + h, True),
+        (lambda net, h: functional.max_pool2d(net.same(functional.leaky_relu(h)), 2), True),
+        (lambda net, h: net.same(functional.gelu(h)), False),
+        (lambda net, h: net.same(h) * h, False),
+        (lambda net, h: net.same(net.same(h)), False),
+        (lambda net, h: h + 0 * net.conv.bias[:, None, None] * net.same(h), False),
+        (lambda net, h: functional.conv2d(net.same(h), net.same.weight), False),
+        (lambda net, h: h, False),  # a layer that is not called
+    ],
+)
+def test_only_what_is_piecewise_linear_in_each_weight_counts_as_that(
+    between: Callable[..., Tensor], is_linear: bool
+) -> None:
+    assert is_piecewise_linear(Called(between), draw(2, 3, 8, 8).float()) == is_linear
+
+
+def test_only_layers_that_are_known_count_as_piecewise_linear() -> None:
+    model, (images, _) = small()
+    assert not is_piecewise_linear(model.train(), images)
+    assert is_piecewise_linear(model.eval(), images)
+    others = (nn.GroupNorm(1, 3), nn.GELU(), nn.Conv2d(3, 3, 3, groups=3), Standardised(3, 3, 3))
+    for other in (*others, nn.LayerNorm(8), nn.Linear(8, 8)):
+        assert not is_piecewise_linear(nn.Sequential(nn.Conv2d(3, 3, 1), other).double(), images)
+    tied = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)).double()
+    assert is_piecewise_linear(tied, images)
+    tied[1].weight = tied[0].weight
+    assert not is_piecewise_linear(tied, images)
+
+
+class Attending(nn.Module):
+    """A network of the user's own with torch's attention, which a CPU differentiates once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 4, 4)
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.stem(x).flatten(2).transpose(1, 2)
+        return self.head(self.attention(*3 * (tokens,), need_weights=False)[0].mean(1))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ResNet(2, 3, 5, norm="group"),
+        VisionTransformer(4, 3, 5, 8),
+        Attending(),
+        Called(lambda net, h: net.same(functional.gelu(h))),
+        nn.Sequential(Standardised(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 64, 5)),
+    ],
+    ids=["group norm", "transformer", "torch's attention", "gelu", "own convolution"],
+)
+def test_other_networks_have_eigenvalues_and_traces_of_their_dense_hessian(
+    model: nn.Module,
+) -> None:
+    model = model.double()
+    initialise(model, 1)
+    subset = Subset(draw(12, 3, 8, 8), torch.arange(12) % 5)
+    name, _ = list(model.named_parameters())[-2]
+    matrix = dense(model.eval(), subset, [name])
+    (found,) = sharpness.measure(model, subset, {"last": [name]}, settings(trace_samples=400), 0)
+    assert found.eigenvalue == pytest.approx(float(torch.linalg.eigvalsh(matrix)[-1]), rel=1e-6)
+    assert found.trace is not None and found.trace_se is not None
+    assert 0 < abs(found.trace - float(matrix.trace())) < 4 * found.trace_se
+    assert found.trace_se < 0.2 * found.trace
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])

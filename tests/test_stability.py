@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from netstab.measure.stability import Path, Row, Signals, compare, signals
+from netstab.networks.layers import initialise
+from netstab.networks.resnet import ResNet
 from netstab.params import PARTS
-from netstab.training.model import ResNet18, initialise
 from netstab.training.observer import Watch
 
 BOUNDARIES = {
@@ -20,8 +21,8 @@ BOUNDARIES = {
 }
 
 
-def network() -> ResNet18:
-    model = ResNet18(2, 3, 5).double()
+def network() -> ResNet:
+    model = ResNet(2, 3, 5).double()
     initialise(model, 0)
     draw = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -37,7 +38,7 @@ def batch() -> tuple[Tensor, Tensor]:
     return torch.randn(8, 3, 8, 8, generator=draw, dtype=torch.float64), torch.arange(8) % 5
 
 
-def look(model: ResNet18, batch: tuple[Tensor, Tensor]) -> Signals:
+def look(model: ResNet, batch: tuple[Tensor, Tensor]) -> Signals:
     return signals(model, BOUNDARIES, *batch)
 
 

@@ -9,12 +9,13 @@ Names in backquotes behind a package are files or folders in it, not all of them
                 (which parameters tell two states apart), `cost`
 * `data/`       images: `sources` finds and reads them, `prepare` makes checked tensors, `batches`
 * `results/`    the files of a run: `schema` states their columns, `write` and `read`
+* `networks/`   what is trained: `resnet`, `wide`, `vit`, one's own (`own`), and their parts
 * `store/`      `states` and `measurements` under their keys; `wanted`: which ones the parameters
                 ask for, `ledger`: which of them are there, `why`: what parts a run from them;
                 `faults` sets aside what is damaged
 * `measure/`    what is evaluated on a state: `stability`, `sharpness`, `similarity`, `views` (the
                 baseline with averaged weights or recomputed batch-norm statistics)
-* `training/`   everything that changes weights: `model`, `optimizer`, `engine`, `state`,
+* `training/`   everything that changes weights: `modes`, `optimizer`, `engine`, `state`,
                 `trajectory`, `device`; `numerics` compares them with stored golden values
 * `exchange/`   finished runs as small files for another machine
 * `sweep/`      many runs at once: `jobs`, `forecast`, `local/` (`calibration`: how many processes
@@ -27,8 +28,9 @@ Names in backquotes behind a package are files or folders in it, not all of them
 
 At the top level stands `cli` (the commands' names and options), and what every package may import:
 `paths` (where every file is), `errors` (what is refused), `exits` (exit codes), `files` (written
-whole or not at all), `locks` (one writer at a time), `machine` (cores, memory, whether a GPU is
-there), `text` (words for people) and `plain_json` (JSON read within bounds, and its hash).
+whole or not at all), `locks` (one writer at a time), `source_code` (of a network of one's own,
+hashed), `machine` (cores, memory, whether a GPU is there), `text` (words for people) and
+`plain_json` (JSON read within bounds, and its hash).
 
 The section `runtime` of params.yaml says how to run. No key holds it (`study/keys`) and no stage
 tracks it (dvc.yaml), so a change there reruns nothing.

@@ -19,6 +19,9 @@ CLAIMS = METRICS / "claims.json"
 CLAIM_PARTS = METRICS / "claims.csv"
 FIGURES = METRICS / "figures"
 
+NETWORKS = Path("networks")
+"""Where networks of the user's own lie, if DVC is to see them change."""
+
 DVC_LOCK = Path("dvc.lock")
 """What DVC has recorded of each stage."""
 LOCKS = Path(".netstab") / "locks"

@@ -89,7 +89,8 @@ def _refuse_other_code() -> None:
 
 def _inputs() -> list[bytes]:
     """Content of what DVC records beside the runs' files."""
-    return [path.read_bytes() if path.exists() else b"" for path in INPUTS]
+    every = (*INPUTS, *sorted(paths.NETWORKS.rglob("*.py")))
+    return [path.read_bytes() if path.exists() else b"" for path in every]
 
 
 def _write(ledger: Ledger, one: Run, manifest: Manifest) -> bool:

@@ -1,5 +1,7 @@
 """Words that the figures and the page share."""
 
+from netstab.params import Model
+
 MEASURE_TITLES = {
     "val_top1_pct": "Validation top-1 (%)",
     "train_loss": "Training loss",
@@ -31,6 +33,28 @@ EXPERIMENT_IDEAS = {
     "is experiment B with still batch-norm statistics.",
     "own": "What the section own of params.yaml asks for.",
 }
+
+
+NETWORK_TITLES = {
+    "resnet18": "ResNet-18",
+    "resnet34": "ResNet-34",
+    "plain": "plain ResNet-18, without shortcuts",
+    "wide_resnet": "wide ResNet-16",
+    "vit": "small vision transformer",
+}
+
+
+def network_title(model: Model) -> str:
+    """`ResNet-18`, `ResNet-18 with group norm`, `network networks.example:net`."""
+    if model.is_own:
+        return f"network {model.name}"
+    norm = {"group": " with group norm", "none": " and without norm"}.get(model.norm, "")
+    return f"{NETWORK_TITLES[model.name]}{norm}"
+
+
+def network_size(model: Model) -> str:
+    """`, width 64`; nothing for a network of one's own."""
+    return "" if model.width is None else f", width {model.width}"
 
 
 def counted(number: int, what: str) -> str:

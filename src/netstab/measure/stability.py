@@ -5,13 +5,16 @@ forward signal is its input, what the blocks before hand to it; its backward sig
 of the loss with respect to its output, what the blocks behind ask of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
 
 from netstab.measure.precision import full_precision
 from netstab.measure.similarity import (
@@ -21,7 +24,6 @@ from netstab.measure.similarity import (
     prediction_change,
     relative_change,
 )
-from netstab.params import PARTS
 from netstab.study.measuring import NETWORK
 
 Row = dict[str, str | int | float | None]
@@ -33,17 +35,20 @@ class Signals:
     """What a probe batch of N images sends through a network.
 
     Attributes:
-        forward: input of each block, [N, C, H, W] (the first one's are the images), and under
-            `network` the last features, which the linear head sees, [N, D].
+        forward: input of each block, [N, ...] (the first one's are the images), and under `network`
+            the last features, which the linear classifier sees, [N, D].
         backward: gradient of the loss, summed over images, with respect to each block's output.
         logits: [N, classes].
         grams: Gram matrices of all of them, by direction and name, for CKA.
+        blocks: every block, also one without signals: where a network calls a block's first or
+            last module more or less than once, there is no one input or output.
     """
 
     forward: dict[str, Tensor]
     backward: dict[str, Tensor]
     logits: Tensor
     grams: dict[tuple[str, str], Gram]
+    blocks: tuple[str, ...]
 
 
 def signals(
@@ -52,9 +57,8 @@ def signals(
     """Send the probe batch through a network and back.
 
     Args:
-        model: its children are the parts, in the order of `PARTS`; it is put into eval mode, and
-            no gradient of a weight is computed.
-        boundaries: first and last part of each block.
+        model: any network; it is put into eval mode, and no gradient of a weight is computed.
+        boundaries: of each block, paths of its first and its last module.
         x: images [N, C, H, W].
         y: labels, int64 [N].
     """
@@ -67,27 +71,75 @@ def signals(
 def _signals(
     model: nn.Module, boundaries: Mapping[str, tuple[str, str]], x: Tensor, y: Tensor
 ) -> Signals:
-    into: dict[str, Tensor] = {}
-    out: dict[str, Tensor] = {}
-    h = x
-    for index, part in enumerate(PARTS):
-        into[part] = h
-        h = model.get_submodule(part)(h)
-        if index == 0:
-            # The graph begins behind the first part: nothing asks for gradients before it.
-            h = h.requires_grad_()
-        out[part] = h
-    loss = functional.cross_entropy(h, y, reduction="sum")
-    ends = {name: out[last] for name, (_, last) in boundaries.items()}
-    gradients = torch.autograd.grad(loss, list(ends.values()))
-    forward = {name: into[first].detach() for name, (first, _) in boundaries.items()}
-    forward[NETWORK] = into[PARTS[-1]].detach().mean(dim=(2, 3))
-    backward = dict(zip(ends, gradients, strict=True))
+    with _watched(model, boundaries) as (into, out, features):
+        logits = model(x)
+    loss = functional.cross_entropy(logits, y, reduction="sum")
+    ends = {name: calls[0] for name, calls in out.items() if len(calls) == 1}
+    gradients = torch.autograd.grad(loss, list(ends.values()), allow_unused=True)
+    forward = {name: calls[0] for name, calls in into.items() if len(calls) == 1}
+    # The classifier is the linear layer that the logits come out of, and nothing else.
+    if features and _same(features[-1][1], logits):
+        forward[NETWORK] = features[-1][0]
+    backward = {n: g for n, g in zip(ends, gradients, strict=True) if g is not None}
     named = chain(
         ((("forward", name), signal) for name, signal in forward.items()),
         ((("backward", name), signal) for name, signal in backward.items()),
     )
-    return Signals(forward, backward, h.detach(), {name: Gram(signal) for name, signal in named})
+    grams = {name: Gram(signal) for name, signal in named}
+    return Signals(forward, backward, logits.detach(), grams, tuple(boundaries))
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors hold the same, also where that is no number."""
+    same = one.shape == other.shape
+    return same and bool(torch.isclose(one, other, rtol=0, atol=0, equal_nan=True).all())
+
+
+Calls = dict[str, list[Tensor]]
+
+
+@contextmanager
+def _watched(
+    model: nn.Module, boundaries: Mapping[str, tuple[str, str]]
+) -> Iterator[tuple[Calls, Calls, list[tuple[Tensor, Tensor]]]]:
+    """Inputs and outputs of blocks, call by call; inputs and outputs of linear layers in turn."""
+    into: Calls = {name: [] for name in boundaries}
+    out: Calls = {name: [] for name in boundaries}
+    features: list[tuple[Tensor, Tensor]] = []
+
+    def enters(name: str, given: tuple[Any, ...]) -> None:
+        if isinstance(given[0], Tensor):
+            # A copy: what comes next may change it in place.
+            into[name].append(given[0].detach().clone())
+
+    def leaves(name: str, output: Any) -> Tensor | None:
+        if not isinstance(output, Tensor):
+            return None
+        # The graph begins behind the first block: nothing asks for gradients before it.
+        out[name].append(output if output.requires_grad else output.requires_grad_())
+        return output.clone()
+
+    modules = dict(model.named_modules(remove_duplicate=False))
+    hooks: list[RemovableHandle] = []
+    for name, (first, last) in boundaries.items():
+        # A single parameter is called by nobody.
+        if first in modules:
+            hook = modules[first].register_forward_pre_hook(lambda _, x, name=name: enters(name, x))
+            hooks.append(hook)
+        if last in modules:
+            hook = modules[last].register_forward_hook(lambda _, __, h, name=name: leaves(name, h))
+            hooks.append(hook)
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            hook = module.register_forward_hook(
+                lambda _, given, output: features.append((given[0].detach().clone(), output))
+            )
+            hooks.append(hook)
+    try:
+        yield into, out, features
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def compare(
@@ -101,7 +153,8 @@ def compare(
         distance: what lies in between: `step`, `epoch` or `floor`.
         path: length of the path of each block's weights and the network's.
     """
-    return [_row(before, after, distance, name, path) for name in before.forward]
+    names = (*before.blocks, NETWORK)
+    return [_row(before, after, distance, name, path) for name in names]
 
 
 def _row(
@@ -115,7 +168,7 @@ def _row(
     for direction in ("forward", "backward"):
         old = getattr(before, direction).get(name)
         new = getattr(after, direction).get(name)
-        apart = old is None
+        apart = old is None or new is None
         row[f"{direction}_change"] = None if apart else relative_change(old, new)
         row[f"{direction}_cosine"] = None if apart else cosine(old, new)
         row[f"{direction}_cka"] = (

@@ -11,13 +11,15 @@ from netstab.params.interventions import (
     View,
 )
 from netstab.params.measuring import Claims, Measure, Sharpness, Stability
-from netstab.params.models import NETWORK, PARTS, Data, Model, Params, Runtime, Train
+from netstab.params.models import Data, Params, Runtime, Train
+from netstab.params.networks import NETWORK, NETWORKS, PARTS, Model
 from netstab.params.reading import check, read
 
 __all__ = [
     "BLOCK_EXPERIMENTS",
     "FROZEN",
     "NETWORK",
+    "NETWORKS",
     "PARTS",
     "Batch",
     "BnRecal",

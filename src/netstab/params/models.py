@@ -4,6 +4,7 @@ Epochs in `params.yaml` count from 0 and are stated at time scale 1; `Train.at_s
 into epochs of the run. A change at epoch 60 is in force when epoch 60 starts.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
@@ -22,12 +23,7 @@ from netstab.params.interventions import (
     Strict,
 )
 from netstab.params.measuring import Ceiling, Claims, Measure, Report
-
-PARTS = ("stem", "layer1", "layer2", "layer3", "layer4", "head")
-"""The network's parts from input to output; every parameter belongs to exactly one."""
-
-NETWORK = "network"
-"""The whole network beside its blocks, which are not called so."""
+from netstab.params.networks import Blocks, Model, parts_of_network
 
 
 class Data(Section):
@@ -43,18 +39,6 @@ class Data(Section):
     """What the report calls the data; by default the official name, or dataset and source."""
     image_size: Annotated[Whole, Field(ge=8, le=256)]
     """Height and width of an image in pixels."""
-
-    @property
-    def last_pixels(self) -> int:
-        """Pixels of an image that layer4 sees: three layers have stride 2, and round up."""
-        return (-(-self.image_size // 8)) ** 2
-
-
-class Model(Section):
-    """`model`: the CIFAR ResNet-18."""
-
-    width: Annotated[Whole, Field(ge=1, le=1024)]
-    """Channels of the stem and layer1; layers 2 to 4 have 2, 4 and 8 times as many."""
 
 
 class Timing(Section):
@@ -121,7 +105,6 @@ class Runtime(Section):
     """Epochs (time scale 1) between kept states of baseline and outpost."""
 
 
-Blocks = dict[str, tuple[Literal["stem", "layer1", "layer2", "layer3", "layer4", "head"], ...]]
 Seeds = tuple[Seed, ...]
 Experiments = tuple[Literal["expA", "expB", "expC", "expD", "strict"], ...]
 
@@ -156,6 +139,16 @@ class Params(BaseModel):
     report: Report
     claims: Claims
     runtime: Runtime
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The network's parts from input to output."""
+        return parts_of_network(self.model, self.blocks)
+
+    @property
+    def part_paths(self) -> dict[str, Sequence[str]]:
+        """Part -> paths of the modules that it consists of."""
+        return {part: self.model.parts.get(part, (part,)) for part in self.parts}
 
     @property
     def ceiling_pair(self) -> Seeds:

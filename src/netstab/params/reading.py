@@ -15,10 +15,10 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLWarning
 
 from netstab.errors import ParameterError
 from netstab.params.interventions import BLOCK_EXPERIMENTS, ExpE, Own
-from netstab.params.models import NETWORK, PARTS, Params, Timing
+from netstab.params.models import Params, Timing
+from netstab.params.networks import Model, last_side, model_faults, partition_faults
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
-BLOCK_NAME = re.compile(r"[A-Za-z0-9_]{1,60}")
 EPOCH_NAME = re.compile(r"[0-9]{1,6}")
 MOST_TEXT = 256 * 2**10
 """Characters of the file; the shipped one has some 8,000."""
@@ -96,7 +96,7 @@ def check(content: object, source: str = "params.yaml") -> Params:
                 sections[name] = TypeAdapter(kind).validate_python(content[name])
             except ValidationError as error:
                 faults += _readable(name, error, kind)
-    faults += _cross_checks(sections, _timing(content))
+    faults += _cross_checks(sections, _timing(content), _network(content))
     if faults:
         raise ParameterError(source, faults)
     return Params.model_construct(**sections)
@@ -109,6 +109,17 @@ def _timing(content: dict[Any, Any]) -> Timing | None:
         return None
     try:
         return Timing.model_validate({k: v for k, v in train.items() if k in Timing.model_fields})
+    except ValidationError:
+        return None
+
+
+def _network(content: dict[Any, Any]) -> Model | None:
+    """Which network `model` names and what its parts are, whatever else it says, as `_timing`."""
+    model = content.get("model")
+    if not isinstance(model, dict):
+        return None
+    try:
+        return Model.model_validate({k: v for k, v in model.items() if k in ("name", "parts")})
     except ValidationError:
         return None
 
@@ -166,7 +177,9 @@ def _short(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _cross_checks(sections: dict[str, Any], timing: Timing | None) -> Iterator[str]:
+def _cross_checks(
+    sections: dict[str, Any], timing: Timing | None, network: Model | None
+) -> Iterator[str]:
     """What no section can tell by itself; skipped where a section needed has faults."""
     seeds = sections.get("seeds", (0,))
     if not seeds:
@@ -176,15 +189,17 @@ def _cross_checks(sections: dict[str, Any], timing: Timing | None) -> Iterator[s
     experiments = sections.get("experiments", ())
     if len(set(experiments)) < len(experiments):
         yield "experiments: name an experiment twice; remove one"
-    if "blocks" in sections:
-        yield from _partition_faults(sections["blocks"])
+    model, data = sections.get("model"), sections.get("data")
+    if model:
+        yield from model_faults(model, data.image_size if data else None)
+    if "blocks" in sections and network:
+        yield from partition_faults(sections["blocks"], network)
     ceiling = sections.get("ceiling")
     if ceiling and (len(ceiling.seeds) not in (0, 2) or len(set(ceiling.seeds)) == 1):
         yield "ceiling.seeds: name two different seeds, or none ([])"
-    data = sections.get("data")
     if data and data.sha256 and not data.source:
         yield "data.sha256: needs data.source; the official archive's hash is built in"
-    if data and data.last_pixels == 1:
+    if data and model and model.has_batch_norm and last_side(data.image_size, model) == 1:
         yield from _batch_norm_faults(data.image_size, sections)
     if timing:
         yield from _time_faults(timing, sections)
@@ -192,26 +207,8 @@ def _cross_checks(sections: dict[str, Any], timing: Timing | None) -> Iterator[s
         yield from _own_faults(sections["own"], sections.get("blocks"), timing)
 
 
-def _partition_faults(blocks: dict[str, tuple[str, ...]]) -> Iterator[str]:
-    claimed: dict[str, str] = {}
-    for block, parts in blocks.items():
-        if not BLOCK_NAME.fullmatch(block):
-            yield f"blocks.{block}: name blocks with letters, digits and _ only, 60 at most"
-        if block == NETWORK:
-            yield f"blocks.{block}: is what the whole network is called; name the block otherwise"
-        if not parts:
-            yield f"blocks.{block}: has no part; give it one or remove it"
-        for part in parts:
-            if part in claimed:
-                yield f"blocks.{block}: claims {part}, which block {claimed[part]} has; remove one"
-            claimed[part] = block
-    for part in PARTS:
-        if part not in claimed:
-            yield f"blocks: leave out {part}; put it into one block"
-
-
 def _batch_norm_faults(image_size: int, sections: dict[str, Any]) -> Iterator[str]:
-    """What leaves a channel of layer4 a single value, where an image is a single pixel there."""
+    """What leaves a channel of the last layer a single value, where it sees a single pixel."""
     views = sections.get("expE", ExpE()).views
     counts = {
         f"expE.{name}.batch_norm_images": view.batch_norm_images for name, view in views.items()
@@ -221,8 +218,9 @@ def _batch_norm_faults(image_size: int, sections: dict[str, Any]) -> Iterator[st
     for key, count in counts.items():
         if count == 1:
             yield (
-                f"{key}: 1 is too few: layer4 sees one pixel of an image of size {image_size}, and "
-                "batch norm needs two values a channel; raise it to 2, or data.image_size"
+                f"{key}: 1 is too few: the last layer sees one pixel of an image of size "
+                f"{image_size}, and batch norm needs two values a channel; raise it to 2, or "
+                "data.image_size"
             )
 
 

@@ -63,7 +63,13 @@ def differences(content: Mapping[str, Any], values: Values) -> list[Difference]:
 
     A key that `params.yaml` lacks is no difference: it belongs to an intervention that is removed.
     """
-    found = ((key, at(content, key), value) for key, value in values.items())
+    # A network of one's own has no width that a size could set.
+    is_own = ":" in str(at(content, "model.name"))
+    found = (
+        (key, at(content, key), value)
+        for key, value in values.items()
+        if not (is_own and key == "model.width")
+    )
     return [Difference(*one) for one in found if one[1] is not _ABSENT and one[1] != one[2]]
 
 

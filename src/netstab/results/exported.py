@@ -4,7 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from netstab.results.schema import HISTORY_COLUMNS, Checked, Epoch, Row, Sha256, TrainedSegment
+from netstab.results.schema import Checked, Epoch, Row, Sha256, TrainedSegment, history_columns
 from netstab.study.keys import before, key_of, shared_epochs
 
 
@@ -24,7 +24,9 @@ class Trained(Checked):
         epochs = [row.get("epoch") for row in self.history]
         if epochs != list(range(self.epoch)) or not all(type(epoch) is int for epoch in epochs):
             raise ValueError(f"its history has not one row for each of {self.epoch} epochs")
-        if any(row.keys() != set(HISTORY_COLUMNS) for row in self.history):
+        rates = (name for row in self.history[:1] for name in row if name.startswith("lr_"))
+        columns = set(history_columns(name.removeprefix("lr_") for name in rates))
+        if any(row.keys() != columns for row in self.history):
             raise ValueError("its history has other columns than a history has")
         return self
 

@@ -9,18 +9,17 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
-from netstab.params import PARTS
 from netstab.results.schema import (
     CEILING_COLUMNS,
     CEILING_MEASURES,
     DISTANCES,
-    HISTORY_COLUMNS,
     MEASURES,
     STABILITY_COLUMNS,
     STABILITY_MEASURES,
     CeilingFile,
     Provenance,
     SharpnessFile,
+    history_columns,
 )
 from netstab.study.measuring import NETWORK
 from netstab.study.schedule import Frozen, Schedule
@@ -73,15 +72,17 @@ def read_history(path: Path, expected: Schedule) -> pd.DataFrame:
     Raises:
         UnusableFileError: missing, damaged, or of a run with another schedule.
     """
-    table = read_table(path, HISTORY_COLUMNS)
-    for column in HISTORY_COLUMNS:
+    parts = expected.phases[0].parts
+    columns = history_columns(parts)
+    table = read_table(path, columns)
+    for column in columns:
         if table[column].dtype.kind not in "iuf" or not np.isfinite(table[column]).all():
             raise UnusableFileError(f"{path} is damaged: {column} holds what is no finite number")
     if table["epoch"].tolist() != list(range(expected.epochs)):
         raise UnusableFileError(
             f"{path} is damaged or stale: epochs are not 0 to {expected.epochs - 1}"
         )
-    for part in PARTS:
+    for part in parts:
         wanted = [p.setting(part) for p in expected.phases for _ in range(p.start, p.end)]
         rates = [0.0 if isinstance(setting, Frozen) else setting for setting in wanted]
         frozen = [isinstance(setting, Frozen) for setting in wanted]

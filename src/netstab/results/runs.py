@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from netstab import paths
+from netstab import paths, source_code
 from netstab.errors import NetstabError, visible
 from netstab.params import Params
 from netstab.results.read import (
@@ -122,13 +122,14 @@ def collect(params: Params, results: Path = paths.METRICS) -> Collection:
     sharpness: dict[Run, SharpnessFile] = {}
     faults: list[Fault] = []
     blocks = tuple(params.blocks)
+    code = source_code.digest(params.model.name) if params.model.is_own else None
     for run in expected:
         folder, planned = results / paths.RUNS.name / run.name, schedules[run.variant]
         with _noted(run, faults):
-            _refuse_failed(folder / PROVENANCE, params, run, planned)
+            _refuse_failed(folder / PROVENANCE, params, run, planned, code)
             history = read_history(folder / HISTORY, planned)
             told = read_provenance(folder / PROVENANCE)
-            _check_key(folder / PROVENANCE, told, params, run, planned)
+            _check_key(folder / PROVENANCE, told, params, run, planned, code)
             histories[run], provenance[run] = history, told
             # Each alone: a damaged table of one measure leaves the other as good as it is.
             with _noted(run, faults):
@@ -175,7 +176,9 @@ def _ceiling(params: Params, path: Path) -> tuple[pd.DataFrame, str]:
     return read_ceiling(path, ()), visible(told)
 
 
-def _refuse_failed(path: Path, params: Params, run: Run, expected: Schedule) -> None:
+def _refuse_failed(
+    path: Path, params: Params, run: Run, expected: Schedule, code: str | None
+) -> None:
     """Hold a run for failed whose provenance says that it could not be trained.
 
     Raises:
@@ -187,18 +190,20 @@ def _refuse_failed(path: Path, params: Params, run: Run, expected: Schedule) -> 
     except UnusableFileError:
         return  # what is wrong with the run's files is found when they are read
     if told.failure is not None:
-        _check_key(path, told, params, run, expected)
+        _check_key(path, told, params, run, expected, code)
         raise FailedRunError(told.failure)
 
 
-def _check_key(path: Path, told: Provenance, params: Params, run: Run, expected: Schedule) -> None:
+def _check_key(
+    path: Path, told: Provenance, params: Params, run: Run, expected: Schedule, code: str | None
+) -> None:
     """Hold the key that a run was stored under against the parameters of today.
 
     Raises:
         UnusableFileError: the run was trained with other settings.
     """
     data, numerics = told.data.content_sha256, told.numerics_version
-    who = identity(params, run.seed, data=data, numerics=numerics)
+    who = identity(params, run.seed, data=data, numerics=numerics, code=code)
     who |= view_identity(params, run.variant, expected.epochs)
     if told.key != state_key(who, expected, expected.epochs):
         raise UnusableFileError(

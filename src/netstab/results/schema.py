@@ -10,7 +10,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from netstab.params import PARTS
 from netstab.study.measuring import NETWORK
 
 HISTORY = "history.csv"
@@ -24,13 +23,6 @@ Row = dict[str, int | float]
 MEASURES = ("train_loss", "train_top1_pct", "val_loss", "val_top1_pct", "val_top5_pct")
 """What a history records of every epoch; losses in nats, accuracies in percent."""
 
-HISTORY_COLUMNS = (
-    "epoch",
-    *MEASURES,
-    *(f"lr_{part}" for part in PARTS),
-    *(f"frozen_{part}" for part in PARTS),
-)
-"""Of `history.csv`, a row an epoch."""
 
 DISTANCES = ("step", "epoch", "floor")
 """What lies between two states that are compared: a step, an epoch, or nothing at all."""
@@ -47,18 +39,30 @@ STABILITY_COLUMNS = ("epoch", "distance", "block", *STABILITY_MEASURES)
 """Of `stability.csv`; the rows of a measurement have all but the epoch."""
 
 
+def history_columns(parts: Iterable[str]) -> tuple[str, ...]:
+    """Columns of `history.csv`, a row an epoch, for a network with these parts."""
+    parts = tuple(parts)
+    return (
+        "epoch",
+        *MEASURES,
+        *(f"lr_{part}" for part in parts),
+        *(f"frozen_{part}" for part in parts),
+    )
+
+
 def history_row(
-    epoch: int, measures: Sequence[float], rates: Sequence[float], frozen: Sequence[int]
+    epoch: int, measures: Sequence[float], rates: Mapping[str, float], frozen: Sequence[int]
 ) -> Row:
     """A row of a history.
 
     Args:
         epoch: that it tells of.
         measures: in the order of `MEASURES`.
-        rates: learning rate of each part, in the order of `PARTS`; 0 where it is frozen.
+        rates: learning rate by part, from input to output; 0 where it is frozen.
         frozen: 1 for each part that is frozen, 0 for others.
     """
-    return dict(zip(HISTORY_COLUMNS, (epoch, *measures, *rates, *frozen), strict=True))
+    values = (epoch, *measures, *rates.values(), *frozen)
+    return dict(zip(history_columns(rates), values, strict=True))
 
 
 def _a_time(text: str) -> str:

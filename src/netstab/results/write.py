@@ -11,13 +11,13 @@ from netstab.errors import NetstabError
 from netstab.files import write_file
 from netstab.results.schema import (
     HISTORY,
-    HISTORY_COLUMNS,
     PROVENANCE,
     SHARPNESS,
     STABILITY,
     STABILITY_COLUMNS,
     Provenance,
     Row,
+    history_columns,
 )
 
 
@@ -25,6 +25,7 @@ def write_run(
     folder: Path,
     *,
     history: Iterable[Row],
+    parts: Iterable[str],
     stability: Iterable[Mapping[str, Any]],
     sharpness: Mapping[str, Any],
     provenance: Provenance,
@@ -33,7 +34,8 @@ def write_run(
 
     Args:
         folder: of the run.
-        history: rows of `HISTORY_COLUMNS`.
+        history: rows of `history_columns`.
+        parts: of the network.
         stability: rows of `STABILITY_COLUMNS`; None where a measure has no value.
         sharpness: content of a `SharpnessFile`.
         provenance: of the run.
@@ -43,7 +45,7 @@ def write_run(
     """
     told = provenance.model_dump(by_alias=True, exclude_none=True)
     try:
-        write_file(folder / HISTORY, _csv(HISTORY_COLUMNS, history))
+        write_file(folder / HISTORY, _csv(history_columns(parts), history))
         write_file(folder / STABILITY, _csv(STABILITY_COLUMNS, stability))
         write_file(folder / SHARPNESS, json.dumps(sharpness, indent=1) + "\n")
         write_file(folder / PROVENANCE, json.dumps(told, indent=2) + "\n")

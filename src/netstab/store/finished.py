@@ -66,6 +66,7 @@ def write(ledger: Ledger, run: Run, record: Record, data: Origin, *, root: Path)
     write_run(
         root / paths.run_dir(run.name),
         history=record.history,
+        parts=ledger.params.parts,
         stability=_stability_rows(drifts),
         sharpness=_sharpness(curvatures),
         provenance=provenance,
@@ -104,6 +105,7 @@ def write_failed(
     write_run(
         root / paths.run_dir(run.name),
         history=map(dict, error.history),
+        parts=ledger.params.parts,
         stability=(),
         sharpness=_sharpness({}),
         provenance=provenance,

@@ -3,6 +3,7 @@
 from itertools import chain
 from typing import Any
 
+from netstab import source_code
 from netstab.data.dataset import Dataset
 from netstab.params import Params
 from netstab.study import measuring, plan
@@ -27,6 +28,8 @@ class Wanted:
         self.dataset = dataset
         self.numerics = numerics
         self.measures = measures
+        model = params.model
+        self.code = source_code.digest(model.name) if model.is_own else None
         self._keys: dict[tuple[Run, int], str] = {}
         self.tree = plan.tree(params)
         shape = (dataset.training_images, dataset.channels, dataset.classes)
@@ -39,7 +42,7 @@ class Wanted:
     def identity(self, seed: int) -> dict[str, Any]:
         """Everything but the schedule that determines the states of a seed."""
         data = self.dataset.identity or "not prepared"
-        return identity(self.params, seed, data=data, numerics=self.numerics)
+        return identity(self.params, seed, data=data, numerics=self.numerics, code=self.code)
 
     def key(self, run: Run, epoch: int) -> str:
         """Key of a run's state at the start of an epoch."""

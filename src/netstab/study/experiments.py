@@ -102,7 +102,7 @@ def schedule(params: Params, variant: Variant) -> Schedule:
     def batch_size(epoch: int) -> int:
         return _grown(params, enlarged, epoch)[0] if enlarged else params.train.batch_size
 
-    return build(params.train.run_epochs, batch_size, setting)
+    return build(params.train.run_epochs, batch_size, setting, params.parts)
 
 
 _Settings = Callable[[str, int], Setting]
@@ -163,7 +163,7 @@ def strict(params: Params, block: str) -> _Settings:
     """expB with still batch norm: nothing in the frozen blocks moves."""
     freeze = params.train.at_scale(params.strict.freeze_epoch)
     return lambda part, epoch: (
-        Frozen.EVAL
+        _still(params)
         if part not in params.blocks[block] and epoch >= freeze
         else params.train.learning_rate
     )
@@ -177,7 +177,9 @@ def exp_e(params: Params, name: str) -> _Settings:
     if name == "head" and (head := rivals.head):
         freeze = params.train.at_scale(head.freeze_epoch)
         return lambda part, epoch: (
-            _frozen(params) if part != "head" and epoch >= freeze else params.train.learning_rate
+            _frozen(params)
+            if part != params.parts[-1] and epoch >= freeze
+            else params.train.learning_rate
         )
     return baseline(params, name)
 
@@ -234,4 +236,9 @@ def _decayed(params: Params, decay: Decay, epoch: int) -> float:
 
 
 def _frozen(params: Params) -> Frozen:
-    return Frozen.LIVE if params.freeze.batch_norm == "live" else Frozen.EVAL
+    return Frozen.LIVE if params.freeze.batch_norm == "live" else _still(params)
+
+
+def _still(params: Params) -> Frozen:
+    """Mode eval, which without batch norm is no other than live: runs share what they train."""
+    return Frozen.EVAL if params.model.has_batch_norm else Frozen.LIVE

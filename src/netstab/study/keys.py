@@ -7,7 +7,7 @@ them. What of a schedule comes after the state is not in it.
 from collections.abc import Mapping
 from typing import Any
 
-from netstab.params import Params
+from netstab.params import Model, Params
 from netstab.plain_json import digest
 from netstab.study.experiments import Variant, view
 from netstab.study.schedule import Schedule
@@ -16,7 +16,9 @@ IN_SCHEDULE = {"epochs", "time_scale", "learning_rate", "batch_size"}
 """Of the section `train`: what the schedule states."""
 
 
-def identity(params: Params, seed: int, *, data: str, numerics: int) -> dict[str, Any]:
+def identity(
+    params: Params, seed: int, *, data: str, numerics: int, code: str | None = None
+) -> dict[str, Any]:
     """Everything but the schedule that determines a state, in full and never as a difference.
 
     The `train` section goes in without what the schedule states (epochs, rate, batch size).
@@ -27,14 +29,27 @@ def identity(params: Params, seed: int, *, data: str, numerics: int) -> dict[str
         seed: of initialisation, order and augmentation.
         data: content hash of the prepared tensors.
         numerics: version of the numbers that the code computes.
+        code: hash of the source code of a network of one's own.
     """
     return {
         "numerics": numerics,
         "data": data,
-        "model": params.model.model_dump(),
+        "model": _network(params.model, code),
         "train": params.train.model_dump(exclude=IN_SCHEDULE),
         "seed": seed,
     }
+
+
+def _network(model: Model, code: str | None) -> dict[str, Any]:
+    """What of `model` makes the network; of the article's the width, as in every key so far."""
+    told: dict[str, Any]
+    if model.is_own:
+        told = model.model_dump(include={"name", "arguments", "parts"}) | {"code": code}
+    elif (model.name, model.norm) == ("resnet18", "batch"):
+        told = model.model_dump(include={"width"})
+    else:
+        told = model.model_dump(include={"name", "norm", "width"})
+    return told
 
 
 def view_identity(params: Params, variant: Variant, epoch: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from netstab.params import NETWORK as NETWORK
-from netstab.params import PARTS, Params
+from netstab.params import Params
 from netstab.plain_json import digest
 from netstab.study.schedule import Schedule
 
@@ -38,8 +38,8 @@ def sharpness_scopes(params: Params, schedule: Schedule) -> dict[int, tuple[str,
 
 def parts_of(params: Params, scope: str) -> tuple[str, ...]:
     """The parts that the network or a block consists of, from input to output."""
-    members = PARTS if scope == NETWORK else params.blocks[scope]
-    return tuple(part for part in PARTS if part in members)
+    members = params.parts if scope == NETWORK else params.blocks[scope]
+    return tuple(part for part in params.parts if part in members)
 
 
 def stability_inputs(params: Params, state_key: str, *, floor: bool) -> dict[str, Any]:
@@ -87,6 +87,7 @@ def measurement_key(version: int, inputs: Mapping[str, Any]) -> str:
 
 
 def boundaries(params: Params) -> dict[str, tuple[str, str]]:
-    """Block -> its first and its last part: where signals come in and go out."""
-    members: Mapping[str, Sequence[str]] = {name: parts_of(params, name) for name in params.blocks}
-    return {name: (parts[0], parts[-1]) for name, parts in members.items()}
+    """Block -> paths of its first and its last module: where signals come in and go out."""
+    paths = params.part_paths
+    members = {name: parts_of(params, name) for name in params.blocks}
+    return {name: (paths[parts[0]][0], paths[parts[-1]][-1]) for name, parts in members.items()}

@@ -29,23 +29,25 @@ class Phase:
     Attributes:
         start: first epoch in which it is in force.
         end: first epoch in which it no longer is.
-        settings: one a part, in the order of `PARTS`.
+        settings: one a part, in their order.
         batch_size: images a step; gradients are accumulated over batches of `train.batch_size`.
+        parts: of the network, from input to output; the article's by default.
     """
 
     start: int
     end: int
     settings: tuple[Setting, ...]
     batch_size: int
+    parts: tuple[str, ...] = PARTS
 
     @property
     def trained(self) -> tuple[str, ...]:
         """Names of the parts that are not frozen, from input to output."""
-        return tuple(p for p, s in zip(PARTS, self.settings, strict=True) if s not in _FROZEN)
+        return tuple(p for p, s in zip(self.parts, self.settings, strict=True) if s not in _FROZEN)
 
     def setting(self, part: str) -> Setting:
         """The setting of a part."""
-        return self.settings[PARTS.index(part)]
+        return self.settings[self.parts.index(part)]
 
 
 _FROZEN = tuple(Frozen)
@@ -84,7 +86,7 @@ class Schedule:
             {
                 "epochs": min(phase.end, epoch) - phase.start,
                 "batch_size": phase.batch_size,
-                "settings": dict(zip(PARTS, phase.settings, strict=True)),
+                "settings": dict(zip(phase.parts, phase.settings, strict=True)),
             }
             for phase in self.phases
             if phase.start < epoch
@@ -103,7 +105,10 @@ class Schedule:
 
 
 def build(
-    epochs: int, batch_size: Callable[[int], int], setting: Callable[[str, int], Setting]
+    epochs: int,
+    batch_size: Callable[[int], int],
+    setting: Callable[[str, int], Setting],
+    parts: tuple[str, ...] = PARTS,
 ) -> Schedule:
     """The schedule in which part p in epoch e has `setting(p, e)`, in batches of `batch_size(e)`.
 
@@ -112,12 +117,12 @@ def build(
     """
 
     def settings(epoch: int) -> tuple[tuple[Setting, ...], int]:
-        found = (setting(part, epoch) for part in PARTS)
+        found = (setting(part, epoch) for part in parts)
         rounded = (s if isinstance(s, Frozen) else float(f"{s:.12g}") for s in found)
         return tuple(rounded), batch_size(epoch)
 
     phases = []
     for (values, size), group in groupby(range(epochs), key=settings):
         members = list(group)
-        phases.append(Phase(members[0], members[-1] + 1, values, size))
+        phases.append(Phase(members[0], members[-1] + 1, values, size, parts))
     return Schedule(tuple(phases))

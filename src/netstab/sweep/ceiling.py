@@ -10,11 +10,14 @@ machine that makes the report.
 import time
 from functools import partial
 
+from torch import nn
+
 from netstab.data.manifest import Manifest
 from netstab.data.tensors import load
 from netstab.errors import StoreError
 from netstab.measure.probe import probe
 from netstab.measure.stability import Row, compare, signals
+from netstab.networks.network import build
 from netstab.results.schema import CEILING_COLUMNS
 from netstab.store.ledger import Ledger
 from netstab.study import measuring
@@ -22,7 +25,6 @@ from netstab.study.experiments import Run
 from netstab.sweep.single import train_run
 from netstab.training import device as devices
 from netstab.training import state, trainer
-from netstab.training.model import ResNet18
 from netstab.training.observer import provenance
 
 
@@ -65,7 +67,7 @@ def compare_seeds(
         ledger.measurements.write(key, ledger.ceiling_inputs(name), entry)
 
 
-def _end_of(ledger: Ledger, manifest: Manifest, run: Run, read: trainer.Read) -> ResNet18:
+def _end_of(ledger: Ledger, manifest: Manifest, run: Run, read: trainer.Read) -> nn.Module:
     """The network at the end of a run, on the CPU."""
     key = ledger.end_key(run)
     tensors = None
@@ -80,7 +82,8 @@ def _end_of(ledger: Ledger, manifest: Manifest, run: Run, read: trainer.Read) ->
             )
         if record is None or record.interim:
             record = train_run(ledger, run, manifest, read)
-        model = ResNet18(ledger.params.model.width, manifest.image_shape[2], len(manifest.classes))
+        shape = manifest.image_shape[2], len(manifest.classes)
+        model = build(ledger.params, *shape).module
         tensors = state.read_checked(ledger.store, record, partial(state.fits, model))
     state.restore_model(model, tensors)
     return model

@@ -172,4 +172,5 @@ def _measuring(ledger: Ledger, kind: str, known: Pace) -> float:
 
 def _state_bytes(ledger: Ledger) -> float:
     data = ledger.dataset
-    return cost.state_bytes(ledger.params.model.width, data.channels, data.classes)
+    size = ledger.params.data.image_size
+    return cost.state_bytes(ledger.params.model, size, data.channels, data.classes)

@@ -10,11 +10,12 @@ from torch.nn import functional
 from netstab.data.batches import Images, draw_epoch, training_batches
 from netstab.errors import TrainingError
 from netstab.measure.evaluate import Evaluation, evaluate
-from netstab.params import PARTS, Train
+from netstab.networks.network import Network
+from netstab.params import Train
 from netstab.results.schema import Row, history_row
 from netstab.study.schedule import Frozen, Phase
 from netstab.training.compiled import Compiled, Forward
-from netstab.training.model import ResNet18, apply_modes, initialise
+from netstab.training.modes import apply_modes
 from netstab.training.optimizer import apply_rates, sgd
 
 AfterStep = Callable[[], None]
@@ -25,22 +26,24 @@ class Engine:
     """A network, its optimizer, and how to take them through an epoch.
 
     Args:
-        model: the network.
+        network: what is trained.
         train: how it is trained.
         device: where.
         compiled: whether the forward pass is compiled, for each freeze pattern by itself.
 
     Attributes:
-        model: the network, channels last in memory.
+        network: with its parts.
+        model: its module, channels last in memory.
         optimizer: one parameter group a part.
         compiled: functions for each freeze pattern; None where nothing is compiled.
     """
 
     def __init__(
-        self, model: ResNet18, train: Train, device: torch.device, *, compiled: bool = False
+        self, network: Network, train: Train, device: torch.device, *, compiled: bool = False
     ) -> None:
-        self.model = model.to(device).to(memory_format=torch.channels_last)
-        self.optimizer = sgd(self.model, train)
+        self.network = network
+        self.model = network.module.to(device).to(memory_format=torch.channels_last)
+        self.optimizer = sgd(network, train)
         self.train = train
         self.device = device
         self.autocast = torch.autocast(
@@ -50,12 +53,12 @@ class Engine:
 
     def start(self, seed: int) -> None:
         """Bring network and optimizer into the state of epoch 0."""
-        initialise(self.model, seed)
+        self.network.initialise(self.model, seed)
         self.optimizer.state.clear()
 
     def enter(self, phase: Phase) -> Forward:
         """Put model and optimizer into a phase, and give its forward pass."""
-        apply_modes(self.model, phase)
+        apply_modes(self.network, phase)
         apply_rates(self.optimizer, phase)
         return self.compiled.of(phase) if self.compiled else self.forward
 
@@ -153,7 +156,7 @@ class Engine:
                 f"the validation loss is not finite after epoch {epoch}; "
                 "lower train.learning_rate or the rate of the intervention"
             )
-        settings = [phase.setting(part) for part in PARTS]
-        rates = [0.0 if isinstance(setting, Frozen) else setting for setting in settings]
-        frozen = [int(isinstance(setting, Frozen)) for setting in settings]
+        settings = dict(zip(phase.parts, phase.settings, strict=True))
+        rates = {part: 0.0 if isinstance(s, Frozen) else s for part, s in settings.items()}
+        frozen = [int(isinstance(setting, Frozen)) for setting in settings.values()]
         return history_row(epoch, (float(losses.mean()), top1_pct, *seen), rates, frozen)

@@ -21,16 +21,17 @@ from torch import Tensor
 
 from netstab import paths
 from netstab.data.dataset import Dataset
-from netstab.params import Params
+from netstab.networks import network as networks
+from netstab.params import Model, Params
 from netstab.store.ledger import Ledger
 from netstab.store.states import Store
 from netstab.study.experiments import Run, Variant, schedule, variants
+from netstab.study.schedule import Phase
 from netstab.training import state
 from netstab.training.context import Built, EngineContext
 from netstab.training.device import hardware
 from netstab.training.engine import Engine
 from netstab.training.golden import BATCH, CLASSES, SEED, STEPS, images, study
-from netstab.training.model import ResNet18
 from netstab.training.observer import Observer
 from netstab.training.trajectory import train
 
@@ -47,6 +48,7 @@ def compute() -> dict[str, Any]:
     return {
         "schedules": _schedules(),
         "trajectories": _trajectories(),
+        "networks": _networks(),
         MEASUREMENTS: measurements(),
     }
 
@@ -78,6 +80,33 @@ def _trajectories() -> dict[str, Any]:
                     if variant.experiment in ("baseline", "outpost", "expA") and mode == "eval":
                         continue
                     found[f"{variant.name} {mode}"] = trajectory(params, variant, folder)
+    finally:
+        torch.set_num_threads(threads)
+    return found
+
+
+NETWORKS = (
+    *(("resnet18", "group"), ("resnet34", "batch"), ("plain", "batch"), ("plain", "none")),
+    *(("wide_resnet", "batch"), ("vit", "layer")),
+)
+"""Networks beside the article's, and norms, none of which is pinned by the others."""
+
+
+def _networks() -> dict[str, Any]:
+    """An epoch of the baseline, for each of the other networks."""
+    found = {}
+    params, threads = study(1.0, "live"), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for name, norm in NETWORKS:
+            model = Model.model_validate({"name": name, "norm": norm, "width": 8})
+            own = params.model_copy(update={"model": model})
+            engine, training, validation, _ = _builder(own)()
+            engine.start(SEED)
+            phase = Phase(0, 1, (0.01,) * len(own.parts), BATCH, own.parts)
+            row = engine.epoch(phase, training, validation, SEED, 0)
+            losses = [row["train_loss"], row["val_loss"]]
+            found[f"{name} {norm}"] = {"losses": losses, "state": _sums(state.capture(engine))}
     finally:
         torch.set_num_threads(threads)
     return found
@@ -141,8 +170,9 @@ def _ledger(params: Params, folder: str) -> Ledger:
 
 def _builder(params: Params) -> Callable[[], Built]:
     def build() -> Built:
-        model = ResNet18(params.model.width, 3, CLASSES).double()
-        made = Engine(model, params.train, torch.device("cpu"))
+        network = networks.build(params, 3, CLASSES)
+        network.module.double()
+        made = Engine(network, params.train, torch.device("cpu"))
         used = hardware(torch.device("cpu"), 1)
         return Built(made, *images(params.train.crop_padding), used)
 

@@ -16,6 +16,7 @@ from netstab.measure import sharpness
 from netstab.measure.probe import probe
 from netstab.measure.stability import Path, Row, Signals, compare, signals
 from netstab.measure.views import copy_into
+from netstab.networks.network import names_of
 from netstab.store.ledger import Ledger
 from netstab.study import measuring
 from netstab.study.experiments import Run
@@ -105,8 +106,7 @@ class Observer:
         for scope, key in wanted.items():
             where = "whole network" if scope == measuring.NETWORK else f"block {scope}"
             self.report(f"measuring sharpness at epoch {epoch}, {where}")
-            parts = measuring.parts_of(ledger.params, scope)
-            names = [n for n, _ in self._twin.named_parameters() if n.split(".", 1)[0] in parts]
+            names = names_of(self._twin, ledger.params, measuring.parts_of(ledger.params, scope))
             row = sharpness.measure_scope(scope, names, survey, *what)
             now = time.monotonic()
             entry = {
@@ -171,7 +171,8 @@ class Watch:
 
 
 def _weights(model: nn.Module, ledger: Ledger) -> dict[str, list[Tensor]]:
+    params = ledger.params
     return {
-        block: [w for n, w in model.named_parameters() if n.split(".", 1)[0] in parts]
-        for block, parts in ledger.params.blocks.items()
+        block: [model.get_parameter(name) for name in names_of(model, params, parts)]
+        for block, parts in params.blocks.items()
     }

@@ -3,11 +3,10 @@
 from inspect import unwrap
 
 import torch
-from torch import nn
 
+from netstab.networks.network import Network, by_part
 from netstab.params import Train
 from netstab.study.schedule import Frozen, Phase
-from netstab.training.model import by_part
 
 
 class SGD(torch.optim.SGD):
@@ -22,28 +21,28 @@ class SGD(torch.optim.SGD):
     step = torch.no_grad()(unwrap(torch.optim.SGD.step))
 
 
-def sgd(model: nn.Module, train: Train) -> SGD:
+def sgd(network: Network, train: Train) -> SGD:
     """SGD with momentum (Sutskever et al. 2013, in torch's form), decay on every parameter.
 
     On CUDA a part's update is one kernel; the CPU keeps torch's plain loop, and its bits.
     """
     groups = [
         {"params": list(parameters.values()), "part": part}
-        for part, parameters in by_part(model).items()
+        for part, parameters in by_part(network.module, network.parts).items()
     ]
     return SGD(
         groups,
         lr=train.learning_rate,
         momentum=train.momentum,
         weight_decay=train.weight_decay,
-        fused=True if all(p.is_cuda for p in model.parameters()) else None,
+        fused=True if all(p.is_cuda for p in network.module.parameters()) else None,
     )
 
 
 def apply_rates(optimizer: torch.optim.SGD, phase: Phase) -> None:
     """Give each part its rate; a frozen part loses its momentum and starts anew if it thaws.
 
-    `model.apply_modes` has taken the gradients of frozen parts, and SGD passes over parameters
+    `modes.apply_modes` has taken the gradients of frozen parts, and SGD passes over parameters
     without one: no decay, no momentum, not one bit.
     """
     for group in optimizer.param_groups:

@@ -9,6 +9,7 @@ import torch
 from netstab.data.batches import Images, splits
 from netstab.data.manifest import Manifest
 from netstab.data.tensors import Tensors, load
+from netstab.networks.network import build
 from netstab.params import Params
 from netstab.store.ledger import Ledger
 from netstab.store.records import Record
@@ -17,7 +18,6 @@ from netstab.training import device as devices
 from netstab.training import replay, trajectory
 from netstab.training.context import Built, EngineContext
 from netstab.training.engine import Engine
-from netstab.training.model import ResNet18, block_parameters
 from netstab.training.observer import Observer
 
 Read = Callable[[Manifest], Tensors]
@@ -55,9 +55,8 @@ class Trainer:
 
     def _build(self) -> Built:
         params, manifest = self.ledger.params, self.manifest
-        model = ResNet18(params.model.width, manifest.image_shape[2], len(manifest.classes))
-        block_parameters(model, params.blocks)
-        engine = Engine(model, params.train, self.device, compiled=params.runtime.compile)
+        network = build(params, manifest.image_shape[2], len(manifest.classes))
+        engine = Engine(network, params.train, self.device, compiled=params.runtime.compile)
         images = load_images(params, manifest, self.device, self._read)
         return Built(engine, *images, devices.hardware(self.device, self.threads, self._host))
 

@@ -7,9 +7,9 @@ Decisions that the article's words leave open:
 * B2, A3, C2: jitters of the compared runs are taken over the same window.
 * C5, C6: 'rises' and 'falls' are from the window that begins at the first decay (C5) or the freeze
   (C6) to the last epochs; 'neither' is equivalence to no change at all.
-* C7: jumps are net of A/k's, which C/k leaves at the freeze; then each low block is held against
-  each high one, and each low block's own net jump against zero.
-* Claims that name blocks (C3, C4, C6, C7) are about the article's blocks alone.
+* C7: jumps are net of A/k's, which C/k leaves at the freeze; then each early block is held against
+  each late one, and each early block's own net jump against zero.
+* Claims that name blocks (C3, C4, C6, C7) are about the first and the second half of the blocks.
 """
 
 from itertools import product
@@ -17,14 +17,13 @@ from itertools import product
 import numpy as np
 
 from netstab.evidence.claims.checks import LOG_RATIO, PERCENT, Check, Effect, unit_of
+from netstab.evidence.claims.comparability import early_and_late
 from netstab.evidence.claims.compare import each, final, less, net_jump, rise
 from netstab.evidence.claims.effects import Study
 from netstab.evidence.claims.statistics import Rule, Within, above, below
 from netstab.evidence.summary.windows import Floats
 from netstab.params import Params
 from netstab.study.experiments import BASELINE, OUTPOST, Variant
-
-LOW, HIGH = ("64", "128"), ("256", "512")
 
 
 def a1(_params: Params) -> list[Check]:
@@ -80,9 +79,10 @@ def c2(params: Params) -> list[Check]:
 def c3(params: Params) -> list[Check]:
     """Training top-1 against the threshold, in one sample."""
     learnt = params.claims.saturated_top1_pct
+    early, late = early_and_late(params)
     rules: dict[str, Rule] = {
-        **dict.fromkeys(HIGH, above(learnt, inclusive=True)),
-        **dict.fromkeys(LOW, below(learnt)),
+        **dict.fromkeys(late, above(learnt, inclusive=True)),
+        **dict.fromkeys(early, below(learnt)),
     }
 
     def effect(block: str) -> Effect:
@@ -94,11 +94,11 @@ def c3(params: Params) -> list[Check]:
     ]
 
 
-def c4(_params: Params) -> list[Check]:
-    """Each low block against each high one."""
+def c4(params: Params) -> list[Check]:
+    """Each early block against each late one."""
     return [
-        final(Variant("expC", low), Variant("expC", high), "val_top1_pct", above())
-        for low, high in product(LOW, HIGH)
+        final(Variant("expC", early), Variant("expC", late), "val_top1_pct", above())
+        for early, late in product(*early_and_late(params))
     ]
 
 
@@ -116,12 +116,13 @@ def c6(params: Params) -> list[Check]:
     """Rises from the freeze on."""
     epoch = params.train.at_scale(params.expC.freeze_epoch)
     loss, points = Within(params.claims.margin_loss), Within(params.claims.margin_points)
+    early, late = early_and_late(params)
     checks = []
-    for variant in (Variant("expC", block) for block in HIGH):
+    for variant in (Variant("expC", block) for block in late):
         checks.append(rise(variant, "val_loss", epoch, above()))
         checks.append(rise(variant, "val_top5_pct", epoch, below()))
         checks.append(final(variant, OUTPOST, "val_loss", loss))
-    for variant in (Variant("expC", block) for block in LOW):
+    for variant in (Variant("expC", block) for block in early):
         checks.append(rise(variant, "val_loss", epoch, loss))
         checks.append(rise(variant, "val_top5_pct", epoch, points))
     return checks
@@ -130,17 +131,18 @@ def c6(params: Params) -> list[Check]:
 def c7(params: Params) -> list[Check]:
     """Net jumps at the freeze."""
     epoch = params.train.at_scale(params.expC.freeze_epoch)
+    early, late = early_and_late(params)
     checks = []
     for measure, rule in (("val_loss", below()), ("val_top1_pct", above())):
         net = {
             block: net_jump(Variant("expC", block), Variant("expA", block), measure, epoch)
-            for block in (*LOW, *HIGH)
+            for block in (*early, *late)
         }
         what, unit = f"jump of {measure} at {epoch}, net of expA's", unit_of(measure)
-        checks += [Check(f"expC-{low}: {what}", unit, rule, net[low]) for low in LOW]
+        checks += [Check(f"expC-{one}: {what}", unit, rule, net[one]) for one in early]
         checks += [
-            Check(f"expC-{low}: {what}, less expC-{high}'s", unit, rule, less(net[low], net[high]))
-            for low, high in product(LOW, HIGH)
+            Check(f"expC-{one}: {what}, less expC-{two}'s", unit, rule, less(net[one], net[two]))
+            for one, two in product(early, late)
         ]
     return checks
 

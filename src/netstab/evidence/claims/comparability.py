@@ -9,16 +9,12 @@ from collections.abc import Callable
 
 from netstab.params import Decay, Params
 from netstab.params.fields import Section
+from netstab.study.measuring import parts_of
 
 Obstacle = Callable[[Params], str]
 
-ARTICLE_BLOCKS = {
-    "64": {"stem", "layer1"},
-    "128": {"layer2"},
-    "256": {"layer3"},
-    "512": {"layer4", "head"},
-}
-"""The article's filter blocks, which some claims name."""
+ARTICLE_BLOCKS = ("64", "128"), ("256", "512")
+"""The article's early and late filter blocks, which some claims name."""
 
 
 def any_of(*obstacles: Obstacle) -> Obstacle:
@@ -31,11 +27,31 @@ def no_obstacle(_params: Params) -> str:
     return ""
 
 
-def article_blocks(params: Params) -> str:
-    """The claim speaks of blocks by name, which must be the article's."""
-    if {name: set(parts) for name, parts in params.blocks.items()} == ARTICLE_BLOCKS:
+def early_and_late(params: Params) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The first and the second half of the blocks; of an odd number the middle one is neither."""
+    blocks = in_order(params)
+    half = len(blocks) // 2
+    return blocks[:half], blocks[len(blocks) - half :]
+
+
+def in_order(params: Params) -> tuple[str, ...]:
+    """The blocks by their first parts, from input to output."""
+    return tuple(sorted(params.blocks, key=lambda b: params.parts.index(parts_of(params, b)[0])))
+
+
+def no_halves(params: Params) -> str:
+    """The claim speaks of early and late blocks, which must be there, one behind the other."""
+    if len(params.blocks) < 2:
+        return "speaks of early and late blocks, and params.yaml has a single one"
+    if tuple(p for block in in_order(params) for p in parts_of(params, block)) == params.parts:
         return ""
-    return "speaks of the article's blocks, and params.yaml has others"
+    return "speaks of early and late blocks, and those of params.yaml lie within one another"
+
+
+def has_batch_norm(params: Params) -> str:
+    """The claim speaks of batch norm, which the network must have."""
+    norm = params.model.norm
+    return "" if params.model.has_batch_norm else f"speaks of batch norm, and the norm is {norm}"
 
 
 def decays(*names: str) -> Obstacle:

@@ -27,7 +27,8 @@ class Claim:
         variants: whose runs it needs.
         checks: all of which have to hold.
         obstacle: what keeps the runs from being compared.
-        names_blocks: whether it is about the article's blocks alone.
+        names_blocks: whether it is about early and late blocks, which it calls by the article's
+            names.
         remark: what else the results say, from the parts.
     """
 

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from netstab.evidence.claims.checks import conclude, examine
-from netstab.evidence.claims.comparability import article_blocks
+from netstab.evidence.claims.comparability import ARTICLE_BLOCKS, early_and_late, no_halves
 from netstab.evidence.claims.compare import Claim
 from netstab.evidence.claims.effects import Study
 from netstab.evidence.claims.judgement import Judgement, Verdict
@@ -62,8 +62,8 @@ def judge(params: Params, collection: Collection) -> tuple[Judgement, ...]:
 def _judge(claim: Claim, study: Study) -> tuple[Judgement, float | None]:
     """The judgement, and its p-value before adjustment."""
     params = study.params
-    if claim.names_blocks and (why := article_blocks(params)):
-        # First, since with other blocks there are no runs of these names.
+    if claim.names_blocks and (why := no_halves(params)):
+        # First, since there are no runs that are asked for then.
         return _untested(claim, Verdict.NOT_COMPARABLE, why), None
     if why := _missing(claim, study):
         return _untested(claim, Verdict.MISSING_RUN, why), None
@@ -73,7 +73,8 @@ def _judge(claim: Claim, study: Study) -> tuple[Judgement, float | None]:
     parts = tuple(examine(check, study) for check in checks)
     found = conclude(checks, parts, params)
     lacking = (p.note for p in parts if p.verdict is found.verdict and not p.values)
-    said = (*lacking, claim.remark(params, parts), found.why)
+    renamed = _other_names(params) if claim.names_blocks else ""
+    said = (*lacking, renamed, claim.remark(params, parts), found.why)
     notes = [note for note in dict.fromkeys(said) if note]
     judgement = Judgement(
         claim.id,
@@ -86,6 +87,16 @@ def _judge(claim: Claim, study: Study) -> tuple[Judgement, float | None]:
         "; ".join(notes),
     )
     return judgement, found.p
+
+
+def _other_names(params: Params) -> str:
+    """Which blocks stand for the article's, where they are called otherwise."""
+    halves = early_and_late(params)
+    if halves == ARTICLE_BLOCKS:
+        return ""
+    named = zip(("early", "late"), ARTICLE_BLOCKS, halves, strict=True)
+    told = (f"{how} blocks ({', '.join(a)}): {', '.join(b)}" for how, a, b in named)
+    return f"here {'; '.join(told)}"
 
 
 def _untested(claim: Claim, verdict: Verdict, why: str) -> Judgement:

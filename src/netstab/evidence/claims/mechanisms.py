@@ -16,6 +16,7 @@ from math import log1p
 from netstab.evidence.claims.checks import LOG_RATIO, Check, Effect
 from netstab.evidence.claims.comparability import (
     decays,
+    in_order,
     no_obstacle,
 )
 from netstab.evidence.claims.compare import Claim, each, needs
@@ -59,10 +60,11 @@ def _s1(params: Params) -> list[Check]:
     ]
 
 
-def _s2(_params: Params) -> list[Check]:
+def _s2(params: Params) -> list[Check]:
+    blocks = in_order(params)
     places: tuple[tuple[str, Direction, str], ...] = (
-        ("512", "forward", "at its input"),
-        ("64", "backward", "at its output"),
+        (blocks[-1], "forward", "at its input"),
+        (blocks[0], "backward", "at its output"),
     )
     return [
         Check(
@@ -111,7 +113,7 @@ MECHANISMS = (
         "S2",
         "Freezing the rest stills the signals that the trained block sees: forward at the input "
         "of B/512, backward at the output of B/64",
-        lambda p: [BASELINE, Variant("expB", "512"), Variant("expB", "64")],
+        lambda p: [BASELINE, *(Variant("expB", in_order(p)[end]) for end in (-1, 0))],
         _s2,
         no_obstacle,
         names_blocks=True,

@@ -15,6 +15,7 @@ from netstab.evidence.claims.comparability import (
     at_first_decay,
     covers_the_end,
     decays,
+    has_batch_norm,
     same_decay,
 )
 from netstab.evidence.claims.compare import Claim, final, less, needs
@@ -136,7 +137,7 @@ RIVALS = (
         "bnrecal",
         "Recomputing the baseline's batch-norm statistics recovers more than the set share of the "
         "outpost's gain",
-        covers_the_end("expE.bnrecal", "start_epoch"),
+        any_of(has_batch_norm, covers_the_end("expE.bnrecal", "start_epoch")),
     ),
     _rival(
         "batch",
@@ -153,7 +154,7 @@ RIVALS = (
         "strict",
         "Freezing all blocks but one, batch norm and all, recovers more than the set share of the "
         "outpost's gain (each block)",
-        at_first_decay("strict", "freeze_epoch", "outpost"),
+        any_of(has_batch_norm, at_first_decay("strict", "freeze_epoch", "outpost")),
     ),
 )
 """The claims about rivals."""

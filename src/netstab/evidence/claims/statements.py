@@ -1,25 +1,31 @@
 """The article's statements: in words, with the runs that each needs and how it is tested."""
 
+from collections.abc import Callable
+
 from netstab.evidence.claims import article
-from netstab.evidence.claims.article import HIGH, LOW
 from netstab.evidence.claims.comparability import (
     any_of,
     at_first_decay,
     decay_begins,
     decays,
+    early_and_late,
     freezes_last,
     same_decay,
     same_decay_around,
 )
 from netstab.evidence.claims.compare import Claim, each, final, jitter, needs
 from netstab.evidence.claims.statistics import above
+from netstab.params import Params
 from netstab.study.experiments import BASELINE, OUTPOST, Variant
 
 CURVES = ("train_loss", "train_top1_pct", "val_loss", "val_top1_pct")
 
 
-def _c(*blocks: str) -> list[Variant]:
-    return [Variant("expC", block) for block in blocks]
+def _halves(*experiments: str) -> Callable[[Params], list[Variant]]:
+    """Experiments on the early and the late blocks."""
+    return lambda p: [
+        Variant(x, b) for x in experiments for half in early_and_late(p) for b in half
+    ]
 
 
 STATEMENTS = (
@@ -89,7 +95,7 @@ STATEMENTS = (
     Claim(
         "C3",
         "C/256 and C/512 learn the training images all but completely; C/64 and C/128 do not",
-        lambda p: _c(*LOW, *HIGH),
+        _halves("expC"),
         article.c3,
         decays("expC"),
         names_blocks=True,
@@ -97,7 +103,7 @@ STATEMENTS = (
     Claim(
         "C4",
         "C/64 and C/128 end with a higher validation top-1 than C/256 and C/512",
-        lambda p: _c(*LOW, *HIGH),
+        _halves("expC"),
         article.c4,
         decays("expC"),
         names_blocks=True,
@@ -114,7 +120,7 @@ STATEMENTS = (
         "C6",
         "From the freeze on, validation loss rises and top-5 falls in C/256 and C/512, up to the "
         "outpost's loss; in C/64 and C/128 neither moves",
-        lambda p: [OUTPOST, *_c(*LOW, *HIGH)],
+        lambda p: [OUTPOST, *_halves("expC")(p)],
         article.c6,
         decay_begins("expC", "outpost"),
         names_blocks=True,
@@ -123,7 +129,7 @@ STATEMENTS = (
         "C7",
         "At the freeze, validation loss jumps down and top-1 up, more in C/64 and C/128 than in "
         "C/256 and C/512",
-        lambda p: [Variant(x, block) for x in ("expA", "expC") for block in (*LOW, *HIGH)],
+        _halves("expA", "expC"),
         article.c7,
         same_decay_around("expC", "freeze_epoch", "expA"),
         names_blocks=True,

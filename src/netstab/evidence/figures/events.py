@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import Panel
-from netstab.params import PARTS, Ema, Params
+from netstab.params import Ema, Params
 from netstab.study.experiments import Variant, view
 from netstab.study.schedule import Frozen, Schedule, Setting
 
@@ -19,7 +19,8 @@ def scheduled(plan: Schedule) -> dict[int, list[str]]:
     """What happens in a schedule at which epoch: `decay`, `raise`, `freeze`, `larger batch` ..."""
     found: dict[int, list[str]] = {}
     for before, after in pairwise(plan.phases):
-        words = {_change(before.setting(part), after.setting(part)) for part in PARTS}
+        pairs = zip(before.settings, after.settings, strict=True)
+        words = {_change(old, new) for old, new in pairs}
         if before.batch_size != after.batch_size:
             grows = after.batch_size > before.batch_size
             words.add("larger batch" if grows else "smaller batch")

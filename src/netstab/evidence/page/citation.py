@@ -4,7 +4,7 @@ import re
 
 import netstab
 from netstab.evidence.results import Results
-from netstab.evidence.texts import counted
+from netstab.evidence.texts import counted, network_title
 
 ARTICLE = (
     "Proposing a new effect of learning rate decay \N{EN DASH} Network Stability. Medium, 2020."
@@ -44,8 +44,9 @@ def _setup(results: Results) -> str:
     segments = sorted((s for p in provenance for s in p.segments), key=lambda s: s.finished)
     devices = ", ".join(dict.fromkeys(s.device for s in segments)) or "unknown hardware"
     date = f", {segments[-1].finished:%Y-%m-%d}" if segments else ""
+    width = "" if params.model.width is None else f" of width {params.model.width}"
     return (
-        f"ResNet-18 of width {params.model.width}, {counted(params.train.run_epochs, 'epoch')}, "
+        f"{network_title(params.model)}{width}, {counted(params.train.run_epochs, 'epoch')}, "
         f"{counted(len(params.seeds), 'seed')}; data: {results.data.name}; {devices}{date}"
     )
 

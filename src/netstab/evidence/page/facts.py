@@ -8,8 +8,8 @@ from typing import Any
 from netstab.evidence.results import Results
 from netstab.evidence.summary.summaries import shown
 from netstab.evidence.summary.windows import final_window
-from netstab.evidence.texts import MEASURE_TITLES, counted
-from netstab.params import Params
+from netstab.evidence.texts import MEASURE_TITLES, counted, network_size, network_title
+from netstab.params import Model, Params
 from netstab.results.runs import Collection
 from netstab.results.schema import Provenance, by_instruction_sets
 from netstab.study.experiments import REFERENCES, Run, view
@@ -26,7 +26,11 @@ def facts(results: Results) -> list[dict[str, str]]:
     scale = "" if train.time_scale == 1 else f", time scale {train.time_scale:g}"
     rows = [
         ("Data", results.data.name, results.data.details),
-        ("Network", f"ResNet-18, width {params.model.width}", _blocks(params)),
+        (
+            "Network",
+            _capital(network_title(params.model)) + network_size(params.model),
+            _blocks(params),
+        ),
         (
             "Training",
             f"{counted(train.run_epochs, 'epoch')} of batches of {train.batch_size}",
@@ -58,6 +62,10 @@ def _instruction_sets(collection: Collection) -> list[tuple[str, str, str]]:
     apart = "; ".join(f"{few(names)}: {sets}" for sets, names in found.items())
     detail = f"each rounds otherwise, so runs differ by that too: {apart}"
     return [("Instruction sets", "; ".join(found), detail if len(found) > 1 else "")]
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _blocks(params: Params) -> str:
@@ -161,13 +169,15 @@ ARTICLE = {"width": 64, "epochs": 200, "time scale": 1.0, "batch": 128, "image s
 def size_differences(params: Params) -> list[str]:
     """How the size differs from the article's; empty where it does not."""
     mine = {
-        "width": params.model.width,
+        "width": params.model.width or ARTICLE["width"],
         "epochs": params.train.run_epochs,
         "time scale": params.train.time_scale,
         "batch": params.train.batch_size,
         "image size": params.data.image_size,
     }
-    return [
+    title, article_title = network_title(params.model), network_title(Model())
+    other = [f"{title} instead of {article_title}"] if title != article_title else []
+    return other + [
         f"{what} {mine[what]:g} instead of {article:g}"
         for what, article in ARTICLE.items()
         if mine[what] != article

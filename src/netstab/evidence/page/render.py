@@ -45,6 +45,7 @@ def render(results: Results, drawn: Drawn | None = None) -> str:
     )
     return environment.get_template("page.html").render(
         title=TITLE,
+        network=f"{'The' if params.model.is_own else 'A'} {texts.network_title(params.model)}",
         version=netstab.__version__,
         data=results.data,
         sizes=facts.size_differences(params),

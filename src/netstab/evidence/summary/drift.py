@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from netstab.evidence.summary.windows import Floats
-from netstab.params import PARTS, Params
+from netstab.params import Params
 from netstab.study.measuring import NETWORK, parts_of
 
 Direction = Literal["forward", "backward"]
@@ -59,7 +59,7 @@ def places(params: Params, direction: Direction) -> tuple[str, ...]:
     """
     if direction == "backward":
         return tuple(params.blocks)
-    later = (block for block in params.blocks if parts_of(params, block)[0] != PARTS[0])
+    later = (block for block in params.blocks if parts_of(params, block)[0] != params.parts[0])
     return (*later, NETWORK)
 
 

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import netstab
+from netstab import paths
 from netstab.errors import NetstabError
 from netstab.files import ABANDONED_S
 from netstab.locks import is_locked, locked
 from netstab.machine import WAIT_POLICY, wait_passively
+from netstab.source_code import roots
 from netstab.sweep.ray.folders import old_folders
 from netstab.sweep.ray.output import first_line
 
@@ -116,13 +118,16 @@ def connected(address: str | None, cpus: int, object_bytes: int) -> Iterator[Non
     ray._private.worker._worker_logs_enabled = False
     # Workers get this very code: numbers must not depend on what is installed where they are.
     package = Path(netstab.__file__).resolve().parent
+    root = roots()[0]
     if address is not None:
-        with _joined(address, package):
+        with _joined(address, [package, root / paths.NETWORKS]):
             yield
         return
     modules = os.environ.get("PYTHONPATH", "")  # an empty one is none
     with _own_folder() as folder:
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(package.parent), modules]))
+        os.environ["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [str(package.parent), str(root), modules])
+        )
         try:
             ray.init(
                 address="local",
@@ -165,13 +170,16 @@ def collect_folders(root: Path) -> None:
 
 
 @contextmanager
-def _joined(address: str, package: Path) -> Iterator[None]:
+def _joined(address: str, packages: list[Path]) -> Iterator[None]:
     import ray
 
     wait_passively()
     try:
         set_there = {NOSET: ALWAYS[NOSET], WAIT_POLICY: os.environ[WAIT_POLICY]}
-        with_it = {"py_modules": [str(package)], "env_vars": set_there}
+        with_it = {
+            "py_modules": [str(path) for path in packages if path.is_dir()],
+            "env_vars": set_there,
+        }
         ray.init(address=address, runtime_env=with_it, **SILENT)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise _no_connection(address, error) from error

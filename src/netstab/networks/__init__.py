@@ -1,0 +1,1 @@
+"""Networks: those that come with netstab, one's own, and their parts."""
