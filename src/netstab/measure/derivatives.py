@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from netstab.networks.layers import NarrowConv2d
+
 
 @contextmanager
 def cheap_second_derivatives(model: nn.Module) -> Iterator[None]:
@@ -45,11 +47,18 @@ def _instead(module: nn.Module) -> Callable[[Tensor], Tensor] | None:
 
 def is_affine(module: nn.BatchNorm2d) -> bool:
     """Whether batch norm is an affine map, of running statistics, with a weight and a bias."""
+    if type(module).forward is not nn.BatchNorm2d.forward:
+        return False
     return module.running_var is not None and module.affine and not module.training
 
 
 def is_plain(module: nn.Conv2d) -> bool:
-    """Whether a convolution has neither groups nor dilation, and zeros around the image."""
+    """Whether a convolution has neither groups nor dilation, and zeros around the image.
+
+    A class of the user's own may compute something else.
+    """
+    if type(module) not in (nn.Conv2d, NarrowConv2d):
+        return False
     usual = module.groups == 1 and module.dilation == (1, 1) and module.padding_mode == "zeros"
     return usual and not isinstance(module.padding, str)
 

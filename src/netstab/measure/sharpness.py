@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from netstab.data.seeds import generator
 from netstab.measure import lanczos, starts, traces
 from netstab.measure.derivatives import cheap_second_derivatives
 from netstab.measure.hessian import Hessian
+from netstab.measure.piecewise import is_piecewise_linear
 from netstab.measure.precision import full_precision
 from netstab.params import Sharpness as Settings
 
@@ -108,7 +110,7 @@ def survey(model: nn.Module, subset: Subset, settings: Settings, seed: int) -> S
         model.requires_grad_(True)
         draw = generator(seed, "sharpness", "trace")
         samples = settings.trace_samples
-        if not traces.is_piecewise_linear(model):
+        if not is_piecewise_linear(model, subset.images[:2]):
             hessian = _hessian(model, subset, settings, model.parameters())
             weights = dict(model.named_parameters())
             signs = partial(hessian.random_signs, draw)
@@ -225,7 +227,8 @@ def _borrowed(model: nn.Module, settings: Settings) -> Iterator[None]:
     buffers = {buffer: buffer.clone() for buffer in model.buffers()}
     try:
         model.train(settings.batch_norm == "train")
-        with full_precision():
+        # Of torch's ways to attend the plain one alone can be differentiated twice.
+        with full_precision(), sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
         for module, mode in modes.items():

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
-from netstab.measure.derivatives import is_affine, is_plain
+from netstab.measure.piecewise import LINEAR
 
 CHUNK = 64
 """Images a graph: what a CPU's cache likes."""
@@ -28,11 +28,6 @@ PIECE = 2**18
 """Numbers that gradients of single images take at once: what a CPU's cache likes."""
 RANDOM = 2
 """Random vectors of the rest: from two on, their difference tells the error."""
-
-LINEAR = (nn.Conv2d, nn.Linear, nn.BatchNorm2d)
-"""Layers whose gradients of single images are known here."""
-KINKED = (nn.ReLU, nn.Identity, nn.Flatten, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
-"""Layers without weights that are piecewise linear."""
 
 
 class Trace(NamedTuple):
@@ -67,26 +62,6 @@ class Diagonal:
         errors = (terms.var(0).sum(0) / len(terms)).sqrt().tolist()
         plain, adaptive = (Trace(*of) for of in zip(values, errors, strict=True))
         return plain, adaptive
-
-
-def is_piecewise_linear(model: nn.Module) -> bool:
-    """Whether each logit is piecewise linear in each weight, as far as its modules tell.
-
-    What a `forward` does between its modules is taken to be so as well: ReLU, sums, means.
-    """
-    leaves = [module for module in model.modules() if not list(module.children())]
-    return all(_is_known(module) for module in leaves) and all(
-        isinstance(module, LINEAR) or not list(module.parameters(recurse=False))
-        for module in model.modules()
-    )
-
-
-def _is_known(module: nn.Module) -> bool:
-    if isinstance(module, nn.Conv2d):
-        return is_plain(module)
-    if isinstance(module, nn.BatchNorm2d):
-        return is_affine(module)
-    return isinstance(module, (*LINEAR, *KINKED))
 
 
 def by_images(model: nn.Module, images: Tensor, samples: int, draw: torch.Generator) -> Diagonal:
