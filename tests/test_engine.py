@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ import torch
 from netstab.data.batches import draw_epoch, training_batches
 from netstab.errors import TrainingError
 from netstab.networks.resnet import ResNet
-from netstab.params import PARTS, Params
+from netstab.params import NETWORKS, PARTS, Params
 from netstab.study.schedule import Frozen, Phase, Setting
 from netstab.training import device, state, trajectory
 from netstab.training.engine import Engine
@@ -87,6 +88,47 @@ def assert_matches_the_naive_trainer(
     for name, tensor in engine.model.state_dict().items():
         torch.testing.assert_close(tensor, expected[name], atol=1e-8, rtol=1e-8, msg=name)
     assert len(steps) * len(phases) >= 100
+
+
+@pytest.mark.parametrize(
+    ("name", "norm", "mode"),
+    [
+        ("resnet34", "batch", Frozen.EVAL),
+        ("plain", "none", Frozen.LIVE),
+        ("wide_resnet", "group", Frozen.LIVE),
+        ("vit", "layer", Frozen.LIVE),
+        ("networks.example:Net", "none", Frozen.LIVE),
+    ],
+)
+def test_other_networks_are_trained_and_frozen_part_by_part_as_the_naive_trainer_does(
+    name: str, norm: str, mode: Frozen
+) -> None:
+    parts = NETWORKS.get(name, ("first", "second", "third", "classifier"))
+    model: dict[str, Any] = {"name": name, "norm": norm, "width": 4}
+    if ":" in name:
+        model |= {"width": None, "arguments": {"width": 4}}
+    study = small.params(model=model, blocks={"all": list(parts)}, own={})
+    engine = fresh(study)
+    naive = NaiveTrainer(small.network(study, double=True).module, study.train)
+    naive.model.load_state_dict(engine.model.state_dict())
+    training, validation = (small.images(padding, dtype=torch.float64) for padding in (2, 0))
+    half = len(parts) // 2
+    settings: list[tuple[Setting, ...]] = [
+        tuple(0.01 * (1 + place) for place in range(len(parts))),
+        (*(mode,) * half, *(0.01,) * (len(parts) - half)),
+    ]
+    for epoch, values in enumerate(settings):
+        now = Phase(epoch, epoch + 1, values, 8, parts)
+        row = engine.epoch(now, training, validation, 9, epoch)
+        draws = draw_epoch(len(training), 8, padding=2, flip=True, seed=9, epoch=epoch)
+        losses = [loss for loss, _ in naive.steps(now, training, draws)]
+        assert row["train_loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-8)
+        assert [row[f"frozen_{part}"] for part in parts] == [
+            int(isinstance(value, Frozen)) for value in values
+        ]
+    expected = naive.model.state_dict()
+    for tensor_name, tensor in engine.model.state_dict().items():
+        torch.testing.assert_close(tensor, expected[tensor_name], atol=1e-8, rtol=1e-8)
 
 
 @pytest.mark.parametrize("first", range(small.CLASSES - 1))
