@@ -23,6 +23,7 @@ from tests import small
 ARGUMENTS = {
     ("study",): ("demo",),
     ("compare",): ("main",),
+    ("rerun",): ("study.zip", "baseline-0"),
     ("store", "export"): ("pieces",),
     ("store", "import"): ("pieces",),
 }

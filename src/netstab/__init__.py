@@ -17,7 +17,7 @@ Names in backquotes behind a package are files or folders in it, not all of them
                 baseline with averaged weights or recomputed batch-norm statistics)
 * `training/`   everything that changes weights: `modes`, `optimizer`, `engine`, `state`,
                 `trajectory`, `device`; `numerics` compares them with stored golden values
-* `exchange/`   finished runs as small files for another machine
+* `exchange/`   finished runs as small files for another machine; `crate`: a study to publish
 * `sweep/`      many runs at once: `jobs`, `forecast`, `local/` (`calibration`: how many processes
                 side by side) and `ray/` for clusters
 * `evidence/`   from result files to verdicts and pictures: `summary/` (final figures, jitter),

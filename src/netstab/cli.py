@@ -203,8 +203,8 @@ def claims(
     results: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with a study's results, such as demo. Default: metrics, the study of "
-            "params.yaml."
+            help="Folder with a study's results, such as demo, or a crate, whose results are then "
+            "held against its runs. Default: metrics, the study of params.yaml."
         ),
     ] = None,
     json: Json = False,
@@ -236,6 +236,44 @@ def compare(
         from netstab.commands import compare as command
 
         command.run(old, new, _console(), as_json=json, as_markdown=markdown)
+
+
+@app.command()
+def crate(
+    study: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[STUDY]",
+            help="Folder that netstab study left, such as demo. Default: metrics, the study of "
+            "params.yaml.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The ZIP. Default: netstab-STUDY-COMMIT.zip in this folder."),
+    ] = None,
+) -> None:
+    """Pack a study to cite, check and rerun: a ZIP described as a Workflow Run RO-Crate."""
+    with exit_codes():
+        from netstab.commands import crate as command
+
+        command.run(study, output, _console())
+
+
+@app.command()
+def rerun(
+    crate: Annotated[Path, typer.Argument(help="A ZIP that netstab crate wrote.")],
+    run: Annotated[str, typer.Argument(help="One of its runs, such as expB-64-0.")],
+    source: Annotated[
+        str | None,
+        typer.Option(help="Archive, folder or URL with the images, if they are elsewhere here."),
+    ] = None,
+) -> None:
+    """Train one run of a crate again, and hold its history against the one in there."""
+    with exit_codes():
+        from netstab.commands import rerun as command
+
+        command.run(crate, run, source, _console())
 
 
 @store_app.command("ls")

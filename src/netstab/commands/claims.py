@@ -1,8 +1,10 @@
 """`netstab claims`: what the study says of each statement."""
 
 import json
+import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,10 +17,12 @@ from rich.table import Table
 from rich.text import Text
 
 from netstab import paths
+from netstab.commands.crate import opened
 from netstab.errors import NetstabError, visible
 from netstab.evidence.claims.checks import PERCENT
 from netstab.evidence.claims.judge import CLAIMS, PART_COLUMNS
 from netstab.evidence.claims.judgement import Verdict
+from netstab.evidence.verify import verify
 from netstab.text import markdown_table, number, one_line
 
 
@@ -75,7 +79,8 @@ def show(
     Args:
         ids: of claims, in any case.
         console: where to.
-        results: a folder as `netstab study` leaves one; default: `metrics`, of params.yaml.
+        results: a folder as `netstab study` leaves one, or a crate; default: `metrics`, of
+            params.yaml.
         as_json: whether it is printed as JSON; see docs/JSON.md.
         as_markdown: whether it is printed as a table in Markdown.
 
@@ -89,9 +94,9 @@ def show(
     unknown = [name for name in ids if name.casefold() not in known]
     if unknown:
         raise NetstabError(f"{unknown[0]}: is not a claim; known are {', '.join(CLAIMS)}")
-    folder = results or paths.project_root() / paths.METRICS
-    entries = _read_claims(folder / paths.CLAIMS.name)
-    parts = _read_parts(folder / paths.CLAIM_PARTS.name) if ids else []
+    with _folder(results) as folder:
+        entries = _read_claims(folder / paths.CLAIMS.name)
+        parts = _read_parts(folder / paths.CLAIM_PARTS.name) if ids else []
     asked = dict.fromkeys(known[name.casefold()] for name in ids)
     shown = {name: entries[name] for name in asked or CLAIMS}
     if as_json:
@@ -103,6 +108,23 @@ def show(
     else:
         for name, entry in shown.items():
             _details(name, entry, _of(name, parts), console)
+
+
+@contextmanager
+def _folder(results: Path | None) -> Iterator[Path]:
+    """The folder with a study's results; of a crate, once they are what its runs give."""
+    if results is None or not results.is_file():
+        yield results or paths.project_root() / paths.METRICS
+        return
+    with opened(results) as folder:
+        found, wrong = verify(folder)
+        if wrong:
+            said = f"{results}: is not what its runs give:\n  "
+            raise NetstabError(said + "\n  ".join(wrong))
+        count = len(found.collection.histories)
+        said = f"verdicts, final figures and curves are what the histories of its {count} runs give"
+        print(f"{results}: {said}", file=sys.stderr)
+        yield folder
 
 
 def _of(name: str, parts: Sequence[Figures]) -> list[Figures]:

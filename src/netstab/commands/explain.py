@@ -15,6 +15,7 @@ WORDS = {
     "measures": "version of the measures (src/netstab/training/numerics.json)",
     "data": "the images (content_sha256 of data/manifest.json)",
     "seed": "seed",
+    "model.code": "source code of the network",
 }
 """What `params.yaml` has no key for, or more than one value of."""
 LONGEST = 40

@@ -24,7 +24,7 @@ class Comparison:
 
     Attributes:
         variant: of the study.
-        figure: `final_val_top1_pct`, ..., as `dvc metrics` names it.
+        figure: `final_val_top1_pct`, `final_val_loss` (in nats), ...
         unit: of the change: points or nats.
         seeds: that both revisions have a usable run of.
         old: mean over these seeds in the first revision; None without a seed.

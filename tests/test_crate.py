@@ -1,0 +1,314 @@
+"""`netstab crate`, `claims --results CRATE`, `rerun`: a study that others check and run again."""
+
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netstab import paths
+from netstab.errors import DataError
+from netstab.evidence.claims.judge import claims_csv, claims_json
+from netstab.evidence.summary.curves import curves
+from netstab.evidence.summary.summaries import to_file
+from netstab.exchange import crate
+from netstab.store.ledger import versions
+from tests import pipeline_helpers, small, synthetic
+from tests.pipeline_helpers import Clone, lent_clone
+from tests.repository import Repository
+from tests.test_cli import MANIFEST
+
+described = pytest.mark.skipif(find_spec("rocrate") is None, reason="needs the extra: crate")
+VALIDATOR = Path(os.environ.get("ROC_VALIDATOR") or Path(sys.prefix) / "validator") / "bin/python"
+"""Of an environment of its own: roc-validator wants an older rich than the rest does."""
+NETSTAB = ("-c", "from netstab.cli import app; app()")
+DATA = {"name": "cats and dogs", "official": False, "content_sha256": MANIFEST.content_sha256}
+
+
+@pytest.fixture
+def repository(root: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    return Repository(root)
+
+
+def publish(repository: Repository, **told: Any) -> synthetic.Study:
+    """Commit a study with its results, all but the page and its figures."""
+    study = repository.write(DATA)
+    for name in study.runs:
+        study.retell(name, **{"numerics_version": versions()[0], **told})
+    study.write(repository.root)
+    paths.MANIFEST.parent.mkdir(exist_ok=True)
+    paths.MANIFEST.write_text(MANIFEST.to_json())
+    results = study.results()
+    paths.CLAIMS.write_text(claims_json(study.params, results.judgements))
+    paths.CLAIM_PARTS.write_text(claims_csv(study.params, results.judgements))
+    table = curves(study.params, results.bands)
+    paths.CURVES.write_text(table.to_csv(index=False, float_format="%.6g"))
+    paths.VARIANTS.mkdir(exist_ok=True)
+    for name, summary in results.summaries.items():
+        (paths.VARIANTS / f"{name}.json").write_text(json.dumps(to_file(summary)))
+    repository.commit()
+    return study
+
+
+def changed(source: Path, target: Path, changes: dict[str, Any]) -> Path:
+    """A copy of a crate with other contents for some names; None leaves one out."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            change = changes.get(name, lambda content: content)
+            if change is not None:
+                new.writestr(name, change(old.read(name)))
+    return target
+
+
+# Round trip
+
+
+@pytest.fixture
+def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    yield from lent_clone(tmp_path_factory, tmp_path)
+
+
+@described
+@pytest.mark.xdist_group("pipeline")
+def test_from_a_crate_and_a_clone_of_its_commit_results_are_checked_and_a_run_is_trained_again(
+    clone: Clone, tmp_path: Path
+) -> None:
+    made = clone.python(*NETSTAB, "crate", "--output", str(tmp_path / "study.zip")).output
+    count = len(pipeline_helpers.RUNS)
+    assert f"study.zip: {count} runs, " in made
+    commit = clone.git("rev-parse", "HEAD").strip()
+    assert f"commit {commit[:12]}" in made
+
+    clone.git("clone", "--quiet", ".", str(tmp_path / "fresh"))
+    fresh = Clone(tmp_path / "fresh")
+    shutil.rmtree(fresh.root / "metrics")
+    study = str(tmp_path / "study.zip")
+    said = fresh.python(*NETSTAB, "claims", "--results", study).output
+    assert f"are what the histories of its {count} runs give" in said
+    assert "too few seeds" in said and "warning" not in said
+
+    said = fresh.python(*NETSTAB, "rerun", study, "expB-64-0").output
+    assert "expB-64-0: the same history, to the bit, over 10 epochs\n" in said
+    assert [row["epoch"] for row in fresh.trained()] == list(range(10)), "from its start"
+    assert not (fresh.root / ".netstab/store").exists(), "in a store of its own"
+
+    def another(content: bytes) -> bytes:
+        lines = content.decode().splitlines(keepends=True)
+        cells = lines[4].split(",")
+        cells[1] = "9.5"
+        return "".join([*lines[:4], ",".join(cells), *lines[5:]]).encode()
+
+    history = {"runs/outpost-0/history.csv": another}
+    forged = str(changed(tmp_path / "study.zip", tmp_path / "forged.zip", history))
+    said = fresh.python(*NETSTAB, "rerun", forged, "outpost-0", code=1).output
+    assert "outpost-0: another history: train_loss of epoch 3 is " in said
+    assert "in the crate 9.5. The same bits take the same kind of processor" in said
+    said = fresh.python(*NETSTAB, "claims", "--results", forged, code=1).output
+    assert "forged.zip: is not what its runs give:" in said and "curves.csv: " in said
+
+
+# What it says
+
+
+@pytest.fixture
+def study(repository: Repository) -> Path:
+    publish(repository)
+    repository.netstab("crate", "--output", "study.zip")
+    return repository.root / "study.zip"
+
+
+@described
+@pytest.mark.long
+@pytest.mark.skipif(not VALIDATOR.exists(), reason="needs roc-validator: make test-all")
+def test_a_crate_is_a_workflow_run_crate_by_the_validator(study: Path, tmp_path: Path) -> None:
+    package = importlib.import_module("rocrate").__file__
+    assert package
+    context = Path(package).parent / "data" / "ro-crate.jsonld"
+
+    def issues(crate: Path) -> str:
+        command = [VALIDATOR, small.ROOT / "tests" / "validate_crate.py", crate, context]
+        return subprocess.run(command, check=False, capture_output=True, text=True).stdout
+
+    assert issues(study) == ""
+
+    def without_run(content: bytes) -> bytes:
+        whole = json.loads(content)
+        whole["@graph"] = [e for e in whole["@graph"] if e["@id"] != "#run"]
+        return json.dumps(whole).encode()
+
+    other = changed(study, tmp_path / "other.zip", {crate.METADATA: without_run})
+    assert "REQUIRED" in issues(other)
+
+
+@described
+def test_a_crate_names_what_ran_what_went_in_and_what_came_out(
+    study: Path, repository: Repository
+) -> None:
+    with zipfile.ZipFile(study) as archive:
+        graph = {e["@id"]: e for e in json.loads(archive.read(crate.METADATA))["@graph"]}
+        names = set(archive.namelist())
+    assert graph["#code"]["version"] == repository.git("rev-parse", "HEAD")
+    assert graph["./"]["mainEntity"] == {"@id": "dvc.yaml"}
+    run = graph["#run"]
+    assert run["instrument"] == {"@id": "dvc.yaml"}
+    assert {one["@id"] for one in run["object"]} == {"params.yaml", "data/manifest.json"}
+    results = {one["@id"] for one in run["result"]}
+    assert {"claims.json", "claims.csv", "curves.csv", "variants/", "runs/"} <= results
+    assert {"params.yaml", "dvc.yaml", "runs/expB-64-2/history.csv"} <= names
+
+
+@described
+def test_the_results_of_a_crate_are_shown_once_they_are_checked(
+    study: Path, repository: Repository
+) -> None:
+    shown = repository.netstab("claims", "--results", str(study), "--json")
+    told = json.loads(shown.stdout)["claims"]
+    assert told == json.loads(repository.netstab("claims", "--json").stdout)["claims"]
+    assert "runs give" in shown.stderr and "warning" not in shown.stderr
+    commit = repository.git("rev-parse", "HEAD")
+    (repository.root / "notes.txt").touch()
+    repository.commit()
+    said = repository.netstab("claims", "--results", str(study)).stderr
+    assert f"git checkout {commit[:12]} has the code that made it" in said
+
+
+@described
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        (
+            "claims.json",
+            lambda content: content.replace(b'"inconclusive"', b'"supported"', 1),
+            "verdict is 'supported', and the runs give",
+        ),
+        (
+            "variants/outpost.json",
+            lambda content: content.replace(b'"n_seeds": 3', b'"n_seeds": 4'),
+            "variants/outpost.json: n_seeds is 4, and the runs give 3",
+        ),
+        ("curves.csv", lambda content: content[:-20], "curves.csv: "),
+        ("claims.csv", lambda content: content.replace(b"outpost", b"baseline"), "claims.csv: "),
+        ("runs/outpost-1/history.csv", None, "claims.json: A1.verdict is "),
+        ("params.yaml", lambda content: content.replace(b"momentum: 0.9", b"momentum: 0.8"), ""),
+    ],
+)
+def test_results_that_the_runs_do_not_give_are_named(
+    name: str, change: Any, said: str, study: Path, repository: Repository
+) -> None:
+    forged = changed(study, repository.root / "forged.zip", {name: change})
+    found = repository.netstab("claims", "--results", str(forged), code=1)
+    assert found.stdout == "" and said in found.stderr
+
+
+# What is refused
+
+
+@described
+def test_a_study_that_nobody_could_check_or_train_again_is_not_published(
+    repository: Repository,
+) -> None:
+    study = publish(repository)
+    (repository.root / "dvc.yaml").write_text("stages: {}\n")
+    refused = repository.netstab("crate", code=1).stderr
+    assert refused.startswith("dvc.yaml: is not committed, so no commit says by which code")
+    repository.git("checkout", "--quiet", "dvc.yaml")
+    summary = paths.VARIANTS / "outpost.json"
+    summary.write_text(summary.read_text().replace('"n_seeds": 3', '"n_seeds": 2'))
+    refused = repository.netstab("crate", code=1).stderr
+    assert "variants/outpost.json: n_seeds is 2, and the runs give 3" in refused
+    assert "Make it anew: dvc repro" in refused
+    repository.git("checkout", "--quiet", ".")
+    (repository.root / paths.run_dir("outpost-1") / "stability.csv").unlink()
+    assert "is not whole" in repository.netstab("crate", code=1).stderr
+    version = versions()[0] + 1
+    publish(repository, numerics_version=version)
+    refused = repository.netstab("crate", code=1).stderr
+    assert f"was trained by version {version} of the numerics" in refused
+    assert not list(repository.root.glob("*.zip"))
+    assert study.params.seeds
+
+
+def test_without_rocrate_it_is_said_how_to_install_it(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(repository)
+    monkeypatch.setattr("netstab.exchange.crate.find_spec", lambda name: None)
+    said = repository.netstab("crate", code=1).stderr
+    assert said.startswith("rocrate is not installed; install it: pip install -c constraints.txt")
+
+
+def archive(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as made:
+        for name, content in files.items():
+            made.writestr(name, content)
+    return path
+
+
+WHOLE = dict.fromkeys((crate.METADATA, "params.yaml", "data/manifest.json", "claims.json"), b"{}")
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "has no ro-crate-metadata.json; name a ZIP that netstab crate wrote"),
+        ({**WHOLE, "../params.yaml": b""}, "names a path outside its folder"),
+        ({**WHOLE, "/etc/passwd": b""}, "names a path outside its folder"),
+        ({**WHOLE, "runs\\x\\history.csv": b""}, "has a backslash in its name"),
+        ({**WHOLE, "claims.csv": bytes(crate.MOST_FILE + 1)}, "more than the 67,108,864 that"),
+    ],
+)
+def test_a_hostile_archive_is_refused(files: dict[str, bytes], said: str, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    with pytest.raises(DataError, match=said):
+        crate.unpack(archive(tmp_path / "x.zip", files), target)
+    assert not list(tmp_path.glob("params.yaml"))
+
+
+def test_a_link_a_cut_archive_and_no_archive_are_refused(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("params.yaml")
+    link.create_system, link.external_attr = 3, 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "link.zip", "w") as made:
+        made.writestr(link, "/etc/passwd")
+    whole = archive(tmp_path / "whole.zip", WHOLE).read_bytes()
+    (tmp_path / "cut.zip").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.zip").write_text("no archive")
+    for name in ("link", "cut", "text"):
+        with pytest.raises(DataError, match=f"{name}.zip"):
+            crate.unpack(tmp_path / f"{name}.zip", tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crate, "MOST_BYTES", 1000)
+    files = {**WHOLE, **{f"runs/r-{i}/history.csv": bytes(100) for i in range(20)}}
+    with pytest.raises(DataError, match="has more than 0 MiB, and is not used"):
+        crate.unpack(archive(tmp_path / "x.zip", files), tmp_path / "target")
+
+
+def test_what_no_study_has_is_not_unpacked(tmp_path: Path) -> None:
+    files = {**WHOLE, "report.html": b"x", "src/evil.py": b"x", "runs/a/b/history.csv": b"x"}
+    crate.unpack(archive(tmp_path / "x.zip", files), tmp_path / "target")
+    found = {str(p.relative_to(tmp_path / "target")) for p in (tmp_path / "target").rglob("*.*")}
+    assert found == set(WHOLE)
+
+
+@described
+def test_a_run_or_images_that_the_crate_does_not_have_are_refused(
+    study: Path, repository: Repository
+) -> None:
+    said = repository.netstab("rerun", str(study), "expZ-0", code=1).stderr
+    assert said.startswith("expZ-0: is no run of this study; known are baseline-0, ")
+    said = repository.netstab("rerun", str(study), "baseline-0", "--source", "x.zip", code=1).stderr
+    assert "x.zip" in said
