@@ -880,6 +880,16 @@ def test_claims_as_markdown_are_a_table_for_a_pull_request(project: Path) -> Non
     assert "final train_loss, less baseline's: &lt; 0" in parts[4]
 
 
+def test_claims_are_printed_in_one_form_at_a_time(project: Path) -> None:
+    from typer.testing import CliRunner
+
+    from netstab.cli import app
+
+    refused = CliRunner().invoke(app, ["claims", "--json", "--markdown"])
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "does not go with --json" in refused.stderr
+
+
 def test_where_the_outpost_gains_nothing_no_share_of_it_is_told() -> None:
     study = Study(FIVE).shift("outpost", "val_top1_pct", -5, 60)
     judgements = judge(FIVE, study.collection())

@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 
 from netstab import paths
+from netstab.commands import rerun
 from netstab.errors import DataError
 from netstab.evidence.claims.judge import claims_csv, claims_json
 from netstab.evidence.summary.curves import curves
 from netstab.evidence.summary.summaries import to_file
 from netstab.exchange import crate
+from netstab.results.schema import Provenance
 from netstab.store.ledger import versions
 from tests import pipeline_helpers, small, synthetic
 from tests.pipeline_helpers import Clone, lent_clone
@@ -312,3 +314,21 @@ def test_a_run_or_images_that_the_crate_does_not_have_are_refused(
     assert said.startswith("expZ-0: is no run of this study; known are baseline-0, ")
     said = repository.netstab("rerun", str(study), "baseline-0", "--source", "x.zip", code=1).stderr
     assert "x.zip" in said
+
+
+def test_a_run_that_was_not_trained_in_one_way_is_trained_as_its_end_was_and_it_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    study = synthetic.Study(synthetic.small())
+    told = study.provenance["expB-64-0"]
+    told["segments"][0]["threads"] = 1
+    provenance = synthetic.parsed(Provenance, told)
+    assert len(provenance.segments) > 1
+    content = rerun._as_trained(study.params, provenance, "images.zip")
+    assert (content.runtime.threads, content.runtime.device) == (2, "cuda")
+    assert content.data.source == "images.zip"
+    said = capsys.readouterr().err
+    assert said.startswith("warning: expB-64-0 was not trained in one way (NVIDIA H200")
+    told["segments"][0]["threads"] = 2
+    rerun._as_trained(study.params, synthetic.parsed(Provenance, told), None)
+    assert capsys.readouterr().err == ""

@@ -1,6 +1,7 @@
 """`netstab rerun`: one run of a crate trained again, and held against its history."""
 
 import os
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -70,12 +71,15 @@ def _told(folder: Path, name: str) -> Provenance:
 def _as_trained(content: Params, told: Provenance, source: str | None) -> Params:
     """The parameters with the device and threads that trained the run, and images found here."""
     last = told.segments[-1]
-    runtime = {
-        "device": last.device_type,
-        "threads": last.threads,
-        "sweep": False,
-        "compile": False,
-    }
+    how = {(s.device_type, s.threads, s.torch, s.instruction_sets) for s in told.segments}
+    if len(how) > 1:
+        # The past that it shares was perhaps trained elsewhere.
+        where = "; ".join(segment.where for segment in told.segments)
+        said = (
+            f"{told.run} was not trained in one way ({where}); it is now, as its last epochs were"
+        )
+        print(f"warning: {said}", file=sys.stderr)
+    runtime = {"device": last.device_type, "threads": last.threads}
     data: dict[str, str | None] = {}
     if source is not None:
         data = {"source": source}
