@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,8 @@ def test_every_command_is_found() -> None:
 
 def test_exit_codes_are_written_down() -> None:
     _, said, _ = call("--help")
-    assert "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 stopped by Ctrl-C." in said
+    told = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 by "
+    assert f"{told}SIGTERM, 129 by SIGHUP." in " ".join(said.split())
 
 
 @pytest.mark.parametrize("path", EVERY, ids=" ".join)
@@ -111,7 +112,13 @@ def test_ctrl_c_exits_with_130_and_says_so_on_stderr(
     assert messages == "stopped; the same command goes on from what is stored\n"
 
 
-def test_ctrl_c_lets_dvc_end_by_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+def test_whoever_ends_a_command_lets_its_dvc_end_by_itself(
+    how: int, code: int, send: Callable[[int, int], None], tmp_path: Path
+) -> None:
     # Stands in for dvc: says on stdout that it is there, and takes longer to end than a process
     # that subprocess.run kills at an interrupt is given.
     (tmp_path / "dvc.py").write_text(
@@ -124,7 +131,7 @@ def test_ctrl_c_lets_dvc_end_by_itself(tmp_path: Path) -> None:
         "print('at work', flush=True)\n"
         "time.sleep(60)\n"
     )
-    code = (
+    command = (
         "import signal, sys\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path\n"
@@ -137,7 +144,7 @@ def test_ctrl_c_lets_dvc_end_by_itself(tmp_path: Path) -> None:
         "cli.app(['wait'])\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", command],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(small.ROOT / "src")])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -146,11 +153,11 @@ def test_ctrl_c_lets_dvc_end_by_itself(tmp_path: Path) -> None:
     )
     assert process.stderr is not None
     assert process.stderr.readline() == "at work\n"
-    os.killpg(process.pid, signal.SIGINT)
+    send(process.pid, how)
     result, messages = process.communicate(timeout=60)
     assert result == ""
     assert messages == "saved\nstopped; the same command goes on from what is stored\n"
-    assert process.returncode == 130
+    assert process.returncode == code
 
 
 def test_a_question_is_no_result_and_ctrl_c_at_it_exits_with_130(

@@ -3,6 +3,7 @@
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -45,6 +46,13 @@ class Swept:
         self.said.unlink(missing_ok=True)
         code = [sys.executable, command[0], HEARS + command[1]]
         self.process = clone.start(*code, output=self.said, PYTHONPATH="src")
+
+    def insist(self) -> None:
+        """Ctrl-C, and once more where it waits for an epoch to end that a gate holds up."""
+        self.process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            self.process.wait(1.5)
+        self.process.send_signal(signal.SIGINT)
 
 
 def epochs(clone: Clone) -> Counter[str]:
@@ -91,7 +99,7 @@ def test_a_sweep_survives_the_loss_of_a_process_or_of_all_and_comes_to_the_same_
         swept, count = Swept(clone), len(clone.trained())
         wait_for(lambda count=count: len(clone.trained()) > count, "the gate again")  # type: ignore[misc]
         workers = psutil.Process(swept.process.pid).children(recursive=True)
-        swept.process.send_signal(how)
+        swept.insist() if how == signal.SIGINT else swept.process.kill()
         assert swept.process.wait(60) == code
         _, alive = psutil.wait_procs(workers, timeout=60)
         assert not alive, "workers outlive their parent"
@@ -128,7 +136,7 @@ def test_a_sweep_by_ray_listens_on_loopback_alone_is_stopped_goes_on_and_dvc_col
     (raylet,) = (process for process in processes if process.name() == "raylet")
     (own,) = set(re.findall(r"/[\w/]*/netstab-ray-\w+", " ".join(raylet.cmdline())))
     assert Path(own).stat().st_mode & 0o777 == 0o700
-    swept.process.send_signal(signal.SIGINT)
+    swept.insist()
     assert swept.process.wait(60) == 130, swept.said.read_text()
     _, alive = psutil.wait_procs(processes, timeout=60)
     assert not alive, "Ray outlives its command"

@@ -8,6 +8,7 @@ from contextlib import ExitStack, nullcontext, redirect_stderr
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -184,6 +185,7 @@ def test_a_job_that_fails_says_why_and_leaves_others_alone(
 
     monkeypatch.setattr(worker, "_trainer", lambda *_: nullcontext(Given(error)))
     monkeypatch.setattr(worker, "node_name", lambda: "here")
+    monkeypatch.setattr(worker, "asked", lambda answer: answer)
     outcome = worker.train(
         Any, Handle(server), 0, Job(Run(Variant("baseline"), 0), 1, (), None), None
     )
@@ -193,6 +195,29 @@ def test_a_job_that_fails_says_why_and_leaves_others_alone(
         Any, Handle(server), 1, Job(Run(Variant("baseline"), 0), 2, (), 0), outcome
     )
     assert after == worker.Fault(None)
+
+
+def test_a_worker_whose_command_is_asked_to_end_ends_its_job_and_begins_no_other(
+    server: StoreServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from netstab.sweep.ray import worker
+
+    begun = []
+
+    def train(*_: Any) -> None:
+        begun.append(True)
+        server.stop()
+        for _ in range(6000):
+            time.sleep(0.01)
+
+    monkeypatch.setattr(worker, "_trainer", lambda *_: nullcontext(SimpleNamespace(train=train)))
+    monkeypatch.setattr(worker, "node_name", lambda: "here")
+    monkeypatch.setattr(worker, "asked", lambda answer: answer)
+    monkeypatch.setattr(worker, "LISTEN_S", 0.01)
+    job = Job(Run(Variant("baseline"), 0), 1, (), None)
+    for _ in range(2):
+        assert worker.train(Any, Handle(server), 0, job, None) == worker.Fault(None)
+    assert len(begun) == 1
 
 
 @pytest.mark.parametrize(

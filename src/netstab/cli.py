@@ -1,7 +1,8 @@
 """The command line: `netstab plan`, `sweep`, `collect`, `study` ...; the stages are not here.
 
 Results go to stdout. Messages go to stderr: refusals, warnings, questions, progress and what to do
-next. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 stopped by Ctrl-C.
+next. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 by SIGTERM,
+129 by SIGHUP.
 """
 
 from pathlib import Path
@@ -19,7 +20,8 @@ from netstab.store.states import Store
 app = typer.Typer(
     help="What does learning-rate decay do in training? A first look: netstab study demo. The "
     "study of params.yaml: dvc repro, or netstab sweep and collect, then dvc repro.",
-    epilog="Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 stopped by Ctrl-C.",
+    epilog="Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 by "
+    "SIGTERM, 129 by SIGHUP.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

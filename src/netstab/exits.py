@@ -1,4 +1,6 @@
-"""How commands and stages end: 0 done, 1 refused or failed, 130 stopped by Ctrl-C.
+"""How commands and stages end: 0 done, 1 refused or failed, 128 and its number after a signal.
+
+So 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
 
 And how they speak: in whatever encoding the terminal or log has.
 """
@@ -7,10 +9,11 @@ import codecs
 import io
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import typer
 
+from netstab import stops
 from netstab.errors import NetstabError
 
 PLAIN = str.maketrans(
@@ -26,19 +29,22 @@ def exit_codes() -> Iterator[None]:
     From here on, output fails of no encoding: it tells of what is done, and is no part of it.
 
     Raises:
-        typer.Exit: 1 after a `NetstabError`, 130 after Ctrl-C. Other errors pass: they are faults.
+        typer.Exit: 1 after a `NetstabError`, 128 and its number after a signal. Other errors pass:
+            they are faults.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="netstab.plain")
     try:
-        yield
+        with stops.stoppable():
+            yield
     except NetstabError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from what is stored", file=sys.stderr)
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as stop:
+        with suppress(OSError):  # of a terminal that is closed
+            print("stopped; the same command goes on from what is stored", file=sys.stderr)
+        raise typer.Exit(128 + stops.number(stop)) from None
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:

@@ -2,14 +2,20 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from netstab import params
 from netstab.errors import NetstabError, ParameterError
+
+PATIENCE_S = 60.0
+"""For how long a stage may take to save and end."""
 
 
 def overridden(path: Path, overrides: list[str]) -> str:
@@ -54,7 +60,7 @@ def run_dvc(
     What it says goes to stderr: it is progress, and no result of a command of ours.
 
     Raises:
-        KeyboardInterrupt: after dvc has ended.
+        KeyboardInterrupt: after dvc and its stages have ended.
     """
     # Stage commands run the PATH's python: it has to be the one of this environment.
     path = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")])
@@ -64,11 +70,36 @@ def run_dvc(
         env={**env, "PATH": path},
         stdout=2,
         pass_fds=keep,
+        # No signal that ends this command reaches them but by the lines below: a dvc that is
+        # killed may leave files that the next one cannot read.
+        process_group=0,
     ) as process:
+        stop = None
+        while True:
+            try:
+                code = process.wait()
+                break
+            except KeyboardInterrupt as asked:
+                stop = stop or asked
+                # dvc waits for its stage, which saves and ends.
+                _interrupt(process.pid)
+        if stop:
+            _wait_for(process.pid)
+            raise stop
+        return code
+
+
+def _interrupt(group: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGINT)
+
+
+def _wait_for(group: int) -> None:
+    """Wait for processes that outlive their dvc, where that was killed: they save."""
+    begun = time.monotonic()
+    while time.monotonic() - begun < PATIENCE_S:
         try:
-            return process.wait()
-        except KeyboardInterrupt:
-            # Ctrl-C reaches dvc and its stages as well. They save and end; a dvc that is killed
-            # meanwhile may leave files that the next one cannot read.
-            process.wait()
-            raise
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
+from netstab import stops
 from netstab.errors import DivergedError, TrainingError
 from netstab.results.schema import Row
 from netstab.store.ledger import Ledger, Resume
@@ -136,20 +137,30 @@ class _Segment:
         if not context.enter(ledger, run, resume.record):
             return
         self._views = view_recorders(ledger, run, resume.record, engine)
-        saved = time.monotonic()
+        saved, saved_at = resume.epoch, time.monotonic()
         for epoch in range(resume.epoch, resume.end):
-            row, seconds = self._epoch(epoch)
-            self._history.append(row)
-            self._done["to"] = epoch + 1
-            self._done["seconds"] += seconds
-            work = Work(run.variant, ledger.schedule(run).at(epoch), 1)
-            self._done["flop"] += ledger.costs.flop([work])
-            self._epoch_done(run, row, seconds)
-            waited = time.monotonic() - saved
-            if epoch + 1 < resume.end and waited >= ledger.params.runtime.save_interval_s:
-                self._save(epoch + 1, interim=True)
-                saved = time.monotonic()
-        self._save(resume.end, interim=False)
+            self._measure(epoch, unsaved=epoch > saved)
+            # Epochs that wait to be saved would be lost, were the one under way not trained to its
+            # end; where none do, it is too long to be waited for.
+            with stops.put_off(epoch > saved):
+                row, seconds = self._epoch(epoch)
+                self._history.append(row)
+                self._done["to"] = epoch + 1
+                self._done["seconds"] += seconds
+                work = Work(run.variant, ledger.schedule(run).at(epoch), 1)
+                self._done["flop"] += ledger.costs.flop([work])
+                self._epoch_done(run, row, seconds)
+            with stops.put_off():
+                if epoch + 1 == resume.end:
+                    break
+                waited = time.monotonic() - saved_at
+                if waited >= ledger.params.runtime.save_interval_s or stops.pending():
+                    self._save(epoch + 1, interim=True)
+                    saved, saved_at = epoch + 1, time.monotonic()
+            stops.check()
+        with stops.put_off():
+            self._save(resume.end, interim=False)
+        stops.check()
         # Where another process's state stays, that one is measured, when it is read.
         if self._observer and context.key == ledger.key(run, resume.end):
             # Every run that goes on from here finds the state measured, also where several do at
@@ -157,13 +168,27 @@ class _Segment:
             for sharer in ledger.sharers(run, resume.end):
                 self._observer.state(sharer, resume.end, engine.model)
 
+    def _measure(self, epoch: int, *, unsaved: bool) -> None:
+        """Measure the state at the start of an epoch; where that is cut short, the state is saved.
+
+        Raises:
+            Stopped: this process is asked to end.
+        """
+        if not self._observer:
+            return
+        try:
+            self._observer.state(self._run, epoch, self._context.built.engine.model)
+        except stops.Stopped:
+            if unsaved:
+                self._save(epoch, interim=True)
+            raise
+
     def _epoch(self, epoch: int) -> tuple[Row, float]:
         """Train an epoch; its row and the seconds that training alone took."""
         run, context = self._run, self._context
         engine, training, validation, _ = context.built
         watch: Watch | None = None
         if self._observer:
-            self._observer.state(run, epoch, engine.model)
             watch = self._observer.epoch(run, epoch, engine.model)
         for view in self._views:
             view.begin_epoch(epoch, engine.model)

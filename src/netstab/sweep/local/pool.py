@@ -5,13 +5,15 @@ The parent hands out jobs and needs no torch.
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.context import SpawnContext
 from queue import Empty
+from typing import ParamSpec, TypeVar
 
+from netstab import stops
 from netstab.data.manifest import Manifest
 from netstab.errors import NetstabError, TrainingError
 from netstab.machine import looks_like_gpu
@@ -22,6 +24,9 @@ from netstab.sweep.display import Display
 from netstab.sweep.local import worker
 from netstab.sweep.local.calibration import PoolSize, fastest_size, possible_sizes
 from netstab.sweep.run import Outcomes
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 LISTEN_S = 0.2
 TUNABLES = "GLIBC_TUNABLES"
@@ -47,6 +52,14 @@ def sweep(
         chosen,
         lambda todo: worker_pool(ledger, manifest, display, possible_sizes(ledger, todo)),
     )
+
+
+class _Executor(ProcessPoolExecutor):
+    """Its processes are deaf to signals until they have handlers: one that dies ends the others."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        with stops.masked():
+            return super().submit(fn, *args, **kwargs)
 
 
 class WorkerPool:
@@ -83,8 +96,17 @@ class WorkerPool:
 
     def train(self, order: list[int], outcomes: Outcomes) -> None:
         """See `run.Workers`."""
-        waiting, done = list(order), set[int]()
         under_way: dict[Future[None], int] = {}
+        try:
+            self._train(list(order), under_way, outcomes)
+        except KeyboardInterrupt:
+            self._let_save(under_way)
+            raise
+
+    def _train(
+        self, waiting: list[int], under_way: dict[Future[None], int], outcomes: Outcomes
+    ) -> None:
+        done = set[int]()
         while waiting or under_way:
             parents = {number: outcomes.todo[number].after for number in waiting}
             ready = [n for n in waiting if parents[n] is None or parents[n] in done]
@@ -104,6 +126,17 @@ class WorkerPool:
                     done.add(number)
                 self._display.end(number)
         outcomes.skipped += waiting
+
+    def _let_save(self, under_way: Collection[Future[None]]) -> None:
+        """Wait until workers that train have saved what waits to be, and ended their jobs.
+
+        Raises:
+            Stopped: this process is asked again to end.
+        """
+        self._display.print("stopping once the epochs under way are saved; once more stops at once")
+        for process in multiprocessing.active_children():
+            process.terminate()
+        wait(under_way)
 
     def compare_seeds(self) -> None:
         """See `run.Workers`."""
@@ -148,16 +181,18 @@ def worker_pool(
     context: SpawnContext = multiprocessing.get_context("spawn")
     # The workers hold the end that reads: it ends when this process closes its own, or dies.
     reader, writer = context.Pipe(duplex=False)
-    shared = worker.Shared(
-        ledger.params,
-        manifest,
-        ledger.store,
-        context.Queue(),
-        reader,
-        {size.workers: context.Barrier(size.workers) for size in possible},
-    )
+    # Python's tracker of semaphores starts with the first: a terminal that closes does not end it.
+    with stops.masked():
+        shared = worker.Shared(
+            ledger.params,
+            manifest,
+            ledger.store,
+            context.Queue(),
+            reader,
+            {size.workers: context.Barrier(size.workers) for size in possible},
+        )
     most = max(size.workers for size in possible)
-    executor = ProcessPoolExecutor(most, context, worker.start, (shared,))
+    executor = _Executor(most, context, worker.start, (shared,))
     try:
         with _huge_pages():
             yield WorkerPool(executor, shared, possible, display)

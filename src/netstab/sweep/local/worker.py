@@ -14,6 +14,7 @@ from multiprocessing.synchronize import Barrier
 from threading import BrokenBarrierError
 from typing import TYPE_CHECKING, Any
 
+from netstab import stops
 from netstab.data.dataset import Dataset
 from netstab.data.manifest import Manifest
 from netstab.errors import TrainingError
@@ -92,12 +93,18 @@ class _Worker:
 
 _this: list[_Worker] = []
 """The worker that this process is."""
+_told: list[int] = []
+"""The signal by which it was told between jobs to begin no other."""
 
 
 def start(shared: Shared) -> None:
     """Make this process a worker."""
-    # Ctrl-C reaches every process of a terminal; the parent decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C, and the end of a terminal, reach every process of it; the parent decides, and says so
+    # by SIGTERM: in a job to `stoppable`.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: _told.append(number))
+    stops.hear()
     threading.Thread(target=_die_with, args=(shared.parent,), daemon=True).start()
     _this.append(_Worker(shared))
 
@@ -191,11 +198,19 @@ def compare_seeds(threads: int) -> None:
     """Measure the ceiling; see `ceiling.compare_seeds`."""
     from netstab.sweep import ceiling
 
-    trainer = _this[0].trainer(threads)
-    ceiling.compare_seeds(trainer.ledger, trainer.manifest)
+    with stops.stoppable(notice=b""):
+        trainer = _this[0].trainer(threads)
+        ceiling.compare_seeds(trainer.ledger, trainer.manifest)
 
 
 def train(number: int, job: Job, threads: int) -> None:
-    """Train a job, and report it; see `events.train_job`."""
+    """Train a job, and report it; see `events.train_job`.
+
+    Raises:
+        Stopped: the parent asks by SIGTERM to save and end.
+    """
     (this,) = _this
-    train_job(this.trainer(threads), number, job, this.shared.events.put)
+    with stops.stoppable(notice=b""):
+        if _told:
+            raise stops.Stopped(_told[0])
+        train_job(this.trainer(threads), number, job, this.shared.events.put)

@@ -144,9 +144,23 @@ class RayPool:
                 self._show_reports()
                 for task in over:
                     self._end(under_way.pop(task), task, outcomes)
+        except KeyboardInterrupt:
+            self._let_save(list(under_way))
+            raise
         finally:
             for task in under_way:
                 ray.cancel(task, force=True)
+
+    def _let_save(self, tasks: "list[ObjectRef[Any]]") -> None:
+        """Wait until tasks that train have saved what waits to be, and ended.
+
+        Raises:
+            Stopped: this process is asked again to end.
+        """
+        self._display.print("stopping once the epochs under way are saved; once more stops at once")
+        with suppress(RayError):  # where Ray is gone, nothing can be waited for
+            self._server.stop.remote()
+            ray.wait(tasks, num_returns=len(tasks))
 
     def compare_seeds(self) -> None:
         """See `run.Workers`."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import netstab
-from netstab import paths
+from netstab import paths, stops
 from netstab.errors import NetstabError
 from netstab.files import ABANDONED_S
 from netstab.locks import is_locked, locked
@@ -137,7 +137,9 @@ def connected(address: str | None, cpus: int, object_bytes: int) -> Iterator[Non
                 _temp_dir=folder,
                 **SILENT,
             )
-            yield
+            # Ray has its own handlers, which end without a word.
+            with stops.stoppable():
+                yield
         finally:
             ray.shutdown()
             os.environ["PYTHONPATH"] = modules
@@ -184,6 +186,7 @@ def _joined(address: str, packages: list[Path]) -> Iterator[None]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise _no_connection(address, error) from error
     try:
-        yield
+        with stops.stoppable():
+            yield
     finally:
         ray.shutdown()

@@ -36,6 +36,7 @@ class StoreServer:
         self._measurements = Measurements(self._store)
         self._reports: list[WorkerEvent | str] = []
         self._used = False
+        self._stopping = False
 
     def report(self, report: WorkerEvent | str) -> None:
         """Take an event of a job, or a line to be printed by the command."""
@@ -46,6 +47,14 @@ class StoreServer:
         count = len(self._reports)
         taken, self._reports[:count] = self._reports[:count], []
         return taken
+
+    def stop(self) -> None:
+        """Have workers save and end."""
+        self._stopping = True
+
+    def is_stopping(self) -> bool:
+        """Whether workers are to save and end, and begin nothing."""
+        return self._stopping
 
     def was_used(self) -> bool:
         """Whether there are workers that do not see the store."""

@@ -5,13 +5,16 @@ task that Ray starts again after the loss of a node goes on from the last saved 
 the same bits.
 """
 
+import _thread
 import gc
 import os
 import platform
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,9 @@ from typing import Any
 import numpy as np
 import ray
 import torch
+from ray.exceptions import RayError
 
+from netstab import stops
 from netstab.data.dataset import Dataset
 from netstab.data.manifest import Manifest
 from netstab.data.tensors import NAMES, Tensors, checked
@@ -35,9 +40,11 @@ from netstab.sweep.ray import places
 from netstab.sweep.ray.folders import clear, old_folders
 from netstab.sweep.ray.marks import has_mark
 from netstab.sweep.ray.output import LineWriter, first_line
-from netstab.sweep.ray.remote_store import Handle, RemoteMeasurements, RemoteStore
+from netstab.sweep.ray.remote_store import Handle, RemoteMeasurements, RemoteStore, asked
 from netstab.training.trainer import Trainer
 
+LISTEN_S = 1.0
+"""Between questions whether the command is asked to end."""
 LAG_S = 60.0
 """For how long a shared file system may take to show what another node has written."""
 ABANDONED_S = 24 * 3600.0
@@ -122,16 +129,20 @@ def train(
         job: some epochs of a run.
         before: what became of the job that this one starts from.
     """
-    if isinstance(before, Fault):
+    if isinstance(before, Fault) or asked(server.is_stopping.remote()):
         return Fault(None)
     try:
         with (
+            stops.stoppable(notice=b""),
+            _told_to_end(server),
             redirect_stderr(LineWriter(server.report.remote)),
             _trainer(config, server, before) as trainer,
         ):
             begins = WorkerEvent(number, job.run.name, None, f"on {node_name()}", begins=True)
             server.report.remote(begins)
             record = train_job(trainer, number, job, server.report.remote)
+    except stops.Stopped:
+        return Fault(None)
     except NetstabError as error:
         return Fault(str(error))
     except (RuntimeError, MemoryError) as error:
@@ -139,6 +150,27 @@ def train(
     except OSError as error:
         return Fault(f"{job.run.name}: {first_line(error)} (on {node_name()})")
     return Done(record.key)
+
+
+@contextmanager
+def _told_to_end(server: Handle) -> Iterator[None]:
+    """Ask this process to end when the command is; see `stops`."""
+    over = threading.Event()
+
+    def listen() -> None:
+        with suppress(RayError):  # where the server is gone, the command is
+            while not over.wait(LISTEN_S):
+                if asked(server.is_stopping.remote()):
+                    _thread.interrupt_main(signal.SIGTERM)
+                    return
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def compare_seeds(config: WorkerConfig, server: Handle) -> None:
