@@ -133,6 +133,8 @@ def _sums(ledger: Ledger) -> str:
             if sums.measured
             else f"a rough guess for {'a GPU' if gpu else f'{threads} CPU threads'}"
         )
+        if ledger.params.model.is_own and not sums.measured:
+            how = "at least: a network of your own is not known before some of it is trained"
         stability, sharpness = _measuring(ledger)
         lines += [
             f"time to train     {duration(sums.seconds):>7}  ({how})",

@@ -78,9 +78,9 @@ def _transformer(width: int, size: int, channels: int, classes: int) -> Iterator
     yield Layer("head", width * classes, 1)
 
 
-UNKNOWN_FLOP = 1e7
+UNKNOWN_FLOP = 1e6
 """What each part of a network of one's own counts for: its operations are not known before it is
-built. Estimates are in proportion, and rough until something was trained."""
+built, so times of other phases are in proportion to those that were measured."""
 
 
 def forward_flop(

@@ -47,7 +47,7 @@ def seconds(ledger: Ledger, work: Sequence[Work], *, gpu: bool, threads: int) ->
     """Estimated time of some work, and whether it rests on a measurement.
 
     Measured: operations and seconds of what the store has of this very setting on such a device.
-    Otherwise an order of magnitude; see `cost`.
+    Otherwise an order of magnitude, of a network of one's own a lower bound; see `cost`.
     """
     flop = ledger.costs.flop(work)
     measured = _seconds_per_flop(ledger, "cuda" if gpu else "cpu")
@@ -55,7 +55,8 @@ def seconds(ledger: Ledger, work: Sequence[Work], *, gpu: bool, threads: int) ->
         return flop * measured, True
     epochs = sum(w.epochs for w in work)
     images = ledger.dataset.training_images
-    an_image = flop / max(1, epochs * images)
+    # Of one's own network operations are not known: what steps take however small they are.
+    an_image = 0.0 if ledger.params.model.is_own else flop / max(1, epochs * images)
     batch = ledger.params.train.batch_size
     one = cost.rough_epoch_seconds(an_image, images, batch, gpu=gpu, threads=threads)
     return epochs * one, False
