@@ -30,13 +30,15 @@ values, where they differ (`sizes.yaml`). An empty value is `null` in YAML.
   at epoch 60 is in force when epoch 60 starts.
 - Keys of mappings are quoted: names of blocks, epochs in `own`. Names start with a letter, then
   letters, digits and `_`, 60 at most.
-- Everything wrong in `params.yaml` is listed at once, by key, before anything runs. DVC reads five
-  keys before that (`seeds`, `experiments`, `blocks`, `expE`, `own`): where one is empty or a single
-  value, it says `'Value' object is not iterable`, and `netstab plan` says which and what to write.
+- Everything wrong in `params.yaml` is listed at once, by key, before anything runs. DVC reads six
+  keys before that (`seeds`, `experiments`, `blocks`, `expE`, `expF.shapes`, `own`): where one is
+  empty or a single value, it says `'Value' object is not iterable`, and `netstab plan` says which
+  and what to write.
 
 | a change in | reruns |
 |---|---|
-| `outpost`, `expA` to `expD`, `strict`, `expE.NAME`, `own.NAME` | that one, and the report |
+| `outpost`, `expA` to `expD`, `strict`, `expE.NAME`, `expF`, `own.NAME` | it, and the report |
+| `baseline` | the baseline and its views, and the report |
 | `seeds`, `experiments` | the runs that it adds, and the report |
 | `data`, `model`, `train` | everything |
 | `freeze` | what freezes, but `strict` |
@@ -139,6 +141,8 @@ def _allowed(schema: Mapping[str, Any], known: Mapping[str, Any]) -> str:
         return _allowed(known[schema["$ref"].split("/")[-1]], known)
     if "anyOf" in schema:
         return " or ".join(_allowed(option, known) for option in schema["anyOf"])
+    if "oneOf" in schema:
+        return "rate or shape ([SCHEDULES](SCHEDULES.md))"
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "const" in schema:

@@ -9,8 +9,8 @@ import pandas as pd
 from netstab.params import Params
 from netstab.results.runs import Collection
 from netstab.results.schema import MEASURES, STABILITY_MEASURES, Curvature, SharpnessFile
-from netstab.study.experiments import Run, runs
-from netstab.study.measuring import NETWORK
+from netstab.study.experiments import Run, Variant, runs, schedule
+from netstab.study.measuring import NETWORK, stability_epochs
 from tests.synthetic import collection
 from tests.synthetic_measures import curvature
 
@@ -41,7 +41,7 @@ class Study:
     seed: int = 0
     shifts: list[tuple[str, str, float, int]] = field(default_factory=list)
     noises: list[tuple[str, str, float]] = field(default_factory=list)
-    drifts: list[tuple[str, str, float]] = field(default_factory=list)
+    drifts: list[tuple[str, str, float, tuple[int, ...]]] = field(default_factory=list)
     eigenvalues: list[tuple[str, str, float | None]] = field(default_factory=list)
 
     def shift(self, who: str, measure: str, amount: float, start: int = 0) -> "Study":
@@ -54,9 +54,9 @@ class Study:
         self.noises.append((who, measure, factor))
         return self
 
-    def drift(self, who: str, column: str, factor: float) -> "Study":
-        """Multiply a column of the stability table."""
-        self.drifts.append((who, column, factor))
+    def drift(self, who: str, column: str, factor: float, epochs: tuple[int, ...] = ()) -> "Study":
+        """Multiply a column of the stability table, in all epochs or in some."""
+        self.drifts.append((who, column, factor, epochs))
         return self
 
     def eigenvalue(self, who: str, block: str, factor: float | None) -> "Study":
@@ -88,11 +88,13 @@ class Study:
         return table + noise
 
     def _stability(self, run: Run, random: np.random.Generator) -> pd.DataFrame:
-        factors = dict.fromkeys(STABILITY_MEASURES, 1.0)
-        for who, column, factor in self.drifts:
+        table = stability(
+            self.params, run.variant, lambda n: 0.3 * np.exp(0.02 * random.normal(size=n))
+        )
+        for who, column, factor, epochs in self.drifts:
             if named(run, who):
-                factors[column] *= factor
-        return stability(self.params, lambda n: 0.3 * np.exp(0.02 * random.normal(size=n)), factors)
+                table.loc[table["epoch"].isin(epochs) | (not epochs), column] *= factor
+        return table
 
     def _sharpness(self, run: Run, random: np.random.Generator) -> SharpnessFile:
         found: dict[str, float | None] = {}
@@ -111,14 +113,12 @@ def named(run: Run, who: str) -> bool:
     return who in (run.name, run.variant.name, run.variant.experiment)
 
 
-def stability(
-    params: Params, draw: Callable[[int], np.ndarray], factors: dict[str, float]
-) -> pd.DataFrame:
-    """A table of changes over an epoch, every ten epochs."""
-    epochs = range(0, params.train.run_epochs, max(1, params.train.at_scale(10)))
+def stability(params: Params, variant: Variant, draw: Callable[[int], np.ndarray]) -> pd.DataFrame:
+    """A table of changes over an epoch, in the epochs in which they are measured."""
+    epochs = stability_epochs(params, schedule(params, variant))
     names = (*params.blocks, NETWORK)
     rows = len(epochs) * len(names)
-    columns = {name: draw(rows) * factors.get(name, 1) for name in STABILITY_MEASURES}
+    columns = {name: draw(rows) for name in STABILITY_MEASURES}
     return pd.DataFrame(
         {
             "epoch": np.repeat(epochs, len(names)),

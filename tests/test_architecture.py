@@ -54,6 +54,8 @@ EXEMPT_OF = {
     "netstab.stages.data": {
         "netstab.stages.data": "a thin entry",
         "netstab.params.fields": "the section that it reads is tracked by its values",
+        "netstab.params.changes": "likewise",
+        "netstab.params.epochs": "likewise",
         "netstab.params.interventions": "likewise",
         "netstab.params.measuring": "likewise",
         "netstab.params.models": "likewise",
@@ -270,7 +272,7 @@ def stage_of(run: Run) -> str:
     variant = run.variant
     if variant.block is None:
         return f"reference@{variant.experiment}-{run.seed}"
-    kind = {"own": "own", "expE": "rival"}.get(variant.experiment, "train")
+    kind = {"own": "own", "expE": "rival", "expF": "cyclical"}.get(variant.experiment, "train")
     name = f"{variant.experiment}-" if kind == "train" else ""
     return f"{kind}@{name}{variant.block}-{run.seed}"
 
@@ -287,6 +289,7 @@ def test_the_shipped_study_has_84_stages(shipped: dict[str, PipelineStage]) -> N
     [
         ({"seeds": [7]}, 27 + 3),
         ({"own": {}}, 81),
+        ({"expF": {"shapes": ["cosine", "triangular"]}}, 84 + 2 * 3),
         ({"experiments": ["expB"]}, 84 - 48),
         ({"experiments": [], "own": {}, "expE": {}, "seeds": [0]}, 5),
         # Names and seeds that could be read as other values, or spelt otherwise.
@@ -314,14 +317,63 @@ def test_what_dvc_makes_no_stages_of_is_refused_by_its_key(
         check(small.content(**{section: value}))
 
 
-def test_there_is_a_stage_for_every_run_and_it_makes_its_files(
+@pytest.mark.parametrize("value", [None, 0, "cosine"])
+def test_cyclical_rates_that_dvc_makes_no_stages_of_are_refused(value: Any, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="not iterable"):
+        resolved(tmp_path, expF={"shapes": value})
+    with pytest.raises(ParameterError, match=r"\n  expF.shapes: "):
+        check(small.content(expF={"shapes": value}))
+
+
+@pytest.fixture(scope="module")
+def cyclical(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PipelineStage]:
+    return resolved(tmp_path_factory.mktemp("cyclical"), **CYCLICAL)
+
+
+CYCLICAL: dict[str, Any] = {"expF": {"shapes": ["cosine", "triangular", "warm_restarts"]}}
+
+
+def test_the_stages_of_cyclical_rates_track_what_changes_them(
+    cyclical: dict[str, PipelineStage],
+) -> None:
+    before = end_keys(check(small.content(**CYCLICAL)))
+    for key, value in {
+        "start_epoch": 50,
+        "end_epoch": 140,
+        "cycles": 2,
+        "decay_factor": 0.1,
+    }.items():
+        changed = copy.deepcopy(CYCLICAL)
+        changed["expF"][key] = value
+        after = end_keys(check(small.content(**changed)))
+        moved = {name for name in before if before[name] != after[name]}
+        of_one = {"expF-cosine"} if key == "cycles" else set()
+        assert moved == {f"expF-{shape}" for shape in CYCLICAL["expF"]["shapes"]} - of_one
+        for name in moved:
+            stage = cyclical[f"cyclical@{name.removeprefix('expF-')}-0"]
+            assert f"expF.{key}" in tracked_params(stage)
+
+
+def test_views_track_the_changes_of_the_baseline_that_they_are_of(
     shipped: dict[str, PipelineStage],
 ) -> None:
-    params = check(small.content())
+    before = end_keys(check(small.content()))
+    after = end_keys(check(small.content(baseline={"changes": {"60": 0.05}})))
+    moved = {name for name in before if before[name] != after[name]}
+    assert moved == {"baseline", "expE-ema", "expE-bnrecal"}
+    for name in ("reference@baseline-0", "rival@ema-0", "rival@bnrecal-0"):
+        assert "baseline" in tracked_params(shipped[name])
+
+
+def test_there_is_a_stage_for_every_run_and_it_makes_its_files(
+    shipped: dict[str, PipelineStage], cyclical: dict[str, PipelineStage]
+) -> None:
+    params = check(small.content(**CYCLICAL))
     names = {stage_of(run): run for run in runs(params)}
-    assert set(shipped) - OTHERS == set(names)
+    assert set(cyclical) - OTHERS == set(names)
+    assert set(shipped) == {name for name in cyclical if not name.startswith("cyclical")}
     for name, run in names.items():
-        stage, folder = shipped[name], paths.run_dir(run.name).as_posix()
+        stage, folder = cyclical[name], paths.run_dir(run.name).as_posix()
         assert stage.cmd.endswith(f"netstab.stages.train {run.variant.name} {run.seed}")
         assert {out.def_path for out in stage.outs} == {
             f"{folder}/history.csv",
@@ -418,7 +470,7 @@ def end_keys(params: Params) -> dict[str, tuple[str, ...]]:
     chosen = (
         variant
         for variant in variants(params)
-        if variant.block in (None, "64") or variant.experiment in ("own", "expE")
+        if variant.block in (None, "64") or variant.experiment in ("own", "expE", "expF")
     )
     return {
         run.variant.name: (

@@ -20,6 +20,7 @@ from netstab.commands import claims as command
 from netstab.errors import NetstabError
 from netstab.evidence import report
 from netstab.evidence.claims.checks import POINTS, Check, conclude, examine
+from netstab.evidence.claims.cyclical import ends_of_cycles
 from netstab.evidence.claims.effects import Study as Compared
 from netstab.evidence.claims.judge import CLAIMS, PART_COLUMNS, claims_csv, claims_json, judge
 from netstab.evidence.claims.judgement import Judgement, Verdict
@@ -27,11 +28,12 @@ from netstab.evidence.claims.statistics import Sample, Within, above
 from netstab.params import PARTS, Params
 from netstab.results.runs import Collection
 from netstab.results.schema import MEASURES
-from netstab.study.experiments import Run, Variant
+from netstab.study.experiments import Run, Variant, cyclical
 from tests import synthetic
 from tests.synthetic_studies import Study
 
-FIVE = synthetic.parameters(seeds=[0, 1, 2, 3, 4], own={})
+CYCLES = {"shapes": ["cosine", "triangular", "warm_restarts"]}
+FIVE = synthetic.parameters(seeds=[0, 1, 2, 3, 4], own={}, expF=CYCLES)
 STEADIED = ("train_loss", "train_top1_pct", "val_loss", "val_top1_pct")
 LOW, HIGH = ("expC-64", "expC-128"), ("expC-256", "expC-512")
 
@@ -113,6 +115,29 @@ def rival(who: str) -> Truth:
     return truth
 
 
+def f1(s: Study, sign: int) -> None:
+    s.noise("outpost", "val_top1_pct", 0.2)
+    s.noise("expF", "val_top1_pct", 0.2 if sign > 0 else 0.5)
+
+
+def f2(s: Study, sign: int) -> None:
+    within_cycles(s, 0.1**sign, 1.0)
+
+
+def f3(s: Study, sign: int) -> None:
+    # At the low ends the weights go a tenth, or a thousandth, of the way.
+    within_cycles(s, 0.01, 0.1 if sign > 0 else 0.001)
+
+
+def within_cycles(s: Study, change: float, path: float) -> None:
+    factors = {"forward_change": change, "backward_change": change, "path": path}
+    for variant in cyclical(s.params):
+        low, _ = ends_of_cycles(s.params, variant)
+        for column, factor in factors.items():
+            if low:
+                s.drift(variant.name, column, factor, low)
+
+
 TRUTHS: dict[str, Truth] = {
     "A1": a1,
     "A2": a2,
@@ -136,6 +161,9 @@ TRUTHS: dict[str, Truth] = {
     "R-batch": rival("expE-batch"),
     "R-head": rival("expE-head"),
     "R-strict": rival("strict"),
+    "F1": f1,
+    "F2": f2,
+    "F3": f3,
 }
 
 
@@ -459,6 +487,9 @@ def test_experiments_that_are_not_asked_for_are_named_as_missing() -> None:
     assert found["B1"].verdict is Verdict.INCONCLUSIVE
 
 
+COSINE: dict[str, Any] = {
+    "outpost": {"decay_epochs": [], "changes": {"60": {"shape": "cosine", "to": 0.001}}}
+}
 INCOMPARABLE: list[tuple[dict[str, Any], set[str]]] = [
     (
         {"outpost": {"decay_epochs": [80, 120]}},
@@ -477,6 +508,17 @@ INCOMPARABLE: list[tuple[dict[str, Any], set[str]]] = [
     ({"strict": {"freeze_epoch": 80}}, {"R-strict"}),
     ({"expE": {"bnrecal": {"start_epoch": 195, "batch_norm_images": 2048}}}, {"R-bnrecal"}),
     ({"expA": {"decay_factor": 1.0}}, {"A2", "A3", "B3", "C7", "S3"}),
+    (COSINE, {"A3", "C1", "C2", "C6", "D1", "R-batch"}),
+    # One that never falls: rates up to 0.2 and back.
+    (
+        {"outpost": {"decay_epochs": [], "changes": {"60": 0.2}}},
+        {"A1", "A3", "C1", "C2", "C5", "C6", "D1", "S1", "S3"}
+        | {"R-ema", "R-bnrecal", "R-batch", "R-head", "R-strict"},
+    ),
+    (
+        {"baseline": {"changes": {"100": 0.05}}},
+        {"A2", "B1", "B2", "C2", "S2", "S3", "R-batch", "R-head", "R-strict"},
+    ),
 ]
 
 
@@ -494,6 +536,69 @@ def test_what_differs_is_said() -> None:
     params = synthetic.parameters(seeds=[0], own={}, expA={"decay_epochs": [60]})
     found = judged(Study(params))["A3"]
     assert found.note == "expA decays at 60 (x 0.1), outpost at 60, 120 (x 0.1)"
+
+
+def test_a_study_asks_cosine_against_constant_and_says_where_the_rate_never_settles() -> None:
+    params = synthetic.parameters(seeds=[0, 1, 2], own={}, **COSINE)
+    study = Study(params).shift("outpost", "val_top1_pct", 3, 190)
+    study.shift("outpost", "train_loss", -0.2, 190).drift("outpost", "forward_change", 0.5)
+    # Before the last ten epochs jitter and drift do not count, however high they are.
+    study.drift("outpost", "backward_change", 50, (180,)).drift("outpost", "path", 0.1)
+    found = judged(study)
+    assert found["A1"].verdict is Verdict.SUPPORTED
+    assert found["S1"].parts[1].effect == pytest.approx(0, abs=0.1)
+    note = "the rate of outpost moves to the end: jitter and drift are of the last 10 epochs"
+    assert found["A1"].note == found["S1"].note == note
+    assert found["A3"].note == (
+        "expA decays at 60, 120 (x 0.1), outpost by changes of its own (cosine from 60)"
+    )
+    assert found["B1"].note == ""
+
+
+def test_cyclical_rates_are_asked_about_where_there_are_some() -> None:
+    params = synthetic.parameters(seeds=[0, 1, 2], own={})
+    assert not [name for name in judged(Study(params)) if name.startswith("F")]
+    params = synthetic.parameters(seeds=[0, 1, 2], own={}, expF={"shapes": ["cosine"]})
+    assert [name for name in judged(Study(params)) if name.startswith("F")] == ["F1"]
+
+
+def test_cyclical_rates_that_end_elsewhere_than_the_outpost_are_not_compared() -> None:
+    params = synthetic.parameters(
+        seeds=[0, 1, 2], own={}, expF={"shapes": ["cosine"], "decay_factor": 0.1}
+    )
+    found = judged(Study(params))["F1"]
+    assert found.verdict is Verdict.NOT_COMPARABLE
+    assert found.note == "last rates differ: 0.001 of outpost, 0.01 of expF-cosine"
+
+
+def test_low_rates_are_held_against_the_high_ones_that_follow() -> None:
+    assert {v.block: ends_of_cycles(FIVE, v) for v in cyclical(FIVE)} == {
+        "cosine": ((), ()),
+        # From low to high, three times.
+        "triangular": ((60, 90, 120), (75, 105, 135)),
+        # The last cosine is followed by no restart.
+        "warm_restarts": ((89, 119), (90, 120)),
+    }
+
+
+def test_jitter_of_cyclical_rates_is_of_the_plateau_that_all_share() -> None:
+    study = Study(FIVE)
+    collection = study.collection()
+    wild = {
+        run: table.assign(
+            val_top1_pct=table["val_top1_pct"].where(
+                table.index.to_numpy() >= 160, 80 + 10 * np.sin(7 * table.index.to_numpy())
+            )
+            if run.variant.name in ("outpost", "expF-cosine")
+            else table["val_top1_pct"]
+        )
+        for run, table in collection.histories.items()
+    }
+    before, after = (
+        {j.id: j for j in judge(FIVE, c)}["F1"].parts
+        for c in (collection, replace(collection, histories=wild))
+    )
+    assert [p.effect for p in before[1:]] == [p.effect for p in after[1:]]
 
 
 def test_epochs_that_coincide_at_scale_are_the_same() -> None:
@@ -792,7 +897,9 @@ def test_why_there_is_no_verdict_is_shown(project: Path) -> None:
 
 
 def test_an_unknown_claim_is_refused_with_the_known_ones(project: Path) -> None:
-    with pytest.raises(NetstabError, match=r"^Z9: is not a claim; known are A1, A2, .*R-strict$"):
+    with pytest.raises(
+        NetstabError, match=r"^Z9: is not a claim; known are A1, A2, .*R-strict, F1, F2, F3$"
+    ):
         shown("Z9")
 
 
@@ -810,6 +917,14 @@ def test_the_claims_of_another_folder_are_shown_and_offered(project: Path) -> No
         NetstabError, match=r"demo/claims.json: cannot be read .* netstab study demo"
     ):
         shown(results=Path("demo"))
+
+
+def test_a_claim_that_the_study_does_not_ask_is_named(project: Path) -> None:
+    params = synthetic.parameters(seeds=[0], own={})
+    write_claims(params, Study(params).collection())
+    assert "F1" not in shown()
+    with pytest.raises(NetstabError, match=r"^F1: this study does not ask it; see docs/VARIANTS"):
+        shown("f1")
 
 
 @pytest.mark.parametrize("ids", [(), ("A1",)])

@@ -21,7 +21,7 @@ from netstab.evidence.claims.statistics import holm
 from netstab.params import Params
 from netstab.results.runs import Collection
 from netstab.results.schema import MEASURES
-from netstab.study.experiments import Run, Variant, variants, view
+from netstab.study.experiments import Run, Variant, cyclical, variants, view
 from netstab.study.schedule import Schedule
 from tests import synthetic
 from tests import synthetic_studies as studies
@@ -33,7 +33,8 @@ STUDIES = [60, pytest.param(600, marks=pytest.mark.long)]
 """How many are simulated: few tell of a rule that errs three times too often, many of twice."""
 SEEDS = (3, 5)
 LEVEL = 0.05
-PARAMS = synthetic.parameters(seeds=list(range(max(SEEDS))), own={})
+CYCLES = {"shapes": ["cosine", "triangular", "warm_restarts"]}
+PARAMS = synthetic.parameters(seeds=list(range(max(SEEDS))), own={}, expF=CYCLES)
 END = PARAMS.train.run_epochs
 CORRELATION = 0.6
 """Of the noise of neighbouring epochs, part of which is independent besides."""
@@ -196,12 +197,18 @@ def noise(pasts: Pasts, random: np.random.Generator) -> np.ndarray:
     correlated = lfilter([1.0], [1.0, -CORRELATION], jolts[0], axis=2)
     walk = np.cumsum(jolts[1], axis=2)
     scale = 5 * np.array(list(studies.NOISE.values()))
-    return scale * (0.6 * correlated + 0.1 * walk + jolts[2])
+    found: np.ndarray = scale * (0.6 * correlated + 0.1 * walk + jolts[2])
+    for variant in cyclical(PARAMS):  # F1: at the end they jitter more by the margin
+        found[place[variant], :, PARAMS.expF.end_epoch :] *= 1 + PARAMS.claims.margin_jitter
+    return found
 
 
 def measured(random: np.random.Generator) -> dict[str, dict]:
     """Stability of the runs whose stability claims look at, and sharpness at the end of runs."""
-    moved = [Variant("baseline"), Variant("outpost"), Variant("expB", "64"), Variant("expB", "512")]
+    moved = [
+        *(Variant("baseline"), Variant("outpost"), Variant("expB", "64"), Variant("expB", "512")),
+        *cyclical(PARAMS),
+    ]
     curved = [
         v for v in variants(PARAMS) if v.experiment in ("baseline", "outpost", "expA", "expB")
     ]
@@ -217,7 +224,7 @@ def measured(random: np.random.Generator) -> dict[str, dict]:
 
     return {
         "stability": {
-            Run(v, seed): studies.stability(PARAMS, change, {})
+            Run(v, seed): studies.stability(PARAMS, v, change)
             for v in moved
             for seed in PARAMS.seeds
         },

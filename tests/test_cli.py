@@ -158,6 +158,14 @@ def test_plan_draws_who_branches_from_whom_and_sums_up(project: Project) -> None
     assert sums[-1].startswith("measuring on top +")
 
 
+def test_plan_says_which_shape_a_run_follows_and_for_how_long(project: Project) -> None:
+    shapes = ["cosine", "warm_restarts"]
+    project.set(experiments=[], expF={"shapes": shapes})
+    drawn = lines(project.netstab("plan").stdout)
+    for told in ("expF-cosine 61 → 200 cosine", "expF-warm_restarts 61 → 200 warm restarts"):
+        assert [line for line in drawn if line.endswith(f"── {told} until 150")]
+
+
 def test_plan_counts_every_seed_and_follows_the_time_scale(project: Project) -> None:
     project.set(seeds=[0, 1, 2], train={"time_scale": 0.1})
     said = project.netstab("plan").stdout
@@ -679,8 +687,8 @@ def test_all_faults_of_the_parameters_are_printed_and_nothing_is_done(
     assert result.stderr.splitlines() == [
         f"{project.root / 'params.yaml'}: 3 faults",
         "  foo: is not a section; known are seeds, experiments, blocks, data, model, train, "
-        "freeze, baseline, outpost, expA, expB, expC, expD, strict, expE, own, measure, ceiling, "
-        "report, claims, runtime",
+        "freeze, baseline, outpost, expA, expB, expC, expD, strict, expE, expF, own, measure, "
+        "ceiling, report, claims, runtime",
         "  train.learning_rate: should be greater than 0 (found -1)",
         "  expB.freeze_epoch: 500 is past the end (train.epochs is 200); lower it",
     ]

@@ -12,11 +12,11 @@ import pytest
 from netstab import paths
 from netstab.evidence.figures import drawings, events, measured, question, rivals, tables, theme
 from netstab.evidence.figures.lines import line_styles
-from netstab.evidence.figures.tree import lanes_of
+from netstab.evidence.figures.tree import SHAPES, lanes_of, shared_pasts
 from netstab.evidence.figures.vega import to_svg
 from netstab.evidence.summary.curves import panels
 from netstab.evidence.summary.relative import Point, locate
-from netstab.study.experiments import Variant, find_variant, schedule, variants
+from netstab.study.experiments import Variant, cyclical, find_variant, schedule, variants
 from netstab.study.plan import tree
 from tests import synthetic
 from tests.synthetic_report import Reported, in_one_process, legend
@@ -68,6 +68,60 @@ def test_a_thawed_block_is_an_unfreeze() -> None:
     params = synthetic.small(own={"thaw": {"64": {"60": "frozen", "120": 0.01}}})
     plan = schedule(params, find_variant(params, "own-thaw"))
     assert events.scheduled(plan) == {60: ["freeze"], 120: ["unfreeze"]}
+
+
+CYCLES = {"shapes": ["cosine", "triangular", "warm_restarts"]}
+
+
+def test_shapes_are_marked_where_they_begin_restart_and_end() -> None:
+    params = synthetic.small(expF=CYCLES, experiments=[])
+    plans = {v.block: schedule(params, v) for v in cyclical(params)}
+    assert {name: events.scheduled(plan) for name, plan in plans.items()} == {
+        "cosine": {60: ["cosine"], 150: ["plateau"]},
+        "triangular": {60: ["triangular"], 90: ["cycle"], 120: ["cycle"], 150: ["plateau"]},
+        "warm_restarts": {
+            60: ["warm restarts"],
+            90: ["restart"],
+            120: ["restart"],
+            150: ["plateau"],
+        },
+    }
+    (panel,) = panels(params)
+    schedules = {line.variant: schedule(params, line.variant) for line in panel.lines}
+    assert events.of_panel(params, schedules, panel) == {
+        60: "interventions",
+        90: "cycle, restart",
+        120: "interventions",
+        150: "plateau",
+    }
+    assert events.sentences(params, schedules, panel)[2:] == [
+        "cosine: cosine at 60, plateau at 150",
+        "triangular: triangular at 60, cycle at 90 and 120, plateau at 150",
+        "warm_restarts: warm restarts at 60, restart at 90 and 120, plateau at 150",
+    ]
+
+
+def test_every_shape_has_a_symbol_in_the_tree_and_is_marked_on_its_own_lane() -> None:
+    params = synthetic.small(
+        expF=CYCLES,
+        experiments=[],
+        own={
+            "line": {"network": {"100": {"shape": "linear", "to": 0.0}}},
+            "factor": {"network": {"100": {"shape": "exponential", "to": 0.001}}},
+        },
+    )
+    spec = shared_pasts(params).spec
+    marks = [
+        (row["lane"], row["epoch"], row["what"])
+        for rows in spec["datasets"].values()
+        for row in rows
+        if "what" in row
+    ]
+    # A shape may begin in the last epoch that a run shares with the one that it leaves.
+    assert {("expF-cosine", 60, "cosine"), ("own-line", 100, "linear")} <= set(marks)
+    words = {what for _, _, what in marks}
+    assert words <= set(SHAPES) and {"exponential", "warm restarts", "plateau"} <= words
+    assert len(marks) == len(set(marks))
 
 
 @in_one_process

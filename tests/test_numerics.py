@@ -18,7 +18,7 @@ from netstab.networks import layers
 from netstab.networks.network import Network
 from netstab.store.ledger import versions
 from netstab.study import experiments
-from netstab.study.schedule import Frozen, Phase, Schedule, Setting, build
+from netstab.study.schedule import Frozen, Phase, Schedule, Setting, Sweep, build
 from netstab.training import engine, numerics, optimizer
 
 GOLDEN = json.loads(paths.NUMERICS.read_text(encoding="utf-8"))
@@ -115,11 +115,12 @@ def _branch_epoch(patch: pytest.MonkeyPatch) -> None:
         batch_size: Callable[[int], int],
         setting: Callable[[str, int], Setting],
         parts: tuple[str, ...],
+        sweeps: tuple[Sweep, ...],
     ) -> Schedule:
         def late(part: str, epoch: int) -> Setting:
             return setting(part, max(0, epoch - 1))
 
-        return build(epochs, batch_size, late, parts)
+        return build(epochs, batch_size, late, parts, sweeps)
 
     patch.setattr(experiments, "build", late)
 

@@ -4,9 +4,10 @@ A map of the package, from the bottom up: a package imports only from those abov
 Names in backquotes behind a package are files or folders in it, not all of them.
 
 * `params/`     params.yaml as validated, frozen models, a docstring a field; nothing else reads it
-* `study/`      pure: `experiments` (which rate each block has when, what is frozen), `schedule`,
-                `plan` (the tree of shared pasts), `keys` (what determines a state), `differences`
-                (which parameters tell two states apart), `cost`
+* `study/`      pure: `experiments` (which rate each block has when, what is frozen), `courses`
+                (changes that come into force, and shapes of rates), `schedule`, `plan` (the tree of
+                shared pasts), `keys` (what determines a state), `differences` (which parameters
+                tell two states apart), `cost`
 * `data/`       images: `sources` finds and reads them, `prepare` makes checked tensors, `batches`
 * `results/`    the files of a run: `schema` states their columns, `write` and `read`
 * `networks/`   what is trained: `resnet`, `wide`, `vit`, one's own (`own`), and their parts
@@ -23,7 +24,7 @@ Names in backquotes behind a package are files or folders in it, not all of them
 * `evidence/`   from result files to verdicts and pictures: `summary/` (final figures, jitter),
                 `claims/` (`statements` and `mechanisms`: what each claim compares, `judge`: its
                 verdict), `figures/` (`theme` has the colours), `page/`; `report` joins them
-* `stages/`     the entry points of DVC's stages; `train` serves four of them
+* `stages/`     the entry points of DVC's stages; `train` serves five of them
 * `commands/`   what each command does
 
 At the top level stands `cli` (the commands' names and options), and what every package may import:

@@ -98,7 +98,10 @@ def show(
         entries = _read_claims(folder / paths.CLAIMS.name)
         parts = _read_parts(folder / paths.CLAIM_PARTS.name) if ids else []
     asked = dict.fromkeys(known[name.casefold()] for name in ids)
-    shown = {name: entries[name] for name in asked or CLAIMS}
+    unasked = [name for name in asked if name not in entries]
+    if unasked:
+        raise NetstabError(f"{unasked[0]}: this study does not ask it; see docs/VARIANTS.md")
+    shown = {name: entries[name] for name in asked or entries}
     if as_json:
         print(json.dumps(_as_json(shown, parts), indent=2))
     elif as_markdown:
@@ -135,7 +138,9 @@ def _read_claims(path: Path) -> dict[str, Figures]:
     try:
         content = json.loads(path.read_bytes())
         entries: dict[str, Figures] = {
-            name: _Claim.model_validate(content[name]).model_dump() for name in CLAIMS
+            name: _Claim.model_validate(content[name]).model_dump()
+            for name, claim in CLAIMS.items()
+            if name in content or not claim.optional
         }
     except FileNotFoundError:
         raise NetstabError(_absent(path)) from None

@@ -100,9 +100,14 @@ def _change(segment: Segment, tree: Tree) -> str:
     before, after = schedule.at(segment.start - 1), schedule.at(segment.start)
     if before == after:
         return ""
-    rates = {s for s in after.settings if isinstance(s, float) and s not in before.settings}
+    changed = [after.setting(part) for part in schedule.unswept(before, after)]
+    rates = {s for s in changed if isinstance(s, float) and s not in before.settings}
     frozen = [p for p in before.trained if p not in after.trained]
-    said = []
+    said = [
+        f"{sweep.shape.replace('_', ' ')} until {sweep.end}"
+        for sweep in {(s.shape, s.end): s for s in schedule.sweeps}.values()
+        if sweep.starts[0] <= segment.start < sweep.end
+    ]
     if rates:
         said.append(f"rate {', '.join(f'{r:g}' for r in sorted(rates))}")
     if frozen:

@@ -17,6 +17,7 @@ EXPERIMENT_TITLES = {
     "expC": "Experiment C: decay in one block, then freeze the others",
     "expD": "Experiment D: decay everywhere, then freeze all blocks but one",
     "expE": "Experiment E: rival explanations (ours)",
+    "expF": "Experiment F: cyclical rates (ours)",
     "own": "Interventions of your own",
 }
 
@@ -31,6 +32,10 @@ EXPERIMENT_IDEAS = {
     "at the baseline otherwise (averaged weights; recomputed batch-norm statistics), batch "
     "enlarges the batch where the rate would fall, head trains the linear head alone, and strict "
     "is experiment B with still batch-norm statistics.",
+    "expF": "The article's outlook. The rate of every block falls along a cosine, falls along "
+    "several with warm restarts, or goes in triangular cycles between low and high; then all keep "
+    "the low rate, which is the outpost's last. Do they end as steady as steps, and when within a "
+    "cycle is the network stable?",
     "own": "What the section own of params.yaml asks for.",
 }
 

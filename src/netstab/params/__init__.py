@@ -1,15 +1,7 @@
 """`params.yaml` as validated, frozen models. The only reader of that file."""
 
-from netstab.params.interventions import (
-    BLOCK_EXPERIMENTS,
-    FROZEN,
-    Batch,
-    BnRecal,
-    Change,
-    Decay,
-    Ema,
-    View,
-)
+from netstab.params.changes import FROZEN, Change, Changes, Shape
+from netstab.params.interventions import BLOCK_EXPERIMENTS, Batch, BnRecal, Decay, Ema, View
 from netstab.params.measuring import Claims, Measure, Sharpness, Stability
 from netstab.params.models import Data, Params, Runtime, Train
 from netstab.params.networks import NETWORK, NETWORKS, PARTS, Model
@@ -24,6 +16,7 @@ __all__ = [
     "Batch",
     "BnRecal",
     "Change",
+    "Changes",
     "Claims",
     "Data",
     "Decay",
@@ -32,6 +25,7 @@ __all__ = [
     "Model",
     "Params",
     "Runtime",
+    "Shape",
     "Sharpness",
     "Stability",
     "Train",

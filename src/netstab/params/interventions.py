@@ -5,28 +5,15 @@ Each experiment's section is complete by itself: changing `outpost` changes the 
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
-from netstab.params.fields import Epoch, Number, Positive, Section, Share, is_finite, unquote_hint
+from netstab.params.changes import Changes, Cycles
+from netstab.params.fields import Epoch, Number, Positive, Section, Share, empty_as
 
 BLOCK_EXPERIMENTS = ("expA", "expB", "expC", "expD", "strict")
 """Experiments that are tried on each filter block: the article's, and expB held strictly still."""
 
-FROZEN: Literal["frozen"] = "frozen"
-
-
-def _change(value: object) -> object:
-    if value == FROZEN:
-        return value
-    if not is_finite(value) or value < 0:
-        raise ValueError(
-            f"is neither `frozen` nor a learning rate, finite and not negative{unquote_hint(value)}"
-        )
-    return float(value)
-
-
-Change = Annotated[float | Literal["frozen"], BeforeValidator(_change)]
-Own = dict[str, dict[str, dict[str, Change]]]
+Own = dict[str, dict[str, Changes]]
 
 
 class Freeze(Section):
@@ -38,7 +25,10 @@ class Freeze(Section):
 
 
 class Baseline(Section):
-    """`baseline`: the constant rate; nothing to set."""
+    """`baseline`: the constant rate."""
+
+    changes: Annotated[Changes, empty_as(dict)] = Field(default_factory=dict)
+    """Epoch -> rate or shape, as in `own`: a baseline whose rate is not constant."""
 
 
 class Decay(Section):
@@ -52,6 +42,9 @@ class Decay(Section):
 
 class Outpost(Decay):
     """`outpost`: the decay in every block."""
+
+    changes: Annotated[Changes, empty_as(dict)] = Field(default_factory=dict)
+    """Epoch -> rate or shape, as in `own`: an outpost without steps (`decay_epochs: []`)."""
 
 
 class ExpA(Decay):
@@ -112,6 +105,21 @@ class Batch(Decay):
 
 class Head(ExpB):
     """`expE.head`: everything but the linear head is frozen from `freeze_epoch` on."""
+
+
+class ExpF(Section):
+    """`expF`: cyclical rates in every block, the article's outlook; off while `shapes` is empty."""
+
+    shapes: tuple[Literal["cosine", "triangular", "warm_restarts"], ...]
+    """Those that are tried, each as a variant."""
+    start_epoch: Epoch
+    """Epoch at which each begins."""
+    end_epoch: Epoch
+    """Epoch from which on each keeps its low rate."""
+    cycles: Cycles
+    """Number of triangles or cosines in between; a cosine alone is one."""
+    decay_factor: Share
+    """What the initial rate is multiplied by for the low one; the outpost's last should be it."""
 
 
 class ExpE(Section):

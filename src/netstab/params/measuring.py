@@ -80,6 +80,8 @@ class Claims(Section):
     """Equivalence of losses: nats."""
     margin_sharpness: Annotated[Number, Field(gt=0)]
     """Ratio minus one up to which a sharpness is not called higher."""
+    margin_jitter: Annotated[Number, Field(gt=0)]
+    """Ratio minus one up to which a jitter is not called higher."""
     saturated_top1_pct: Annotated[Number, Field(gt=0, le=100)]
     """Training top-1 from which on the training images count as learnt (C3)."""
     recovered_share: Share

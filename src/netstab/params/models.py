@@ -17,6 +17,7 @@ from netstab.params.interventions import (
     ExpC,
     ExpD,
     ExpE,
+    ExpF,
     Freeze,
     Outpost,
     Own,
@@ -49,7 +50,7 @@ class Timing(Section):
     time_scale: Annotated[Number, Field(gt=0, le=10)]
     """Multiplies every epoch in this file, and the report's windows with it."""
 
-    def at_scale(self, epoch: int) -> int:
+    def at_scale(self, epoch: float) -> int:
         """Epoch of the run for an epoch of `params.yaml`: times `time_scale`, halves up."""
         return int(epoch * self.time_scale + 0.5 + 1e-9)
 
@@ -132,6 +133,7 @@ class Params(BaseModel):
     expD: ExpD
     strict: Strict
     expE: ExpE
+    expF: ExpF
     own: Own
     """Interventions of your own: name, block, epoch, then a learning rate or `frozen`."""
     measure: Measure

@@ -5,7 +5,7 @@ import re
 import reprlib
 import warnings
 from collections.abc import Iterator
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -14,12 +14,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLWarning
 
 from netstab.errors import ParameterError
-from netstab.params.interventions import BLOCK_EXPERIMENTS, ExpE, Own
+from netstab.params.changes import SHAPES
+from netstab.params.epochs import cyclical_faults, own_faults, reference_faults, time_faults
+from netstab.params.interventions import ExpE
 from netstab.params.models import Params, Timing
 from netstab.params.networks import Model, last_side, model_faults, partition_faults
 
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
-EPOCH_NAME = re.compile(r"[0-9]{1,6}")
 MOST_TEXT = 256 * 2**10
 """Characters of the file; the shipped one has some 8,000."""
 DEEPEST = 100
@@ -140,10 +140,12 @@ def _did_you_mean(key: str, known: Any) -> str:
 def _readable(section: str, error: ValidationError, model: Any) -> Iterator[str]:
     """One line a fault in place of pydantic's paragraphs."""
     for fault in error.errors(include_url=False):
-        location = [str(step) for step in fault["loc"] if step != "[key]"]
+        # Steps in brackets are pydantic's own, not keys: `[key]`, and which shape a change is.
+        location = [str(step) for step in fault["loc"] if not str(step).startswith("[")]
         key = ".".join([section, *location])
         if fault["type"] == "extra_forbidden":
-            known = model.model_fields
+            within = next((SHAPES[s] for s in map(str, fault["loc"]) if s in SHAPES), model)
+            known = [field.alias or name for name, field in within.model_fields.items()]
             yield f"{key}: is not a parameter{_did_you_mean(location[-1], known)}"
         elif fault["type"] == "missing":
             yield f"{key}: is missing; add it"
@@ -166,7 +168,7 @@ def _none(section: str, location: list[str]) -> str | None:
     """How none is written where an empty value would be none to a reader, but not to DVC."""
     if section == "own" or (section == "expE" and not location):
         return "{}"
-    return "[]" if section == "experiments" else None
+    return "[]" if (section, *location) in (("experiments",), ("expF", "shapes")) else None
 
 
 def _short(value: object) -> str:
@@ -202,9 +204,14 @@ def _cross_checks(
     if data and model and model.has_batch_norm and last_side(data.image_size, model) == 1:
         yield from _batch_norm_faults(data.image_size, sections)
     if timing:
-        yield from _time_faults(timing, sections)
+        yield from time_faults(timing, sections)
+    for name in ("baseline", "outpost"):
+        if name in sections:
+            yield from reference_faults(name, sections[name], timing)
+    if "expF" in sections:
+        yield from cyclical_faults(sections["expF"], timing)
     if "own" in sections:
-        yield from _own_faults(sections["own"], sections.get("blocks"), timing)
+        yield from own_faults(sections["own"], sections.get("blocks"), timing)
 
 
 def _batch_norm_faults(image_size: int, sections: dict[str, Any]) -> Iterator[str]:
@@ -222,61 +229,6 @@ def _batch_norm_faults(image_size: int, sections: dict[str, Any]) -> Iterator[st
                 f"{image_size}, and batch norm needs two values a channel; raise it to 2, or "
                 "data.image_size"
             )
-
-
-def _time_faults(train: Timing, sections: dict[str, Any]) -> Iterator[str]:
-    if train.run_epochs < 1:
-        yield f"train.time_scale: leaves no epoch of {train.epochs}; raise it"
-        return
-    rivals = sections.get("expE", ExpE()).rivals
-    timed = {name: sections.get(name) for name in ("outpost", *BLOCK_EXPERIMENTS)}
-    for name, section in {**timed, **{f"expE.{n}": s for n, s in rivals.items()}}.items():
-        decays: tuple[int, ...] = getattr(section, "decay_epochs", ())
-        for epoch in decays:
-            yield from _past_end(f"{name}.decay_epochs", epoch, train)
-        yield from _order_faults(f"{name}.decay_epochs", decays, train)
-        for key in ("freeze_epoch", "start_epoch"):
-            start: int | None = getattr(section, key, None)
-            if start is not None:
-                yield from _past_end(f"{name}.{key}", start, train)
-
-
-def _past_end(key: str, epoch: int, train: Timing) -> Iterator[str]:
-    if train.at_scale(epoch) >= train.run_epochs:
-        yield f"{key}: {epoch} is past the end (train.epochs is {train.epochs}); lower it"
-
-
-def _order_faults(key: str, epochs: tuple[int, ...], train: Timing) -> Iterator[str]:
-    for earlier, later in pairwise(epochs):
-        if later <= earlier:
-            yield f"{key}: {later} comes after {earlier}; put them in rising order"
-        elif train.at_scale(later) == train.at_scale(earlier):
-            yield (
-                f"{key}: {earlier} and {later} fall on the same epoch at "
-                f"train.time_scale {train.time_scale:g}; raise the scale"
-            )
-
-
-def _own_faults(
-    own: Own, blocks: dict[str, tuple[str, ...]] | None, train: Timing | None
-) -> Iterator[str]:
-    for name, changes in own.items():
-        if not NAME.fullmatch(name):
-            yield f"own.{name}: start names with a letter; letters, digits and _ only, 60 at most"
-        for block, by_epoch in changes.items():
-            key = f"own.{name}.{block}"
-            if blocks is not None and block not in blocks:
-                yield f"{key}: is not a block; known are {', '.join(blocks)}"
-            epochs: list[int] = []
-            for text in by_epoch:
-                if EPOCH_NAME.fullmatch(text):
-                    epochs.append(int(text))
-                else:
-                    yield f"{key}.{text}: is not an epoch; write it like '60'"
-            if train is not None and train.run_epochs >= 1:
-                for epoch in epochs:
-                    yield from _past_end(key, epoch, train)
-                yield from _order_faults(key, tuple(sorted(epochs)), train)
 
 
 def _one_line(error: Exception) -> str:

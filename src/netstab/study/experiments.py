@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from math import inf
 
 from netstab.errors import NetstabError
-from netstab.params import BLOCK_EXPERIMENTS, FROZEN, Batch, BnRecal, Change, Decay, Ema, Params
+from netstab.params import BLOCK_EXPERIMENTS, FROZEN, Batch, BnRecal, Decay, Ema, Params
+from netstab.study.courses import Course, courses, in_force, stated, sweeps
 from netstab.study.schedule import Frozen, Schedule, Setting, build
 
 REFERENCES = ("baseline", "outpost")
@@ -19,6 +20,7 @@ COMPARED_WITH: dict[str, tuple[str, ...]] = {
     "expC": ("baseline", "outpost"),
     "expD": ("baseline", "outpost"),
     "expE": ("baseline", "outpost"),
+    "expF": ("baseline", "outpost"),
     "own": ("baseline", "outpost"),
 }
 """The references that each experiment is drawn with (A to D: as the article does)."""
@@ -29,7 +31,7 @@ PANEL = {"strict": "expE"}
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One intervention: an experiment, and the block it is tried on (expE and own: its name)."""
+    """One intervention: an experiment, and the block it is tried on (expE to own: its name)."""
 
     experiment: str
     block: str | None = None
@@ -57,7 +59,7 @@ class Run:
 
 
 def variants(params: Params) -> list[Variant]:
-    """Every variant that the parameters ask for: references, experiments, rivals, own."""
+    """Every variant that the parameters ask for: references, experiments, rivals, cycles, own."""
     return [
         BASELINE,
         OUTPOST,
@@ -68,8 +70,14 @@ def variants(params: Params) -> list[Variant]:
             for block in params.blocks
         ),
         *(Variant("expE", name) for name in params.expE.rivals),
+        *cyclical(params),
         *(Variant("own", name) for name in params.own),
     ]
+
+
+def cyclical(params: Params) -> list[Variant]:
+    """The cyclical rates that are asked for."""
+    return [Variant("expF", shape) for shape in params.expF.shapes]
 
 
 def view(params: Params, variant: Variant) -> Ema | BnRecal | None:
@@ -102,19 +110,23 @@ def schedule(params: Params, variant: Variant) -> Schedule:
     def batch_size(epoch: int) -> int:
         return _grown(params, enlarged, epoch)[0] if enlarged else params.train.batch_size
 
-    return build(params.train.run_epochs, batch_size, setting, params.parts)
+    host = "baseline" if view(params, variant) else variant.experiment
+    shapes = sweeps(stated(params, host, variant.block or ""), params)
+    return build(params.train.run_epochs, batch_size, setting, params.parts, shapes)
 
 
 _Settings = Callable[[str, int], Setting]
 
 
 def baseline(params: Params, _block: str) -> _Settings:
-    """The initial rate throughout."""
-    return lambda part, epoch: params.train.learning_rate
+    """The initial rate throughout, unless its section states changes."""
+    return _as_stated(params, "baseline")
 
 
 def outpost(params: Params, _block: str) -> _Settings:
-    """Step decay in every block."""
+    """Step decay in every block, unless its section states changes."""
+    if params.outpost.changes:
+        return _as_stated(params, "outpost")
     return lambda part, epoch: _decayed(params, params.outpost, epoch)
 
 
@@ -199,20 +211,28 @@ def _grown(params: Params, batch: Batch, epoch: int) -> tuple[int, float]:
     return size, train.learning_rate * size / aim
 
 
+def exp_f(params: Params, name: str) -> _Settings:
+    """A rate that falls along a cosine, or in cycles, to the outpost's last one, and stays."""
+    return _as_stated(params, "expF", name)
+
+
 def own(params: Params, name: str) -> _Settings:
-    """The user's own changes: block -> epoch -> rate or `frozen`, each until the next."""
-    changes: dict[str, list[tuple[int, Change]]] = {
-        part: sorted(
-            (params.train.at_scale(int(epoch)), change) for epoch, change in by_epoch.items()
-        )
-        for block, by_epoch in params.own[name].items()
+    """The user's own changes: block -> epoch -> rate, `frozen` or shape, each until the next."""
+    return _as_stated(params, "own", name)
+
+
+def _as_stated(params: Params, experiment: str, name: str = "") -> _Settings:
+    """What a section states as changes, block by block."""
+    of_part: dict[str, list[Course]] = {
+        part: courses(changes, params.train)
+        for block, changes in stated(params, experiment, name).items()
         for part in params.blocks[block]
     }
 
     def setting(part: str, epoch: int) -> Setting:
-        in_force = [change for start, change in changes.get(part, []) if start <= epoch]
-        latest = in_force[-1] if in_force else params.train.learning_rate
-        return _frozen(params) if latest == FROZEN else float(latest)
+        course = in_force(of_part.get(part, ()), epoch)
+        found = params.train.learning_rate if course is None else course.setting(epoch)
+        return _frozen(params) if found == FROZEN else float(found)
 
     return setting
 
@@ -226,6 +246,7 @@ _SETTINGS: dict[str, Callable[[Params, str], _Settings]] = {
     "expD": exp_d,
     "strict": strict,
     "expE": exp_e,
+    "expF": exp_f,
     "own": own,
 }
 

@@ -16,7 +16,8 @@ from netstab.study.schedule import Schedule
 def stability_epochs(params: Params, schedule: Schedule) -> list[int]:
     """Epochs over which the drift of signals is measured, from the state at their start."""
     every = max(1, params.train.at_scale(params.measure.stability.every_epochs))
-    return list(range(0, schedule.epochs, every))
+    turns = {epoch for sweep in schedule.sweeps for epoch in sweep.turns}
+    return sorted({*range(0, schedule.epochs, every), *turns})
 
 
 def sharpness_scopes(params: Params, schedule: Schedule) -> dict[int, tuple[str, ...]]:
@@ -24,7 +25,7 @@ def sharpness_scopes(params: Params, schedule: Schedule) -> dict[int, tuple[str,
     settings, at_scale = params.measure.sharpness, params.train.at_scale
     last = schedule.epochs
     epochs = {last}
-    for change in schedule.changes:
+    for change in schedule.interventions:
         epochs |= {change, min(last, change + at_scale(settings.settle_epochs))}
     if settings.every_epochs is not None:
         epochs |= set(range(0, last, max(1, at_scale(settings.every_epochs))))

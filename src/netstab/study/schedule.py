@@ -1,9 +1,9 @@
 """A schedule says, for every epoch and part, the learning rate or that the part is frozen."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 from netstab.params import PARTS
@@ -54,10 +54,51 @@ _FROZEN = tuple(Frozen)
 
 
 @dataclass(frozen=True, slots=True)
+class Sweep:
+    """Epochs in which the rate of some parts follows a shape: one intervention, not one an epoch.
+
+    Attributes:
+        parts: whose rate it is.
+        shape: its name, such as `cosine`.
+        starts: epochs at which its cycles begin; the first is where the shape does.
+        end: first epoch in which it no longer is in force.
+        held: whether the rate that it leads to holds from `end` on: no other change is there, and
+            the run goes on.
+    """
+
+    parts: tuple[str, ...]
+    shape: str
+    starts: tuple[int, ...]
+    end: int
+    held: bool
+
+    @property
+    def turns(self) -> tuple[int, ...]:
+        """Epochs in which a cycle's rate is nearest to either end of its range, in rising order."""
+        cycles = pairwise((*self.starts, self.end))
+        if self.shape == "triangular":
+            return tuple(e for start, end in cycles for e in (start, start + (end - start) // 2))
+        if self.shape == "warm_restarts":
+            return tuple(e for start, end in cycles for e in (start, end - 1))
+        return ()
+
+    def covers(self, part: str, epoch: int) -> bool:
+        """Whether a part's change at an epoch is the shape's."""
+        last = self.end if self.held else self.end - 1
+        return part in self.parts and self.starts[0] <= epoch <= last
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
-    """Phases without gaps, from epoch 0 to the end; neighbours differ, so equal is equal."""
+    """Phases without gaps, from epoch 0 to the end; neighbours differ, so equal is equal.
+
+    Attributes:
+        phases: what is trained, and how.
+        sweeps: which of their changes belong together; says nothing of what is trained.
+    """
 
     phases: tuple[Phase, ...]
+    sweeps: tuple[Sweep, ...] = field(default=(), compare=False)
 
     @property
     def epochs(self) -> int:
@@ -68,6 +109,35 @@ class Schedule:
     def changes(self) -> tuple[int, ...]:
         """Epochs at which a setting changes."""
         return tuple(phase.start for phase in self.phases[1:])
+
+    @property
+    def interventions(self) -> tuple[int, ...]:
+        """Epochs at which something is done to the run: all changes but those within a shape.
+
+        Of a shape: where it and each of its cycles begin, and where its last rate is held.
+        """
+        found = {
+            after.start
+            for before, after in pairwise(self.phases)
+            if before.batch_size != after.batch_size or self.unswept(before, after)
+        }
+        for sweep in self.sweeps:
+            found |= {*sweep.starts, *([sweep.end] if sweep.held else [])}
+        return tuple(sorted(found))
+
+    @property
+    def settles(self) -> bool:
+        """Whether no rate follows a shape up to the end of the run."""
+        return all(sweep.end < self.epochs for sweep in self.sweeps)
+
+    def unswept(self, before: Phase, after: Phase) -> tuple[str, ...]:
+        """Parts whose setting changes between two phases otherwise than by a shape."""
+        return tuple(
+            part
+            for part in after.parts
+            if before.setting(part) != after.setting(part)
+            and not any(sweep.covers(part, after.start) for sweep in self.sweeps)
+        )
 
     def at(self, epoch: int) -> Phase:
         """The phase in force in an epoch.
@@ -109,6 +179,7 @@ def build(
     batch_size: Callable[[int], int],
     setting: Callable[[str, int], Setting],
     parts: tuple[str, ...] = PARTS,
+    sweeps: tuple[Sweep, ...] = (),
 ) -> Schedule:
     """The schedule in which part p in epoch e has `setting(p, e)`, in batches of `batch_size(e)`.
 
@@ -125,4 +196,4 @@ def build(
     for (values, size), group in groupby(range(epochs), key=settings):
         members = list(group)
         phases.append(Phase(members[0], members[-1] + 1, values, size, parts))
-    return Schedule(tuple(phases))
+    return Schedule(tuple(phases), sweeps)

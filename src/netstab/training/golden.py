@@ -58,6 +58,13 @@ def study(time_scale: float, batch_norm: str) -> Params:
             "batch": {**decay, "decay_factor": 0.25, "largest_batch": 16},
             "head": {"freeze_epoch": 60},
         },
+        "expF": {
+            "shapes": [],
+            "start_epoch": 60,
+            "end_epoch": 150,
+            "cycles": 3,
+            "decay_factor": 0.01,
+        },
         "own": {"thaw": {"64": thaw, "256": {"60": 0.01, "120": "frozen"}}},
         "measure": {
             "stability": {"every_epochs": 60, "images": 16},
@@ -79,6 +86,7 @@ def study(time_scale: float, batch_norm: str) -> Params:
             "margin_points": 0.3,
             "margin_loss": 0.02,
             "margin_sharpness": 0.2,
+            "margin_jitter": 0.5,
             "saturated_top1_pct": 99.9,
             "recovered_share": 0.5,
             "fewest_jitter_epochs": 10,

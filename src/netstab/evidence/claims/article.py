@@ -17,7 +17,7 @@ from itertools import product
 import numpy as np
 
 from netstab.evidence.claims.checks import LOG_RATIO, PERCENT, Check, Effect, unit_of
-from netstab.evidence.claims.comparability import early_and_late
+from netstab.evidence.claims.comparability import early_and_late, first_decay
 from netstab.evidence.claims.compare import each, final, less, net_jump, rise
 from netstab.evidence.claims.effects import Study
 from netstab.evidence.claims.statistics import Rule, Within, above, below
@@ -104,7 +104,7 @@ def c4(params: Params) -> list[Check]:
 
 def c5(params: Params) -> list[Check]:
     """Rises of the outpost from its first decay on."""
-    epoch = params.train.at_scale(params.outpost.decay_epochs[0])
+    epoch = params.train.at_scale(first_decay(params, "outpost"))
     return [
         rise(OUTPOST, "val_loss", epoch, above()),
         rise(OUTPOST, "val_top1_pct", epoch, above()),

@@ -6,9 +6,13 @@ parameters: why the runs cannot be compared, or "".
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
-from netstab.params import Decay, Params
+from netstab.params import Changes, Decay, Params, Shape
+from netstab.params.changes import in_order
 from netstab.params.fields import Section
+from netstab.params.interventions import Outpost
+from netstab.study.experiments import Variant, schedule
 from netstab.study.measuring import parts_of
 
 Obstacle = Callable[[Params], str]
@@ -58,7 +62,7 @@ def decays(*names: str) -> Obstacle:
     """Each experiment's rate must fall at least once."""
 
     def obstacle(params: Params) -> str:
-        still = [name for name in names if not _falls(_decay(params, name))]
+        still = [name for name in names if not _falls(params, name)]
         return f"the rate of {', '.join(still)} never falls" if still else ""
 
     return obstacle
@@ -101,7 +105,9 @@ def _agreement(
     def obstacle(params: Params) -> str:
         mine, theirs = _decay(params, name), _decay(params, other)
         one, another = compared(params, _steps(params, mine), _steps(params, theirs))
-        return "" if one == another else f"{name} decays {_when(mine)}, {other} {_when(theirs)}"
+        if one == another and not (_changes(mine) or _changes(theirs)):
+            return ""
+        return f"{name} decays {_when(mine)}, {other} {_when(theirs)}"
 
     return obstacle
 
@@ -110,7 +116,7 @@ def at_first_decay(name: str, key: str, other: str) -> Obstacle:
     """An experiment's freeze (or start) must come when the other's rate first falls."""
 
     def obstacle(params: Params) -> str:
-        first = _decay(params, other).decay_epochs[0]
+        first = first_decay(params, other)
         mine: int = getattr(_section(params, name), key)
         if params.train.at_scale(mine) == params.train.at_scale(first):
             return ""
@@ -145,6 +151,19 @@ def freezes_last(name: str) -> Obstacle:
     return any_of(decays(name), obstacle)
 
 
+def constant_baseline(params: Params) -> str:
+    """Experiments change the constant rate: a baseline of another differs by more than that."""
+    changes = params.baseline.changes
+    return f"the baseline's rate is not constant ({_told(changes)})" if changes else ""
+
+
+def first_decay(params: Params, name: str) -> int:
+    """Epoch (at time scale 1) at which an experiment's rate is first changed."""
+    decay = _decay(params, name)
+    changes = _changes(decay)
+    return min(map(int, changes)) if changes else decay.decay_epochs[0]
+
+
 def _section(params: Params, name: str) -> Section:
     """The section of an experiment: `outpost`, `expA`, `expE.batch`."""
     experiment, _, rival = name.partition(".")
@@ -159,15 +178,34 @@ def _decay(params: Params, name: str) -> Decay:
     return section
 
 
-def _falls(decay: Decay) -> bool:
-    return bool(decay.decay_epochs) and decay.decay_factor < 1
+def _changes(decay: Decay) -> Changes:
+    """The changes that an outpost states in place of decay epochs."""
+    return decay.changes if isinstance(decay, Outpost) else {}
+
+
+def _falls(params: Params, name: str) -> bool:
+    decay = _decay(params, name)
+    if not _changes(decay):
+        return bool(decay.decay_epochs) and decay.decay_factor < 1
+    rates = [phase.settings for phase in schedule(params, Variant(name)).phases]
+    return any(after < before for before, after in pairwise(rates))
 
 
 def _steps(params: Params, decay: Decay) -> Steps:
     return [(params.train.at_scale(epoch), decay.decay_factor) for epoch in decay.decay_epochs]
 
 
+def _told(changes: Changes) -> str:
+    """`cosine from 60, 0.001 from 150`."""
+    return ", ".join(
+        f"{change.shape if isinstance(change, Shape) else change} from {epoch}"
+        for epoch, change, _ in in_order(changes)
+    )
+
+
 def _when(decay: Decay) -> str:
+    if changes := _changes(decay):
+        return f"by changes of its own ({_told(changes)})"
     if not decay.decay_epochs:
         return "never"
     return f"at {', '.join(map(str, decay.decay_epochs))} (x {decay.decay_factor:g})"

@@ -13,6 +13,10 @@ from netstab.params import Params
 from netstab.study.experiments import Variant
 
 
+def _always(_params: Params) -> bool:
+    return True
+
+
 def _no_remark(_params: Params, _parts: Sequence[Part]) -> str:
     return ""
 
@@ -22,7 +26,7 @@ class Claim:
     """A statement, and how it is tested.
 
     Attributes:
-        id: `A1` ... `D1`, `S1` ... `S3`, `R-ema` ... `R-strict`.
+        id: `A1` ... `D1`, `S1` ... `S3`, `R-ema` ... `R-strict`, `F1` ... `F3`.
         statement: in one sentence.
         variants: whose runs it needs.
         checks: all of which have to hold.
@@ -30,6 +34,7 @@ class Claim:
         names_blocks: whether it is about early and late blocks, which it calls by the article's
             names.
         remark: what else the results say, from the parts.
+        asked: whether a study asks it; one that is off as shipped is then no missing run.
     """
 
     id: str
@@ -39,6 +44,12 @@ class Claim:
     obstacle: Obstacle = no_obstacle
     names_blocks: bool = False
     remark: Callable[[Params, Sequence[Part]], str] = _no_remark
+    asked: Callable[[Params], bool] = _always
+
+    @property
+    def optional(self) -> bool:
+        """Whether there are studies that do not ask it."""
+        return self.asked is not _always
 
 
 def each(params: Params, experiment: str) -> list[Variant]:
@@ -61,8 +72,8 @@ def final(variant: Variant, other: Variant, measure: str, rule: Rule) -> Check:
     )
 
 
-def jitter(variant: Variant, other: Variant, measure: str) -> Check:
-    """Jitter of X of a run below that of another, over the same window."""
+def jitter(variant: Variant, other: Variant, measure: str, rule: Rule | None = None) -> Check:
+    """Jitter of X of a run below that of another, or as a rule says, over the same window."""
 
     def effect(study: Study) -> Floats:
         start = study.settled(variant, other)
@@ -70,7 +81,7 @@ def jitter(variant: Variant, other: Variant, measure: str) -> Check:
         return mine - theirs
 
     name = f"{variant.name}: jitter of {measure}, against {other.name}'s"
-    return Check(name, LOG_RATIO, below(), effect)
+    return Check(name, LOG_RATIO, rule or below(), effect)
 
 
 def net_jump(variant: Variant, other: Variant, measure: str, epoch: int) -> Effect:

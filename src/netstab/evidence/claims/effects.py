@@ -6,10 +6,12 @@ Windows are stated in `params.yaml` at time scale 1 and are at least one epoch l
 * rise of X from epoch e: final X less the mean over the `report.settle_epochs` from e on. Both
   windows are fixed, so that noise alone gives zero on average (as "less the best" would not);
 * jump of X at epoch e: mean over the `report.jump_epochs` from e on, less that over as many before;
-* none of these windows may hold another change of the run: the effect would be of two;
+* none of these windows may hold another change of the run: the effect would be of two. A rate that
+  follows a shape is one change, where the shape begins; its cycles, and its end, are others;
 * jitter of X: standard deviation (one degree of freedom less) of the differences between
   neighbouring epochs, over the square root of 2, from `report.settle_epochs` after the last
-  intervention of all compared runs to the end: the same window for each.
+  intervention of all compared runs to the end: the same window for each. Where a rate follows a
+  shape up to the end, the window is that of final X.
 
 Ratios (of jitters, eigenvalues, drifts) are compared as logarithms.
 """
@@ -20,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from netstab.evidence.claims.judgement import Verdict
-from netstab.evidence.summary.drift import Direction, Shifts, log_drift, shifts
+from netstab.evidence.summary.drift import Direction, Shifts, log_drift, log_drift_in, shifts
 from netstab.evidence.summary.relative import PROTOCOL, largest_error
 from netstab.evidence.summary.windows import Floats, final, final_window, jitter, settled
 from netstab.params import Params
@@ -84,7 +86,7 @@ class Study:
         Raises:
             Lacking: it does.
         """
-        changes = self.collection.schedules[variant].changes
+        changes = self.collection.schedules[variant].interventions
         within = [epoch for epoch in changes if start < epoch < end and epoch != but]
         if within:
             why = f"{variant.name} changes at epoch {within[0]}, within epochs {start} to {end - 1}"
@@ -174,14 +176,39 @@ class Study:
         Raises:
             Lacking: it was not measured.
         """
+        return self._drifts(
+            variant,
+            lambda shifted: log_drift(shifted, direction, where, start, per_path=per_path),
+            f"{direction} drift from epoch {start} on",
+        )
+
+    def log_drift_in(
+        self,
+        variant: Variant,
+        direction: Direction,
+        where: tuple[str, ...],
+        epochs: tuple[int, ...],
+        *,
+        per_path: bool = False,
+    ) -> Floats:
+        """Mean log drift over each of some epochs, [seeds]; see `drift.log_drift_in`.
+
+        Raises:
+            Lacking: it was not measured.
+        """
+        return self._drifts(
+            variant,
+            lambda shifted: log_drift_in(shifted, direction, where, epochs, per_path=per_path),
+            f"{direction} drift in epochs {', '.join(map(str, epochs))}",
+        )
+
+    def _drifts(self, variant: Variant, drift: Callable[[Shifts], float], what: str) -> Floats:
         found = []
         for run in self.runs(variant):
             try:
-                shifted = self._shifts(run)
-                found.append(log_drift(shifted, direction, where, start, per_path=per_path))
+                found.append(drift(self._shifts(run)))
             except LookupError:
-                why = f"{run.name}: {direction} drift from epoch {start} on"
-                raise Lacking(Verdict.NOT_MEASURED, why) from None
+                raise Lacking(Verdict.NOT_MEASURED, f"{run.name}: {what}") from None
         return np.array(found)
 
     def _shifts(self, run: Run) -> Shifts:

@@ -13,19 +13,29 @@ from typing import Any
 import pandas as pd
 
 from netstab.evidence.claims.checks import conclude, examine
-from netstab.evidence.claims.comparability import ARTICLE_BLOCKS, early_and_late, no_halves
+from netstab.evidence.claims.comparability import (
+    ARTICLE_BLOCKS,
+    constant_baseline,
+    early_and_late,
+    no_halves,
+)
 from netstab.evidence.claims.compare import Claim
+from netstab.evidence.claims.cyclical import CYCLICAL
 from netstab.evidence.claims.effects import Study
 from netstab.evidence.claims.judgement import Judgement, Verdict
 from netstab.evidence.claims.mechanisms import MECHANISMS
 from netstab.evidence.claims.rivals import RIVALS, recovered
 from netstab.evidence.claims.statements import STATEMENTS
 from netstab.evidence.claims.statistics import Ratio, holm
+from netstab.evidence.summary.windows import final_window
+from netstab.evidence.texts import counted
 from netstab.params import Params
 from netstab.results.runs import Collection
-from netstab.study.experiments import Run
+from netstab.study.experiments import BASELINE, REFERENCES, Run, view
 
-CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (*STATEMENTS, *MECHANISMS, *RIVALS)}
+CLAIMS: dict[str, Claim] = {
+    claim.id: claim for claim in (*STATEMENTS, *MECHANISMS, *RIVALS, *CYCLICAL)
+}
 """Every claim by its id, the article's first."""
 
 PART_COLUMNS = (
@@ -49,9 +59,9 @@ _WITHOUT_EFFECT = (Verdict.NOT_COMPARABLE, Verdict.NOT_MEASURED, Verdict.TOO_FEW
 
 
 def judge(params: Params, collection: Collection) -> tuple[Judgement, ...]:
-    """Judge every claim, in the order of `CLAIMS`; p-values are Holm-adjusted over all of them."""
+    """Judge each claim that is asked, in the order of `CLAIMS`; p-values are adjusted over all."""
     study = Study(params, collection)
-    judged = [_judge(claim, study) for claim in CLAIMS.values()]
+    judged = [_judge(claim, study) for claim in CLAIMS.values() if claim.asked(params)]
     tested = [i for i, (_, p) in enumerate(judged) if p is not None]
     adjusted = dict(zip(tested, holm([judged[i][1] or 0.0 for i in tested]), strict=True))
     return tuple(
@@ -67,14 +77,15 @@ def _judge(claim: Claim, study: Study) -> tuple[Judgement, float | None]:
         return _untested(claim, Verdict.NOT_COMPARABLE, why), None
     if why := _missing(claim, study):
         return _untested(claim, Verdict.MISSING_RUN, why), None
-    if why := claim.obstacle(params) or _mixed(claim, study):
+    if why := _other_past(claim, params) or claim.obstacle(params) or _mixed(claim, study):
         return _untested(claim, Verdict.NOT_COMPARABLE, why), None
     checks = claim.checks(params)
     parts = tuple(examine(check, study) for check in checks)
     found = conclude(checks, parts, params)
     lacking = (p.note for p in parts if p.verdict is found.verdict and not p.values)
     renamed = _other_names(params) if claim.names_blocks else ""
-    said = (*lacking, renamed, claim.remark(params, parts), found.why)
+    remark, moving = claim.remark(params, parts), _unsettled(claim, study)
+    said = (*lacking, renamed, remark, found.why, moving)
     notes = [note for note in dict.fromkeys(said) if note]
     judgement = Judgement(
         claim.id,
@@ -111,6 +122,25 @@ def _missing(claim: Claim, study: Study) -> str:
     runs = (run for variant in variants if variant in asked for run in study.runs(variant))
     lost = [run.name for run in runs if run not in collection.histories]
     return ", ".join([*lost, *(f"{name} (params.yaml does not ask for it)" for name in unasked)])
+
+
+def _other_past(claim: Claim, params: Params) -> str:
+    """Why the baseline is not what a claim's experiments start from; references are themselves."""
+    variants = claim.variants(params)
+    starting = [v for v in variants if v.experiment not in REFERENCES and not view(params, v)]
+    return constant_baseline(params) if BASELINE in variants and starting else ""
+
+
+def _unsettled(claim: Claim, study: Study) -> str:
+    """Whose rate follows a shape to the end, so that there is no plateau to take jitter over."""
+    plans = study.collection.schedules
+    moving = [v.name for v in claim.variants(study.params) if not plans[v].settles]
+    if not moving:
+        return ""
+    last = counted(final_window(study.params), "epoch")
+    return (
+        f"the rate of {', '.join(moving)} moves to the end: jitter and drift are of the last {last}"
+    )
 
 
 def _mixed(claim: Claim, study: Study) -> str:

@@ -11,26 +11,40 @@ from netstab.study.schedule import Frozen, Schedule, Setting
 
 Schedules = Mapping[Variant, Schedule]
 
+CYCLES = {"triangular": "cycle", "warm_restarts": "restart"}
+"""Shape -> what its cycles but the first begin with."""
+
 MOST_WORDS = 2
 """Of a rule's label; where more happens at once, it says `interventions`."""
 
 
 def scheduled(plan: Schedule) -> dict[int, list[str]]:
-    """What happens in a schedule at which epoch: `decay`, `raise`, `freeze`, `larger batch` ..."""
-    found: dict[int, list[str]] = {}
+    """What happens in a schedule at which epoch: `decay`, `freeze`, `larger batch`, `cosine` ...
+
+    A shape is named where it begins; its later cycles, and where its last rate is held, are marked.
+    """
+    found: dict[int, set[str]] = {epoch: set() for epoch in plan.interventions}
     for before, after in pairwise(plan.phases):
-        pairs = zip(before.settings, after.settings, strict=True)
-        words = {_change(old, new) for old, new in pairs}
+        words = {
+            _change(before.setting(part), after.setting(part))
+            for part in plan.unswept(before, after)
+        }
         if before.batch_size != after.batch_size:
             grows = after.batch_size > before.batch_size
             words.add("larger batch" if grows else "smaller batch")
-        found[after.start] = sorted(word for word in words if word)
-    return found
+        if words:
+            found[after.start] |= words
+    for sweep in plan.sweeps:
+        begin, *cycles = sweep.starts
+        found[begin].add(sweep.shape.replace("_", " "))
+        for epoch in cycles:
+            found[epoch].add(CYCLES[sweep.shape])
+        if sweep.held:
+            found[sweep.end].add("plateau")
+    return {epoch: sorted(words) for epoch, words in found.items()}
 
 
-def _change(before: Setting, after: Setting) -> str | None:
-    if before == after:
-        return None
+def _change(before: Setting, after: Setting) -> str:
     if isinstance(after, Frozen):
         return "freeze"
     if isinstance(before, Frozen):

@@ -65,8 +65,9 @@ def line_styles(params: Params, panel: Panel) -> dict[str, Style]:
     lines, blocks are dotted.
     """
     blocks = list(params.blocks)
-    named = {
+    named: dict[str, tuple[list[str], tuple[str, ...]]] = {
         "expE": (list(params.expE.rivals), RIVAL_COLOURS),
+        "expF": (list(params.expF.shapes), BLOCK_COLOURS),
         "own": (list(params.own), BLOCK_COLOURS),
     }
     is_mixed = len({line.variant.experiment for line in panel.lines} - set(REFERENCES)) > 1

@@ -28,6 +28,7 @@ EXPERIMENT_COLOURS = {
     "expD": "#AA4499",
     "strict": "#117733",
     "expE": "#882255",
+    "expF": "#88CCEE",
     "own": "#999933",
 }
 EXPERIMENT_SHAPES = {
@@ -39,6 +40,7 @@ EXPERIMENT_SHAPES = {
     "expD": "cross",
     "strict": "triangle-left",
     "expE": "triangle-right",
+    "expF": "M-1,.6L-.5,-.8L0,.6L.5,-.8L1,.6Z",
     "own": "M0,-1L.24,-.32L.95,-.31L.39,.12L.59,.81L0,.4L-.59,.81L-.39,.12L-.95,-.31L-.24,-.32Z",
 }
 MANY_COLOURS = (

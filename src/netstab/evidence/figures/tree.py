@@ -38,6 +38,14 @@ SHAPES = {
     "smaller batch": "diamond",
     "averaging": "circle",
     "recalibration": "M-1,-1H1L-1,1H1Z",
+    "linear": "M-1,-1L1,1H-1Z",
+    "cosine": "M-1,-1C.4,-1,-.4,1,1,1H-1Z",
+    "exponential": "M-1,-1C-.8,.6,-.2,1,1,1H-1Z",
+    "triangular": "M-1,1L-.5,-1L0,1L.5,-1L1,1Z",
+    "cycle": "triangle-right",
+    "warm restarts": "M-1,-1L0,1V-1L1,1H-1Z",
+    "restart": "triangle-left",
+    "plateau": "stroke",
 }
 """Word for what happens -> symbol."""
 
@@ -197,6 +205,19 @@ def _joints(lanes: Sequence[Lane]) -> alt.Chart:
     return joints
 
 
+def _own(lane: Lane, happens: Mapping[Variant, Mapping[int, list[str]]]) -> Mapping[int, list[str]]:
+    """What happens on a lane, and not on its parent's.
+
+    A shape may begin an epoch before the run leaves: its first rate is the one in force.
+    """
+    before = happens[lane.parent] if lane.parent else {}
+    return {
+        epoch: words
+        for epoch, words in happens[lane.variant].items()
+        if epoch >= lane.start or words != before.get(epoch)
+    }
+
+
 def _marks(
     lanes: Sequence[Lane], happens: Mapping[Variant, Mapping[int, list[str]]]
 ) -> list[alt.Chart]:
@@ -210,8 +231,7 @@ def _marks(
             "place": place,
         }
         for lane in lanes
-        for epoch, words in happens[lane.variant].items()
-        if epoch >= lane.start
+        for epoch, words in _own(lane, happens).items()
         for place, word in enumerate(words)
     ]
     words = [word for word in SHAPES if any(row["what"] == word for row in rows)]

@@ -26,7 +26,7 @@ MEANINGS = {
 """What a verdict means."""
 
 
-GROUPS = {"S": "Mechanisms: drift and sharpness", "R": "Rival explanations"}
+GROUPS = {"S": "Mechanisms: drift and sharpness", "R": "Rival explanations", "F": "Cyclical rates"}
 """First letter of an id -> what such claims are about; the others are the article's."""
 
 

@@ -8,7 +8,10 @@ from netstab.evidence.page.claims_table import MINUS
 from netstab.evidence.results import Results
 from netstab.evidence.summary.windows import final
 from netstab.evidence.texts import counted
-from netstab.study.experiments import BASELINE, OUTPOST
+from netstab.params import Params, Shape
+from netstab.params.changes import in_order
+from netstab.study.courses import stated
+from netstab.study.experiments import BASELINE, OUTPOST, Variant
 
 DECIDED = (Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.INCONCLUSIVE)
 
@@ -49,11 +52,21 @@ def _headline(results: Results) -> list[str]:
     points = f"{abs(gain):.2f} points {'higher' if gain > 0 else 'lower'}"
     change = points if round(gain, 2) else "no difference"
     return [
-        f"With step decay everywhere (the outpost) validation top-1 ends at "
-        f"{sum(mine) / len(mine):.2f} %, with a constant rate (the baseline) at "
+        f"With {manner(results.params, OUTPOST)} (the outpost) validation top-1 ends at "
+        f"{sum(mine) / len(mine):.2f} %, with {manner(results.params, BASELINE)} (the baseline) at "
         f"{sum(theirs) / len(theirs):.2f} %: {change}{interval}"
         f"{_calmer(results)}."
     ]
+
+
+def manner(params: Params, reference: Variant) -> str:
+    """What a reference's rate does, in a few words."""
+    changes = stated(params, reference.experiment)
+    if not changes:
+        return "step decay everywhere" if reference == OUTPOST else "a constant rate"
+    ordered = in_order(next(iter(changes.values())))
+    shapes = [change.shape for _, change, _ in ordered if isinstance(change, Shape)]
+    return f"{' and '.join(dict.fromkeys(shapes)) or 'steps'} everywhere".replace("_", " ")
 
 
 def _calmer(results: Results) -> str:

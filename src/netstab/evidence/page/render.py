@@ -21,6 +21,7 @@ from netstab.evidence.page import citation, claims_table, facts, findings
 from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import Panel
 from netstab.results.runs import Collection, Fault
+from netstab.study.experiments import BASELINE, OUTPOST
 from netstab.study.stages import stage_name
 
 TITLE = "What does learning-rate decay do?"
@@ -53,6 +54,7 @@ def render(results: Results, drawn: Drawn | None = None) -> str:
         expected=len(collection.expected),
         absent=[v.name for v in collection.schedules if v not in results.bands],
         disagreements=collection.disagreements(),
+        rates=[findings.manner(params, reference) for reference in (BASELINE, OUTPOST)],
         findings=findings.sentences(results),
         sample=findings.sample(results),
         verdicts=claims_table.counts(results.judgements),

@@ -4,7 +4,7 @@ The relative change of a signal is multiplicative (ten times calmer is as far as
 so it is averaged as a logarithm: over the measured epochs of a window, and over blocks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,10 +87,38 @@ def log_drift(
     Raises:
         LookupError: nothing, or not everything, was measured in the window.
     """
-    window = shifted.epochs >= start
+    return _log_mean(shifted, direction, where, shifted.epochs >= start, per_path)
+
+
+def log_drift_in(
+    shifted: Shifts,
+    direction: Direction,
+    where: Iterable[str],
+    epochs: Collection[int],
+    *,
+    per_path: bool = False,
+) -> float:
+    """As `log_drift`, over these epochs.
+
+    Raises:
+        LookupError: nothing, or not everything, was measured in one of them.
+    """
+    window = np.isin(shifted.epochs, list(epochs))
+    if window.sum() < len(epochs):
+        raise LookupError(f"no {direction} change in some of epochs {sorted(epochs)}")
+    return _log_mean(shifted, direction, where, window, per_path)
+
+
+def _log_mean(
+    shifted: Shifts,
+    direction: Direction,
+    where: Iterable[str],
+    window: npt.NDArray[np.bool_],
+    per_path: bool,
+) -> float:
     changes = np.stack([shifted.change[direction, place][window] for place in where])
     if not changes.size or np.isnan(changes).any():
-        raise LookupError(f"no {direction} change from epoch {start} on")
+        raise LookupError(f"no {direction} change in the window")
     if not changes.any():
         return -np.inf
     if per_path:

@@ -84,7 +84,7 @@ def _group(name: str) -> str:
 
 
 def _order(name: str) -> tuple[int, list[tuple[int, str]]]:
-    rank = {**{r: i for i, r in enumerate(REFERENCES)}, "expE": 60, "own": 99}.get(
+    rank = {**{r: i for i, r in enumerate(REFERENCES)}, "expE": 60, "expF": 70, "own": 99}.get(
         name.split("-")[0], 50
     )
     pieces = re.findall(r"\d+|\D+", name)

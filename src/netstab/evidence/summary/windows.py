@@ -6,6 +6,10 @@ Windows are stated in `params.yaml` at time scale 1. With E epochs in a run, W e
 * jitter of X: standard deviation (W - 2 degrees of freedom) of the W - 1 differences between
   neighbouring epochs, over sqrt 2, so that independent noise of deviation s gives s. A trend is
   no jitter: a constant slope gives 0.
+
+A shape (a cosine, cycles) is one intervention. Its last one is where its last rate is held. Where
+the rate follows a shape up to the end of the run, it never settles: then jitter is taken over the
+window of final X, over which the rate still moves, or a shorter one.
 """
 
 from math import sqrt
@@ -28,9 +32,15 @@ def final_window(params: Params) -> int:
 
 
 def settled(params: Params, *plans: Schedule) -> int:
-    """Epoch from which on every schedule has settled after its last change; 0 without changes."""
-    changes = [change for plan in plans for change in plan.changes[-1:]]
-    return max(changes) + params.train.at_scale(params.report.settle_epochs) if changes else 0
+    """Epoch from which on every schedule has settled after its last intervention; 0 without any.
+
+    Where one never settles, the window of final figures begins no earlier.
+    """
+    last = [epoch for plan in plans for epoch in plan.interventions[-1:]]
+    start = max(last) + params.train.at_scale(params.report.settle_epochs) if last else 0
+    if all(plan.settles for plan in plans):
+        return start
+    return max(start, params.train.run_epochs - final_window(params))
 
 
 def jitter_start(params: Params, plan: Schedule) -> int:
