@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from netstab import paths
-from netstab.evidence.figures import drawings, events, measured, question, rivals, tables, theme
+from netstab.evidence.figures import (
+    curves,
+    drawings,
+    events,
+    measured,
+    question,
+    rivals,
+    tables,
+    theme,
+)
 from netstab.evidence.figures.lines import line_styles
 from netstab.evidence.figures.tree import SHAPES, lanes_of, shared_pasts
 from netstab.evidence.figures.vega import to_svg
@@ -99,6 +108,23 @@ def test_shapes_are_marked_where_they_begin_restart_and_end() -> None:
         "triangular: triangular at 60, cycle at 90 and 120, plateau at 150",
         "warm_restarts: warm restarts at 60, restart at 90 and 120, plateau at 150",
     ]
+
+
+def test_rates_that_follow_a_shape_are_drawn_and_steps_are_not() -> None:
+    params = synthetic.small(
+        seeds=[0], expF={"shapes": ["triangular"]}, experiments=["expB"], own={"nothing": {}}
+    )
+    results = synthetic.Study(params).results()
+    numbers, drawn = tables.of_results(results), {}
+    for panel in panels(params):
+        drawn |= curves.curves(results, panel)
+    assert [name for name in drawn if name.endswith("-rate")] == ["expF-rate"]
+    filled = drawn["expF-rate"].filled(numbers)
+    (triangular,) = (t for t in filled["datasets"]["tables"] if t["table"].startswith("expF"))
+    assert [triangular["mean"][e] for e in (0, 60, 75, 90, 150)] == [0.1, 0.001, 0.1, 0.001, 0.001]
+    said = "In the last epoch: baseline 0.1, outpost 0.001, triangular 0.001."
+    assert drawn["expF-rate"].spec["description"].endswith(said)
+    assert "<svg" in to_svg(filled)
 
 
 def test_every_shape_has_a_symbol_in_the_tree_and_is_marked_on_its_own_lane() -> None:

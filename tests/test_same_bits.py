@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from netstab.params import Params
+from netstab.params import PARTS, Params
 from netstab.store.ledger import Ledger
 from netstab.store.records import Record
 from netstab.study.experiments import Run, runs, variants
@@ -16,13 +16,23 @@ from netstab.training import state, trajectory
 from netstab.training.context import EngineContext
 from tests import forks, small
 
-KINDS = ("baseline", "outpost", "expA-128", "expB-64", "expC-256", "expD-512", "own-thaw")
+KINDS = (
+    *("baseline", "outpost", "expA-128", "expB-64", "expC-256", "expD-512"),
+    *("own-cycles", "own-thaw"),
+)
 THAW = {
+    "cycles": {
+        "network": {"40": {"shape": "warm_restarts", "to": 0.001, "cycles": 2, "until": 140}},
+        "128": {"60": {"shape": "exponential", "to": 0.01}},
+    },
     "thaw": {
         "128": {"60": "frozen", "120": 0.05},
         "512": {"60": 0.01, "100": "frozen", "140": 0.1},
-    }
+    },
 }
+
+
+UNFROZEN = ("baseline", "outpost", "expA-128", "own-cycles")
 
 
 def study(mode: str = "live", **changes: object) -> Params:
@@ -49,7 +59,7 @@ def assert_same(ledger: Ledger, record: Record, other: Ledger, expected: Record)
     ("kind", "mode"),
     [(kind, "live") for kind in KINDS]
     # What freezes nothing has no mode.
-    + [(kind, "eval") for kind in KINDS if kind not in ("baseline", "outpost", "expA-128")],
+    + [(kind, "eval") for kind in KINDS if kind not in UNFROZEN],
 )
 def test_a_run_cut_at_every_epoch_is_the_run_without_a_stop(
     kind: str, mode: str, tmp_path: Path
@@ -67,6 +77,17 @@ def test_a_run_cut_at_every_epoch_is_the_run_without_a_stop(
             break
     assert_same(cut, record, whole, expected)
     assert len(record.provenance) > 5, "it was cut"
+
+
+def test_each_epoch_is_trained_at_the_rate_of_its_shape(tmp_path: Path) -> None:
+    ledger = small.ledger(study(), tmp_path)
+    run = small.run(ledger.params, "own-cycles")
+    rows = train(ledger, run).history
+    plan = ledger.schedule(run)
+    assert len(plan.phases) == 8  # as many as epochs, but for the first three
+    for part in PARTS:
+        wanted = [plan.at(epoch).setting(part) for epoch in range(plan.epochs)]
+        assert [row[f"lr_{part}"] for row in rows] == wanted
 
 
 class _CutError(Exception):

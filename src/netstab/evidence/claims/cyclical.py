@@ -13,7 +13,7 @@ Decisions:
 
 from dataclasses import replace
 from itertools import pairwise
-from math import log1p
+from math import isclose, log1p
 
 from netstab.evidence.claims.checks import LOG_RATIO, Check, Effect
 from netstab.evidence.claims.compare import Claim, jitter
@@ -21,9 +21,10 @@ from netstab.evidence.claims.effects import Study
 from netstab.evidence.claims.statistics import below
 from netstab.evidence.summary.drift import Direction, places
 from netstab.evidence.summary.windows import Floats
-from netstab.params import Params
+from netstab.params import Changes, Params
+from netstab.study.courses import Course, courses, stated, sweeps
 from netstab.study.experiments import BASELINE, OUTPOST, Variant, cyclical, schedule
-from netstab.study.schedule import Phase
+from netstab.study.schedule import Frozen, Phase
 
 STEADY = "val_top1_pct"
 """What is to be as steady."""
@@ -39,24 +40,33 @@ def _f1(params: Params) -> list[Check]:
 
 def ends_at_the_outposts_rate(params: Params) -> str:
     """Another last rate would be another intervention than another way to it."""
-    last = {v.name: _rate(schedule(params, v).phases[-1]) for v in (OUTPOST, *cyclical(params))}
-    rates = dict.fromkeys(last.values())
-    if len(rates) == 1:
+    end = params.train.run_epochs - 1
+    last = {"outpost": max(_rates(schedule(params, OUTPOST).phases[-1]))}
+    last |= {v.name: float(_course(params, v).setting(end)) for v in cyclical(params)}
+    if all(isclose(rate, last["outpost"], rel_tol=1e-9) for rate in last.values()):
         return ""
     return "last rates differ: " + ", ".join(f"{rate:g} of {name}" for name, rate in last.items())
 
 
-def _rate(phase: Phase) -> float:
-    return max(float(s) if isinstance(s, float) else 0.0 for s in phase.settings)
+def _rates(phase: Phase) -> list[float]:
+    return [0.0 if isinstance(setting, Frozen) else setting for setting in phase.settings]
+
+
+def _course(params: Params, variant: Variant) -> Course:
+    """The one change of a cyclical rate, which is that of all blocks."""
+    (course,) = courses(_changes(params, variant), params.train)
+    return course
+
+
+def _changes(params: Params, variant: Variant) -> Changes:
+    return next(iter(stated(params, variant.experiment, variant.block or "").values()))
 
 
 def ends_of_cycles(params: Params, variant: Variant) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Epochs of lowest rate within cycles, and those of the highest rate that follow them."""
-    plan = schedule(params, variant)
-    turns = sorted({epoch for sweep in plan.sweeps for epoch in sweep.turns})
-    rising = [
-        (low, high) for low, high in pairwise(turns) if _rate(plan.at(low)) < _rate(plan.at(high))
-    ]
+    (sweep,) = sweeps({next(iter(params.blocks)): _changes(params, variant)}, params)
+    rates = {epoch: float(_course(params, variant).setting(epoch)) for epoch in sweep.turns}
+    rising = [(low, high) for low, high in pairwise(rates) if rates[low] < rates[high]]
     return tuple(low for low, _ in rising), tuple(high for _, high in rising)
 
 

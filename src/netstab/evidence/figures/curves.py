@@ -9,7 +9,7 @@ import altair as alt
 from netstab import paths
 from netstab.evidence import texts
 from netstab.evidence.figures import events
-from netstab.evidence.figures.figure import Choice, Figure, built, finished, seed_note
+from netstab.evidence.figures.figure import Choice, Figure, built, finished, seed_note, warning
 from netstab.evidence.figures.lines import (
     OWN,
     ROW,
@@ -23,7 +23,7 @@ from netstab.evidence.figures.lines import (
     rules,
     usable,
 )
-from netstab.evidence.figures.tables import ENDS
+from netstab.evidence.figures.tables import ENDS, RATE, highest_rates
 from netstab.evidence.figures.theme import EPOCH_TICKS, FIT, INK, epoch_axis, log_axis, pick
 from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import Line, Panel
@@ -31,13 +31,41 @@ from netstab.evidence.summary.windows import final_window
 
 
 def curves(results: Results, panel: Panel) -> dict[str, Figure]:
-    """A figure a measure by id, such as `expB-val_loss`; none where no line has a run."""
+    """A figure a measure by id, such as `expB-val_loss`; none where no line has a run.
+
+    Where a rate follows a shape, one of the rates as well.
+    """
     lines = usable(results, panel)
     return {
         f"{panel.experiment}-{measure}": _figure(results, panel, lines, measure)
         for measure in texts.MEASURE_TITLES
         if lines
-    }
+    } | _rates(results, panel, lines)
+
+
+def _rates(results: Results, panel: Panel, lines: Sequence[Line]) -> dict[str, Figure]:
+    """The learning rates, where one follows a shape; of steps, the rules say enough."""
+    plans = [results.collection.schedules[line.variant] for line in lines]
+    if not any(plan.sweeps for plan in plans):
+        return {}
+    lowest = min(min(highest_rates(plan)) for plan in plans)
+    drawn = [line.variant for line in lines]
+    common = events.common_epochs(results, drawn, of_training=True)
+    spec = finished(
+        _spec(look(results, panel, lines), start(results, panel), is_loss=True, is_log=lowest > 0),
+        "Learning rate (the highest of any part)",
+        warning(results),
+        f"Learning rate over {texts.counted(results.params.train.run_epochs, 'epoch')}, the "
+        f"highest of any part. {texts.EXPERIMENT_TITLES[panel.experiment]}. In the last epoch: "
+        + ", ".join(
+            f"{line.label} {highest_rates(plan)[-1]:g}"
+            for line, plan in zip(lines, plans, strict=True)
+        )
+        + ".",
+        curves=rows(lines, RATE, {v: epochs - 1 for v, epochs in common.items()}),
+    )
+    files = [("runs", f"{paths.RUNS.name}/")]
+    return {f"{panel.experiment}-{RATE}": Figure({**spec, "height": 240}, files)}
 
 
 def start(results: Results, panel: Panel) -> Choice:

@@ -15,9 +15,12 @@ from netstab.params import Params
 from netstab.results.schema import MEASURES, Curvature
 from netstab.study.experiments import Variant
 from netstab.study.measuring import NETWORK
+from netstab.study.schedule import Frozen, Schedule
 
 Table = dict[str, list[Any]]
 
+RATE = "rate"
+"""Name of the tables of learning rates."""
 FEATURES = "last features"
 CHANGES = ("change", "cka", "path")
 """How far a signal shifts: relative change; 1 - CKA; relative change per unit of weight path."""
@@ -39,10 +42,17 @@ COLUMNS = {
 def of_results(results: Results) -> dict[str, Table]:
     """Every table by its name: `expB-64/val_loss`, `.../stability`, `/functional`, `/sharpness`.
 
+    Of learning rates (`/rate`) where any follows a shape.
+
     The tables of a history have a row an epoch from 0 on, and so no column for it.
     """
     found: dict[str, Table] = {}
+    plans = results.collection.schedules
+    drawn = any(plan.sweeps for plan in plans.values())
     for variant, bands in results.bands.items():
+        if drawn:
+            rates = _numbers(highest_rates(plans[variant]))
+            found[f"{variant.name}/{RATE}"] = dict.fromkeys(ENDS, rates)
         for measure in MEASURES:
             band = bands[measure]
             ends = {"mean": band.mean, "low": band.low, "high": band.high}
@@ -55,6 +65,15 @@ def of_results(results: Results) -> dict[str, Table]:
             if not table.empty:
                 found[f"{variant.name}/{name}"] = _columns(table)
     return found
+
+
+def highest_rates(plan: Schedule) -> list[float]:
+    """The highest rate of any part, in each epoch; 0 where all are frozen."""
+    return [
+        max((s for s in phase.settings if not isinstance(s, Frozen)), default=0.0)
+        for phase in plan.phases
+        for _ in range(phase.start, phase.end)
+    ]
 
 
 def rows(table: Table) -> list[dict[str, Any]]:
