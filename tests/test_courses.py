@@ -322,6 +322,12 @@ def test_a_shape_can_be_an_override(override: str, tmp_path: Any) -> None:
     assert rates(planned(read(path)))[105] == pytest.approx(0.0505)
 
 
+def test_a_shape_is_written_down_as_it_is_read() -> None:
+    cycles = {"shape": "triangular", "from": 0.1, "to": 0.2, "cycles": 2, "until": None}
+    own = network(e60=cycles, e190="frozen", e195=0.1)
+    assert params(own).model_dump(mode="json")["own"] == own
+
+
 # References
 
 

@@ -148,6 +148,8 @@ SHAPES: Mapping[str, type[AnyShape]] = {
 
 
 def _kind(value: object) -> str:
+    if isinstance(value, Shape):  # written down, not read
+        return f"[{value.shape}]"
     if not isinstance(value, dict):
         return "[rate]"
     kind = f"[{value.get('shape')}]"

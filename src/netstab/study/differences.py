@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netstab.params import BLOCK_EXPERIMENTS, Params
-from netstab.study.experiments import Variant, schedule
+from netstab.study.experiments import Variant, schedule, view
 from netstab.study.keys import IN_SCHEDULE
 from netstab.study.schedule import Frozen
 
@@ -36,6 +36,8 @@ def settings(params: Params, variant: Variant) -> dict[str, Any]:
     section = content[experiment]
     if experiment in ("expE", "own"):
         section = {variant.block: section[variant.block]}
+    elif experiment == "expF":
+        section = {name: value for name, value in section.items() if name != "shapes"}
     found = {
         "train": {name: content["train"][name] for name in sorted(IN_SCHEDULE)},
         experiment: section,
@@ -44,6 +46,8 @@ def settings(params: Params, variant: Variant) -> dict[str, Any]:
         found["blocks"] = {variant.block: content["blocks"][variant.block]}
     elif experiment == "own":
         found["blocks"] = content["blocks"]
+    elif view(params, variant):
+        found["baseline"] = content["baseline"]
     phases = schedule(params, variant).phases
     if experiment != "strict" and any(isinstance(s, Frozen) for p in phases for s in p.settings):
         found["freeze"] = content["freeze"]
