@@ -182,7 +182,7 @@ Changes = dict[str, Change]
 """Epoch -> what holds from its start on, until the next."""
 
 
-def in_order(changes: Changes, end: int = 0) -> list[tuple[int, Change, int]]:
+def by_epoch(changes: Changes, end: int = 0) -> list[tuple[int, Change, int]]:
     """Epoch, change, and the epoch of the next one (`end` behind the last), in rising order."""
     epochs = sorted(changes, key=int)
     nexts = [*map(int, epochs[1:]), end]

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from netstab.params.changes import FROZEN, SHAPES, Changes, Exponential, Shape, in_order
+from netstab.params.changes import FROZEN, SHAPES, Changes, Exponential, Shape, by_epoch
 from netstab.params.interventions import BLOCK_EXPERIMENTS, Baseline, ExpE, ExpF, Outpost, Own
-from netstab.params.models import NETWORK, Timing
+from netstab.params.models import Timing
+from netstab.params.networks import NETWORK
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 EPOCH_NAME = re.compile(r"[0-9]{1,6}")
@@ -111,7 +112,7 @@ def changes_faults(key: str, changes: Changes, train: Timing | None) -> Iterator
 
 def _shape_faults(key: str, changes: Changes, train: Timing) -> Iterator[str]:
     rate: float | None = 1.0  # the initial one, which is above zero; None: frozen
-    for epoch, change, following in in_order(changes, train.epochs):
+    for epoch, change, following in by_epoch(changes, train.epochs):
         here = f"{key}.{epoch}"
         if not isinstance(change, Shape):
             rate = None if change == FROZEN else float(change)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from netstab.params import FROZEN, NETWORK, Change, Changes, Params, Shape
-from netstab.params.changes import SHAPES, in_order
+from netstab.params.changes import SHAPES, by_epoch
 from netstab.params.models import Train
 from netstab.study.schedule import Sweep
 
@@ -41,7 +41,7 @@ class Course:
 def courses(changes: Changes, train: Train) -> list[Course]:
     """What comes into force one after the other; before the first it is the initial rate."""
     rate, found = train.learning_rate, []
-    for epoch, change, following in in_order(changes, train.epochs):
+    for epoch, change, following in by_epoch(changes, train.epochs):
         start = train.at_scale(epoch)
         if isinstance(change, Shape):
             first = rate if change.first is None else change.first

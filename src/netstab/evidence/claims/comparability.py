@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from netstab.params import Changes, Decay, Params, Shape
-from netstab.params.changes import in_order
+from netstab.params.changes import by_epoch
 from netstab.params.fields import Section
 from netstab.params.interventions import Outpost
 from netstab.study.experiments import Variant, schedule
@@ -199,7 +199,7 @@ def _told(changes: Changes) -> str:
     """`cosine from 60, 0.001 from 150`."""
     return ", ".join(
         f"{change.shape if isinstance(change, Shape) else change} from {epoch}"
-        for epoch, change, _ in in_order(changes)
+        for epoch, change, _ in by_epoch(changes)
     )
 
 

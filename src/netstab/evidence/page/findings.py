@@ -9,7 +9,7 @@ from netstab.evidence.results import Results
 from netstab.evidence.summary.windows import final
 from netstab.evidence.texts import counted
 from netstab.params import Params, Shape
-from netstab.params.changes import in_order
+from netstab.params.changes import by_epoch
 from netstab.study.courses import stated
 from netstab.study.experiments import BASELINE, OUTPOST, Variant
 
@@ -64,7 +64,7 @@ def manner(params: Params, reference: Variant) -> str:
     changes = stated(params, reference.experiment)
     if not changes:
         return "step decay everywhere" if reference == OUTPOST else "a constant rate"
-    ordered = in_order(next(iter(changes.values())))
+    ordered = by_epoch(next(iter(changes.values())))
     shapes = [change.shape for _, change, _ in ordered if isinstance(change, Shape)]
     return f"{' and '.join(dict.fromkeys(shapes)) or 'steps'} everywhere".replace("_", " ")
 
