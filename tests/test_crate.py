@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.serialize import dumps_yaml
 
 from netstab import paths
 from netstab.commands import rerun
@@ -314,6 +315,29 @@ def test_a_run_or_images_that_the_crate_does_not_have_are_refused(
     assert said.startswith("expZ-0: is no run of this study; known are baseline-0, ")
     said = repository.netstab("rerun", str(study), "baseline-0", "--source", "x.zip", code=1).stderr
     assert "x.zip" in said
+
+
+def test_code_that_a_crate_names_is_run_only_where_it_lies_in_the_checkout(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.write(DATA)
+    repository.commit()
+    ran: list[str] = []
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(rerun, "_told", lambda folder, name: ran.append(name) or sys.exit(3))
+
+    def names(module: str) -> str:
+        model = {"name": f"{module}:made", "norm": "none", "width": None}
+        content = dumps_yaml(small.content(model=model)).encode()
+        target = repository.root / f"{module}.zip"
+        return str(archive(target, {**WHOLE, "params.yaml": content}))
+
+    said = repository.netstab("rerun", names("antigravity"), "baseline-0", code=1).stderr
+    assert "antigravity:made: is the network of this study, and no code of this checkout" in said
+    assert not ran and "antigravity" not in sys.modules
+    (repository.root / "mine.py").touch()
+    repository.netstab("rerun", names("mine"), "baseline-0", code=3)
+    assert ran == ["baseline-0"]
 
 
 def test_a_run_that_was_not_trained_in_one_way_is_trained_as_its_end_was_and_it_is_said(

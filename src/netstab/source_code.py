@@ -26,6 +26,11 @@ def digest(name: str) -> str:
     return told.hexdigest()
 
 
+def lies_in(root: Path, name: str) -> bool:
+    """Whether the module of `package.module:function` lies in a folder."""
+    return _file(root, name.split(":")[0]) is not None
+
+
 def roots() -> list[Path]:
     """Folders that modules are looked for in: the checkout, then where Python looks."""
     try:

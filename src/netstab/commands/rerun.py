@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from netstab import params, paths
+from netstab import params, paths, source_code
 from netstab.commands.crate import opened
 from netstab.data import subset
 from netstab.data.manifest import Manifest, read_manifest
@@ -39,6 +39,9 @@ def run(crate: Path, name: str, source: str | None, console: Console) -> None:
     images = str(Path(source).resolve()) if source and "://" not in source else source
     with opened(crate) as folder:
         content = params.read(folder / paths.PARAMS)
+        if content.model.is_own:
+            _refuse_foreign_code(content.model.name, root)
+            sys.path.insert(0, str(root))
         chosen = _chosen(content, name)
         told = _told(folder, name)
         content = _as_trained(content, told, images)
@@ -59,6 +62,19 @@ def _chosen(content: Params, name: str) -> Run:
     if name not in known:
         raise NetstabError(f"{name}: is no run of this study; known are {', '.join(known)}")
     return known[name]
+
+
+def _refuse_foreign_code(name: str, root: Path) -> None:
+    """Refuse to run what a crate names, where that is no code of this checkout.
+
+    A crate is others'. It may name any function of any package, with any arguments.
+    """
+    if not source_code.lies_in(root, name):
+        raise NetstabError(
+            f"{name}: is the network of this study, and no code of this checkout; a crate holds no "
+            "code. To train it is to run it: get it from whoever made the crate, look at it, and "
+            "put it where it was in theirs"
+        )
 
 
 def _told(folder: Path, name: str) -> Provenance:
