@@ -18,7 +18,10 @@ from ruamel.yaml import YAML
 from tests.spy import SPY
 
 ROOT = Path(__file__).parent.parent
-LEFT_OUT = ("data/", "metrics/", "docs/", "tests/", "torture/", "benchmarks/", "dvc.lock")
+LEFT_OUT = (
+    *("data/", "metrics/", "docs/", "findings/", "tests/", "torture/", "benchmarks/"),
+    "dvc.lock",
+)
 """No stage reads these, or the project's own study has made them."""
 DVC = (sys.executable, "-m", "dvc")
 NETSTAB = (sys.executable, "-c", "from netstab.cli import app; app()")

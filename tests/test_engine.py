@@ -295,14 +295,13 @@ def test_provenance_names_the_instruction_sets_that_trained() -> None:
         "print(found.cpu_capability, found.onednn_isa, sep='|')\n"
     )
     limits = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
+    environment = {**os.environ, "PYTHONPATH": str(small.ROOT / "src"), **limits}
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(small.ROOT / "src"), **limits},
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == ["earlier", "DEFAULT|Intel SSE4.1"]
+    closed = f'{sys.executable} -c "$CODE" >&-'
+    subprocess.run(closed, shell=True, env={**environment, "CODE": code}, check=True)
     here = device.hardware(torch.device("cpu"), 1)
     assert here.cpu_capability == torch.backends.cpu.get_cpu_capability()
 

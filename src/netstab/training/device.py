@@ -134,19 +134,23 @@ def onednn_isa() -> str:
     onednn = torch.backends.mkldnn
     if not onednn.is_available():  # type: ignore[no-untyped-call]
         return ""
-    with tempfile.TemporaryFile() as told, _standard_output(told.fileno()):
-        with onednn.verbose(onednn.VERBOSE_ON):  # type: ignore[no-untyped-call]
-            torch.zeros(1).to_mkldnn()
-        ctypes.CDLL(None).fflush(None)  # of C's buffers
-        told.seek(0)
-        found = re.search(r",cpu,isa:(.+)", told.read().decode(errors="replace"))
+    try:
+        with tempfile.TemporaryFile() as told, _standard_output(told.fileno()):
+            with onednn.verbose(onednn.VERBOSE_ON):  # type: ignore[no-untyped-call]
+                torch.zeros(1).to_mkldnn()
+            ctypes.CDLL(None).fflush(None)  # of C's buffers
+            told.seek(0)
+            found = re.search(r",cpu,isa:(.+)", told.read().decode(errors="replace"))
+    except OSError:  # standard output is closed, or there is no room for a file
+        return ""
     return found[1].strip() if found else ""
 
 
 @contextmanager
 def _standard_output(number: int) -> Iterator[None]:
     """Send what anything in this process writes there to another file."""
-    sys.stdout.flush()
+    if sys.stdout:
+        sys.stdout.flush()
     kept = os.dup(1)
     try:
         os.dup2(number, 1)
