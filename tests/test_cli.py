@@ -353,6 +353,10 @@ def test_other_numerics_and_other_images_are_named(
     other = MANIFEST.model_copy(update={"content_sha256": "5" * 64})
     (project.root / "data" / "manifest.json").write_text(other.to_json())
     assert f"{'4' * 12}... -> {'5' * 12}..." in project.netstab("plan", "--explain").stdout
+    (project.root / "data" / "manifest.json").unlink()
+    result = project.netstab("plan", "--explain")
+    assert f"{'4' * 12}... -> not prepared" in result.stdout
+    assert "after dvc repro data this tells more" in result.stderr
 
 
 def test_a_run_that_is_new_or_was_stopped_is_told_from_one_that_was_changed(

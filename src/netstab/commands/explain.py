@@ -1,12 +1,14 @@
 """`netstab plan --explain`: why each run is trained, measured or only collected."""
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 
 from netstab.store.records import Record
+from netstab.store.wanted import NOT_PREPARED
 from netstab.store.why import Action, Reason
 from netstab.study.differences import Change
 
@@ -43,6 +45,12 @@ def explained(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
 
 def show(reasons: Sequence[Reason], console: Console) -> None:
     """Print a line a run, under what it has in common with others."""
+    if any(change.new == NOT_PREPARED for reason in reasons for change in reason.changes):
+        print(
+            "the images are not prepared here, so nothing stored can be of them; after dvc repro "
+            "data this tells more",
+            file=sys.stderr,
+        )
     groups: dict[str, list[Reason]] = {}
     for action in Action:
         for reason in reasons:

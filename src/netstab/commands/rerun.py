@@ -116,7 +116,8 @@ def _train(content: Params, chosen: Run, told: Provenance) -> None:
     from netstab.store import finished
     from netstab.store.ledger import open_ledger
     from netstab.store.states import Store
-    from netstab.sweep.single import train_run
+    from netstab.sweep.progress import Reporter
+    from netstab.training.trainer import Trainer
 
     wanted = read_manifest()
     manifest = prepare(content)
@@ -127,7 +128,10 @@ def _train(content: Params, chosen: Run, told: Provenance) -> None:
             f"{chosen.name}: was trained by version {told.numerics_version} of the numerics, and "
             f"this code has version {ledger.numerics}; check out the commit that the crate names"
         )
-    record = train_run(ledger, chosen, manifest)
+    trainer = Trainer(ledger, manifest)
+    gpu = trainer.device.type == "cuda"
+    with Reporter(ledger, chosen, gpu=gpu, threads=trainer.threads) as reporter:
+        record = trainer.train(chosen, reporter.epoch_done, reporter.measuring)
     finished.write(ledger, chosen, record, finished.images(manifest), root=AGAIN)
 
 

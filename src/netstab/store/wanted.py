@@ -12,6 +12,9 @@ from netstab.study.experiments import REFERENCES, Run, Variant, runs
 from netstab.study.keys import identity, state_key, view_identity
 from netstab.study.schedule import Schedule
 
+NOT_PREPARED = "not prepared"
+"""In place of the images' hash, which no state has been trained on."""
+
 
 class Wanted:
     """The study's runs and their keys.
@@ -41,7 +44,7 @@ class Wanted:
 
     def identity(self, seed: int) -> dict[str, Any]:
         """Everything but the schedule that determines the states of a seed."""
-        data = self.dataset.identity or "not prepared"
+        data = self.dataset.identity or NOT_PREPARED
         return identity(self.params, seed, data=data, numerics=self.numerics, code=self.code)
 
     def key(self, run: Run, epoch: int) -> str:
