@@ -33,7 +33,8 @@ mini: $(ENVIRONMENT)
 article: $(ENVIRONMENT)
 	$(BIN)/netstab study article $(if $(ARCHIVE),--source "$(ARCHIVE)")
 
-PYTEST = PATH="$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+# One process more than cores that the tests are made for: some wait for processes of their own.
+PYTEST = PATH="$(BIN):$$PATH" $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 test: check
 	$(PYTEST) -m "not long"

@@ -71,6 +71,7 @@ def test_an_item_that_fails_says_why_stops_no_other_and_is_tried_again(
     assert found(tmp_path, "one")["complete"]
 
 
+@pytest.mark.long
 def test_an_item_that_takes_too_long_is_ended_with_what_it_started(
     items: dict[str, Item], tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def netstab(clone: Clone, *arguments: str, code: int = 0, **env: str) -> Result:
     return clone.python("-c", f"from netstab.cli import app; app({arguments!r})", code=code, **env)
 
 
+@pytest.mark.long
 def test_a_study_is_trained_in_pieces_joined_without_states_and_reported(
     clone: Clone, tmp_path: Path
 ) -> None:

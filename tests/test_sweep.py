@@ -372,6 +372,7 @@ def test_the_time_left_has_what_is_still_to_be_measured(
     assert told[1].removeprefix(total) == "about 0 s left (baseline-0: measured)"
 
 
+@pytest.mark.long
 def test_workers_get_huge_pages_unless_glibc_is_tuned_already(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
