@@ -114,7 +114,7 @@ SMALLER = [
     *("-S", "expE.bnrecal.batch_norm_images=2048", "-S", "measure.stability.every_epochs=100"),
     *("-S", "measure.stability.images=16", "-S", "measure.sharpness.images=8"),
     *("-S", "measure.sharpness.settle_epochs=0", "-S", "measure.sharpness.tolerance=0.9"),
-    *("-S", "measure.sharpness.max_products=10"),
+    *("-S", "measure.sharpness.max_products=10", "-S", "measure.sharpness.trace_samples=2"),
 ]
 """Overrides that make of the demo the study that the base's store has."""
 
