@@ -6,57 +6,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import pandas as pd
 import typer
-from pydantic import BaseModel, ValidationError, model_validator
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from netstab import paths
+from netstab.commands.claims_files import Figures, read_claims, read_parts
 from netstab.commands.crate import opened
 from netstab.errors import NetstabError, visible
 from netstab.evidence.claims.checks import PERCENT
-from netstab.evidence.claims.judge import CLAIMS, PART_COLUMNS
+from netstab.evidence.claims.judge import CLAIMS
 from netstab.evidence.claims.judgement import Verdict
 from netstab.evidence.verify import verify
-from netstab.text import markdown_table, number, one_line
-
-
-class _Effect(BaseModel):
-    """What an entry of `claims.json` and a row of `claims.csv` have in common."""
-
-    verdict: Verdict
-    n: int
-    effect: float | None
-    low: float | None
-    high: float | None
-    unit: str | None
-
-    @model_validator(mode="after")
-    def _has_both_ends_or_none(self) -> Self:
-        if (self.low is None) != (self.high is None):
-            raise ValueError("an interval has one end")
-        return self
-
-
-class _Claim(_Effect):
-    p_holm: float | None
-
-
-class _Part(_Effect):
-    claim: str
-    part: str | None
-    wanted: str | None
-    p: float | None
-    note: str | None
-
-
-Figures = Mapping[str, Any]
-"""An entry of `claims.json`, or a row of `claims.csv`."""
+from netstab.text import markdown_table, number
 
 WIDE = 110
 """Columns from which on effect and interval stand side by side."""
@@ -95,8 +61,8 @@ def show(
     if unknown:
         raise NetstabError(f"{unknown[0]}: is not a claim; known are {', '.join(CLAIMS)}")
     with _folder(results) as folder:
-        entries = _read_claims(folder / paths.CLAIMS.name)
-        parts = _read_parts(folder / paths.CLAIM_PARTS.name) if ids else []
+        entries = read_claims(folder / paths.CLAIMS.name)
+        parts = read_parts(folder / paths.CLAIM_PARTS.name) if ids else []
     asked = dict.fromkeys(known[name.casefold()] for name in ids)
     unasked = [name for name in asked if name not in entries]
     if unasked:
@@ -132,57 +98,6 @@ def _folder(results: Path | None) -> Iterator[Path]:
 
 def _of(name: str, parts: Sequence[Figures]) -> list[Figures]:
     return [row for row in parts if row["claim"] == name]
-
-
-def _read_claims(path: Path) -> dict[str, Figures]:
-    try:
-        content = json.loads(path.read_bytes())
-        entries: dict[str, Figures] = {
-            name: _Claim.model_validate(content[name]).model_dump()
-            for name, claim in CLAIMS.items()
-            if name in content or not claim.optional
-        }
-    except FileNotFoundError:
-        raise NetstabError(_absent(path)) from None
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise NetstabError(_unreadable(path, error)) from error
-    return entries
-
-
-def _read_parts(path: Path) -> list[Figures]:
-    try:
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""]).astype({"note": object})
-        cells = table[list(PART_COLUMNS)].to_dict("records")
-        rows = [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in cells]
-        return [_Part.model_validate(row).model_dump() for row in rows]
-    except FileNotFoundError:
-        raise NetstabError(_absent(path)) from None
-    except (OSError, ValueError, KeyError) as error:
-        raise NetstabError(_unreadable(path, error)) from error
-
-
-def _unreadable(path: Path, error: Exception) -> str:
-    ours = _is_ours(path)
-    remedy = "dvc repro -f report" if ours else f"netstab study {path.parent.name}, if it was that"
-    return f"{path}: cannot be read ({_why(error)}). Make it anew: {remedy}"
-
-
-def _is_ours(path: Path) -> bool:
-    return path.parent.resolve() == (paths.project_root() / paths.METRICS).resolve()
-
-
-def _absent(path: Path) -> str:
-    root = paths.project_root()
-    if not _is_ours(path):
-        return f"{path}: is not there; name a folder that holds a report, such as demo"
-    said = f"{path}: is not there yet. Make it: dvc repro report"
-    others = [f.name for f in paths.studies(root) if (f / path.name).is_file()]
-    also = f" (of another study: netstab claims --results {others[0]})" if others else ""
-    return said + also
-
-
-def _why(error: Exception) -> str:
-    return one_line(error) if isinstance(error, ValidationError) else repr(error)
 
 
 def _overview(entries: Mapping[str, Figures], console: Console) -> None:

@@ -102,7 +102,10 @@ def _study(name: str, folder: Path) -> Study:
         content = params.read(folder / paths.PARAMS)
         found = collect(content, folder / paths.METRICS)
     except ParameterError as error:
-        raise ParameterError(f"{name}: {paths.PARAMS}", error.faults) from None
+        source = f"{name}: {paths.PARAMS}"
+        if name != WORKSPACE:
+            source += f" (of another version of netstab? git checkout {name}, and compare there)"
+        raise ParameterError(source, error.faults) from None
     except NetstabError as error:
         raise NetstabError(f"{name}: {str(error).replace(f'{folder}/', '')}") from None
     if lacking := [run.name for run in found.expected if run not in found.histories]:
