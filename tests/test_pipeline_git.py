@@ -69,6 +69,15 @@ def test_the_curves_can_be_seen_at_once(clone: Clone) -> None:
     assert all(f'"{curve}"' in page for curve in curves)
 
 
+def test_results_on_another_disk_are_written_through_the_link(clone: Clone, tmp_path: Path) -> None:
+    (clone.root / "metrics").rename(tmp_path / "disk")
+    (clone.root / "metrics").symlink_to(tmp_path / "disk")
+    clone.change(expB={"freeze_epoch": 90})
+    assert_expB_and_the_report(clone.dvc("repro").stages)
+    assert (clone.root / "metrics").is_symlink()
+    assert clone.dvc("repro").stages == []
+
+
 # A fresh clone
 
 

@@ -149,6 +149,19 @@ def test_a_study_whose_workspaces_would_be_elsewhere_is_refused_with_the_way_out
     preflight.check_workspaces(checkout)
 
 
+@pytest.mark.parametrize("place", ["metrics", "data"])
+def test_a_study_whose_workspace_would_write_through_a_link_is_refused_with_the_way_out(
+    place: str, checkout: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (checkout / place).symlink_to(tmp_path / "disk")
+    result = CliRunner().invoke(app, ["study", "demo"])
+    assert result.exit_code == 1
+    assert f"rm {place} && cp -r {tmp_path}/disk {place}" in result.stderr
+    subprocess.run(f"rm {place} && cp -r {tmp_path}/disk {place}", shell=True, check=True)
+    preflight.check_workspaces(checkout)
+
+
 def test_a_user_without_a_name_is_told_how_to_have_one(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """A study's results go where the user wants them, and nothing of the user's own is replaced."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from netstab import paths
 from netstab.errors import NetstabError
+from netstab.files import write_folder
 from netstab.results import folder
 
 
@@ -74,8 +76,6 @@ def test_results_go_through_links_and_replace_those_before(
             (place / "notes.txt").unlink()
     finally:
         if linked:
-            import shutil
-
             shutil.rmtree(place.resolve())
 
 
@@ -119,3 +119,12 @@ def test_a_folder_that_cannot_take_results_is_refused_and_stays_as_it_is(
 def test_a_folder_is_looked_at_without_a_trace(checkout: Path) -> None:
     folder.refuse(checkout / "demo")
     assert not (checkout / "demo").exists()
+
+
+def test_the_report_writes_its_figures_through_a_link(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk/figures").mkdir(parents=True)
+    paths.FIGURES.symlink_to(tmp_path / "disk/figures")
+    for text in ("old", "new"):
+        write_folder(paths.FIGURES, {f"{text}.svg": text})
+    assert paths.FIGURES.is_symlink()
+    assert files(tmp_path / "disk") == {"figures/new.svg"}

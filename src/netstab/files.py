@@ -67,10 +67,12 @@ def write_folder(folder: Path, texts: Mapping[str, str]) -> None:
     """Replace a folder by one that holds exactly these files (name -> text).
 
     The new folder is complete before the old one moves aside, and in place before that one goes.
+    A link stays, and the folder that it leads to is replaced.
 
     Raises:
         OSError: it cannot be written.
     """
+    folder = folder.resolve()
     new = folder.with_name(f".{folder.name}.new")
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(new, ignore_errors=True)

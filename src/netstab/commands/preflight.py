@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from netstab import paths
 from netstab.errors import NetstabError
 
 
@@ -36,8 +37,16 @@ def check_workspaces(root: Path) -> None:
 
     Raises:
         NetstabError: the workspaces would lie outside the checkout, where DVC does not find its
-            stages.
+            stages, or would have what is written by stages outside themselves.
     """
+    for part in (paths.METRICS, paths.MANIFEST.parent):
+        if (root / part).is_symlink():
+            raise NetstabError(
+                f"{root / part}: is a link, and a study's temporary workspace would write through "
+                f"it, or not come about. Make it a folder: rm {part} && cp -r "
+                f"{shlex.quote(os.readlink(root / part))} {part}. Or run the study in place: "
+                "netstab size, then dvc repro, which write through links"
+            )
     folder = root.resolve() / ".dvc" / "tmp" / "exps" / "standalone"
     link = next((part for part in (*folder.parents, folder) if part.is_symlink()), None)
     if link:
