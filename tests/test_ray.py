@@ -220,6 +220,27 @@ def test_a_worker_whose_command_is_asked_to_end_ends_its_job_and_begins_no_other
     assert len(begun) == 1
 
 
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_local_ray_does_without_shared_memory_that_cannot_be_written(
+    writable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    from netstab.sweep.ray import start
+
+    def refuse(**_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(ray, "init", lambda **given: asked.update(given))
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    if not writable:
+        monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with start.connected(None, 1, 0):
+        place = asked["_plasma_directory"]
+        assert place is None if writable else Path(place).is_dir()
+
+
 @pytest.mark.parametrize(
     ("share", "given", "visible", "device"),
     [

@@ -1,5 +1,6 @@
 """A sweep's jobs: what is missing, in which order, by how many processes, and what is shown."""
 
+import errno
 import io
 import os
 import re
@@ -219,6 +220,25 @@ def test_a_trial_that_fails_of_something_else_than_memory_stops_the_sweep(
     possible = [PoolSize(1, 2), PoolSize(2, 1)]
     with pytest.raises(type(fault)):
         calibration.fastest_size(Pool({1: 100.0, 2: fault}), possible, display)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("why", [errno.ENOSPC, errno.EROFS])
+def test_a_container_without_shared_memory_is_told_where_and_what_to_do(
+    why: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(why, os.strerror(why))
+
+    monkeypatch.setattr("_multiprocessing.SemLock", refuse)
+    monkeypatch.setattr("multiprocessing.synchronize._multiprocessing.SemLock", refuse)
+    ledger = small.ledger(small.params(), tmp_path)
+    display = Display(ledger, Console(file=io.StringIO()))
+    told = rf"^/dev/shm: .*\({os.strerror(why)}\).*--shm-size=64m.*runtime.sweep=false"
+    with (
+        pytest.raises(TrainingError, match=told),
+        pool.worker_pool(ledger, Any, display, [PoolSize(2, 1)]),
+    ):
+        pytest.fail("it began")
 
 
 class Tried(worker._Worker):

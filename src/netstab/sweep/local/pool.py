@@ -176,23 +176,32 @@ def worker_pool(
     """As many workers as the largest size has; gone at the end, however that comes.
 
     Raises:
-        TrainingError: a worker died.
+        TrainingError: a worker died, or there is no room for semaphores.
     """
     context: SpawnContext = multiprocessing.get_context("spawn")
     # The workers hold the end that reads: it ends when this process closes its own, or dies.
     reader, writer = context.Pipe(duplex=False)
-    # Python's tracker of semaphores starts with the first: a terminal that closes does not end it.
-    with stops.masked():
-        shared = worker.Shared(
-            ledger.params,
-            manifest,
-            ledger.store,
-            context.Queue(),
-            reader,
-            {size.workers: context.Barrier(size.workers) for size in possible},
-        )
     most = max(size.workers for size in possible)
-    executor = _Executor(most, context, worker.start, (shared,))
+    try:
+        # Python's tracker of semaphores starts with the first: a terminal that closes does not
+        # end it.
+        with stops.masked():
+            shared = worker.Shared(
+                ledger.params,
+                manifest,
+                ledger.store,
+                context.Queue(),
+                reader,
+                {size.workers: context.Barrier(size.workers) for size in possible},
+            )
+            executor = _Executor(most, context, worker.start, (shared,))
+    except OSError as error:
+        raise TrainingError(
+            f"/dev/shm: has to take the semaphores of processes that train side by side, a few "
+            f"KiB, and cannot ({error.strerror}). Make room there, or have it writable (docker run "
+            "--shm-size=64m); or train without them, run by run: dvc repro with sweep: false under "
+            "runtime in params.yaml (netstab study SIZE -S runtime.sweep=false)"
+        ) from error
     try:
         with _huge_pages():
             yield WorkerPool(executor, shared, possible, display)

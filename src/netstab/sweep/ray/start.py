@@ -135,6 +135,7 @@ def connected(address: str | None, cpus: int, object_bytes: int) -> Iterator[Non
                 include_dashboard=False,
                 object_store_memory=max(LEAST_STORE, 2 * object_bytes),
                 _temp_dir=folder,
+                _plasma_directory=None if _takes_shared_memory() else str(Path(folder).parent),
                 **SILENT,
             )
             # Ray has its own handlers, which end without a word.
@@ -143,6 +144,15 @@ def connected(address: str | None, cpus: int, object_bytes: int) -> Iterator[Non
         finally:
             ray.shutdown()
             os.environ["PYTHONPATH"] = modules
+
+
+def _takes_shared_memory() -> bool:
+    """Whether Ray's object store can be in memory. Ray sees a lack of room there by itself."""
+    try:
+        with tempfile.TemporaryFile(dir="/dev/shm"):
+            return True
+    except OSError:
+        return False
 
 
 def temporary_root() -> Path:
