@@ -42,7 +42,7 @@ values, where they differ (`sizes.yaml`). An empty value is `null` in YAML.
 | `seeds`, `experiments` | the runs that it adds, and the report |
 | `data`, `model`, `train` | everything |
 | `freeze` | what freezes, but `strict` |
-| `blocks` | the experiments; stability and sharpness by block |
+| `blocks` | the experiments; stability, field and sharpness by block |
 | `measure`, `ceiling` | measurements; no state is lost |
 | `report`, `claims` | the report |
 | `runtime` | nothing: no stage tracks it |

@@ -50,6 +50,7 @@ TINY: dict[str, Any] = {
     "train": {"time_scale": 0.05, "batch_size": 512, "precision": "fp32", "crop_padding": 1},
     "measure": {
         "stability": {"every_epochs": 100, "images": 8},
+        "field": {"every_epochs": 100, "images": 4, "seed": 0},
         "sharpness": QUICK_SHARPNESS,
     },
     "expE": {},

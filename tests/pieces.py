@@ -8,7 +8,7 @@ from typing import Any
 
 from netstab.exchange import exporting, piecefile
 from netstab.params import PARTS, Params
-from netstab.results.schema import MEASURES, STABILITY_COLUMNS, history_columns
+from netstab.results.schema import FIELD_COLUMNS, MEASURES, STABILITY_COLUMNS, history_columns
 from netstab.store.ledger import Ledger
 from netstab.store.records import Record
 from netstab.study.choice import choose
@@ -73,15 +73,16 @@ def put(ledger: Ledger, run: Run, epoch: int, host: str, bits: str, **told: str)
 
 
 def measured(ledger: Ledger, run: Run) -> Iterable[tuple[str, dict[str, Any]]]:
-    for epoch, key in ledger.stability_keys(run).items():
-        yield key, ledger.stability_inputs(run, epoch)
+    for (measure, epoch), key in ledger.epoch_keys(run).items():
+        yield key, ledger.epoch_inputs(run, measure, epoch)
     for (epoch, scope), key in ledger.sharpness_keys(run).items():
         yield key, ledger.sharpness_inputs(run, epoch, scope)
 
 
 def entry(inputs: dict[str, Any]) -> dict[str, Any]:
-    if inputs["measure"] == "stability":
-        row = {c: 1 / 3 for c in STABILITY_COLUMNS if c != "epoch"}
+    shifts = {"stability": STABILITY_COLUMNS, "field": FIELD_COLUMNS}
+    if columns := shifts.get(inputs["measure"]):
+        row = {c: 1 / 3 for c in columns if c != "epoch"}
         rows = [{**row, "distance": "step", "block": "64"}]
     else:
         rows = [{"scope": inputs.get("scope"), "eigenvalue": 2 / 3, "trace": None}]
@@ -100,7 +101,7 @@ def study(**changes: Any) -> Params:
     """Two references, expA, expB and the views of two seeds; 10 epochs, branches at 3."""
     views = {name: small.SHIPPED["expE"][name] for name in ("ema", "bnrecal")}
     measure = copy.deepcopy(small.SHIPPED["measure"])
-    measure["stability"]["every_epochs"] = 100
+    measure["stability"]["every_epochs"] = measure["field"]["every_epochs"] = 100
     measure["sharpness"] |= {"every_epochs": None, "settle_epochs": 200}
     fewer = {"experiments": ["expA", "expB"], "own": {}, "expE": views, "seeds": [0, 1]}
     fewer["measure"] = measure

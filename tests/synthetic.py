@@ -18,6 +18,7 @@ from netstab.results.runs import Collection, Fault
 from netstab.results.schema import (
     CEILING_COLUMNS,
     CEILING_MEASURES,
+    FIELD_MEASURES,
     MEASURES,
     STABILITY_MEASURES,
     Provenance,
@@ -97,6 +98,7 @@ def collection(
     stability: Mapping[Run, pd.DataFrame],
     sharpness: Mapping[Run, SharpnessFile],
     provenance: Mapping[Run, Provenance] | None = None,
+    field: Mapping[Run, pd.DataFrame] | None = None,
 ) -> Collection:
     """What `collect` would read; of a run without a history, that it is missing."""
     expected = tuple(runs(params))
@@ -108,6 +110,7 @@ def collection(
         histories=dict(histories),
         provenance=dict(provenance or {}),
         stability=dict(stability),
+        field=dict(field or {}),
         sharpness=dict(sharpness),
         ceiling=ceiling.astype(dict.fromkeys(CEILING_MEASURES, "float64")),
         ceiling_problem="",
@@ -133,6 +136,7 @@ class Study:
         runs: that it asks for, by name.
         histories: table of each run by its name.
         stability: likewise.
+        field: likewise.
         sharpness: content of each run's file by the run's name.
         provenance: likewise.
     """
@@ -143,6 +147,7 @@ class Study:
         self.runs = {run.name: run for run in runs(params)}
         self.histories = {name: self._history(run) for name, run in self.runs.items()}
         self.stability = {n: synthetic_measures.stability(params, r) for n, r in self.runs.items()}
+        self.field = {n: synthetic_measures.field(params, r) for n, r in self.runs.items()}
         self.sharpness = {n: synthetic_measures.sharpness(params, r) for n, r in self.runs.items()}
         self.provenance: dict[str, dict[str, Any]] = {}
         for name in self.runs:
@@ -172,23 +177,28 @@ class Study:
     def unmeasure(self, run: str) -> None:
         """Leave a run as it is where nothing was measured."""
         self.stability[run] = self.stability[run].iloc[:0]
+        self.field[run] = self.field[run].iloc[:0]
         self.sharpness[run]["measurements"] = []
 
     def lose(self, run: str) -> None:
         """Leave nothing of a run."""
-        for kept in (self.histories, self.stability, self.sharpness, self.provenance):
+        every = (self.histories, self.stability, self.field, self.sharpness, self.provenance)
+        for kept in every:
             del kept[run]
 
     def collection(self) -> Collection:
         """What `collect` would read."""
         there = {name: run for name, run in self.runs.items() if name in self.histories}
         measures, numbers = list(MEASURES), dict.fromkeys(STABILITY_MEASURES, "float64")
+        shifts = dict.fromkeys(FIELD_MEASURES, "float64")
+        asked = self.params.measure.field.every_epochs is not None
         return collection(
             self.params,
             {run: self.histories[name][measures].astype(float) for name, run in there.items()},
             {run: self.stability[name].astype(numbers) for name, run in there.items()},
             {run: parsed(SharpnessFile, self.sharpness[name]) for name, run in there.items()},
             {run: parsed(Provenance, self.provenance[name]) for name, run in there.items()},
+            {run: self.field[name].astype(shifts) for name, run in there.items()} if asked else {},
         )
 
     def results(self) -> Results:
@@ -202,6 +212,7 @@ class Study:
             folder.mkdir(parents=True, exist_ok=True)
             self.histories[name].to_csv(folder / "history.csv", index=False)
             self.stability[name].to_csv(folder / "stability.csv", index=False)
+            self.field[name].to_csv(folder / "field.csv", index=False)
             for file, content in (
                 ("sharpness.json", self.sharpness[name]),
                 ("provenance.json", self.provenance[name]),

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from netstab.params import Params
-from netstab.results.schema import STABILITY_MEASURES
+from netstab.results.schema import FIELD_COLUMNS, STABILITY_MEASURES
 from netstab.study.experiments import REFERENCES, Run, schedule, view
-from netstab.study.measuring import NETWORK, sharpness_scopes, stability_epochs
+from netstab.study.measuring import NETWORK, field_epochs, sharpness_scopes, stability_epochs
 from netstab.study.schedule import Frozen, Schedule
 
 
@@ -83,6 +83,28 @@ def _shift(scale: float, through: list[float], noise: float) -> float:
     if not through or not scale:
         return 0.0
     return float(scale * np.mean(through) ** 0.8 * np.exp(0.08 * noise))
+
+
+def field(params: Params, run: Run) -> pd.DataFrame:
+    """Gradients shift the more, the higher the rates."""
+    plan = schedule(params, run.variant)
+    epochs = [] if view(params, run.variant) else field_epochs(params, plan)
+    rows = []
+    for epoch in epochs:
+        ends = epoch in (epochs[0], epochs[-1])
+        for distance in ("step", "epoch", *(["floor"] if ends else [])):
+            scale = {"step": 0.3, "epoch": 2.0, "floor": 0.0}[distance]
+            rate = rates(params, plan, epoch)
+            noise = draws(run.seed, plan, epoch, len(rate) + 1)
+            mean = float(np.mean(list(rate.values())))
+            for block, jolt in zip((*rate, NETWORK), noise, strict=True):
+                shift = scale * mean**0.5 * float(np.exp(0.1 * jolt))
+                whole = block == NETWORK
+                path = 20 * scale * (mean if whole else rate[block])
+                loss = 0.1 * shift if whole else None
+                cosine = 1 - 0.1 * shift**2
+                rows.append((epoch, distance, block, loss, cosine, shift**2, 3.0, path))
+    return pd.DataFrame(rows, columns=list(FIELD_COLUMNS))
 
 
 def sharpness(params: Params, run: Run) -> dict[str, Any]:

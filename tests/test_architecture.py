@@ -226,6 +226,7 @@ def test_training_rests_on_the_golden_values_and_on_no_source(imports: grimp.Imp
         "netstab.data.batches",
         "netstab.data.seeds",
         "netstab.measure.evaluate",
+        "netstab.measure.field",
         "netstab.measure.sharpness",
         "netstab.measure.similarity",
         "netstab.measure.stability",
@@ -380,6 +381,7 @@ def test_there_is_a_stage_for_every_run_and_it_makes_its_files(
             f"{folder}/provenance.json",
             f"{folder}/sharpness.json",
             f"{folder}/stability.csv",
+            f"{folder}/field.csv",
         }
 
 
@@ -475,7 +477,7 @@ def end_keys(params: Params) -> dict[str, tuple[str, ...]]:
     return {
         run.variant.name: (
             ledger.key(run, ledger.schedule(run).epochs),
-            *ledger.stability_keys(run).values(),
+            *ledger.epoch_keys(run).values(),
             *ledger.sharpness_keys(run).values(),
         )
         for run in (Run(variant, 0) for variant in chosen)
@@ -508,6 +510,7 @@ def test_a_stage_tracks_every_parameter_that_changes_its_run(
     assert matters["expE.ema.decay"] == {"expE-ema"}
     views = {"expE-ema", "expE-bnrecal"}
     assert matters["measure.stability.images"] == everyone - views
+    assert matters["measure.field.seed"] == everyone - views
     assert matters["measure.sharpness.blocks"] == everyone - views
     assert matters["own.warm_restart.64.60"] == {"own-warm_restart"}
     inert = {"runtime", "report", "data", "ceiling", "claims"}

@@ -48,10 +48,10 @@ def measure(ledger: Ledger, chosen: list[Run], each: float) -> None:
     told = {"device": "a CPU", "device_type": "cpu", "torch": "2", "threads": 1, "seconds": each}
     entry = {"rows": [], "protocol": {}, "provenance": told}
     for run in chosen:
-        for epoch, key in ledger.stability_keys(run).items():
-            ledger.measurements.write(key, ledger.stability_inputs(run, epoch), entry)
-        for at, key in ledger.sharpness_keys(run).items():
-            ledger.measurements.write(key, ledger.sharpness_inputs(run, *at), entry)
+        for (what, at), key in ledger.epoch_keys(run).items():
+            ledger.measurements.write(key, ledger.epoch_inputs(run, what, at), entry)
+        for where, key in ledger.sharpness_keys(run).items():
+            ledger.measurements.write(key, ledger.sharpness_inputs(run, *where), entry)
 
 
 STUDY = small.params(seeds=[0, 1], own={}, expE={})
@@ -131,12 +131,12 @@ def test_a_measurement_costs_what_such_ones_took_and_is_taken_once(ledger: Ledge
     bare = seconds(ledger)
     for run in every:
         if run.seed == 1:
-            for key in (*ledger.stability_keys(run).values(), *ledger.sharpness_keys(run).values()):
+            for key in (*ledger.epoch_keys(run).values(), *ledger.sharpness_keys(run).values()):
                 ledger.measurements.remove(key)
     measure(ledger, [run for run in every if run.seed == 0], 100.0)
     taken = sum(seconds(ledger)[at] - bare[at] for at in bare if at[0].endswith("-1"))
     of_seed = [run for run in every if run.seed == 1]
-    wanted = {key for run in of_seed for key in ledger.stability_keys(run).values()}
+    wanted = {key for run in of_seed for key in ledger.epoch_keys(run).values()}
     wanted |= {key for run in of_seed for key in ledger.sharpness_keys(run).values()}
     assert taken == pytest.approx(100.0 * len(wanted))
 

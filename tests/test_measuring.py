@@ -12,7 +12,7 @@ from torch import nn
 from netstab.data.dataset import Dataset
 from netstab.data.manifest import read_manifest
 from netstab.data.prepare import prepare
-from netstab.measure import sharpness
+from netstab.measure import field, sharpness
 from netstab.params import Params
 from netstab.results.schema import Origin
 from netstab.store import finished
@@ -33,9 +33,12 @@ from tests.pipeline_helpers import STUDY
 SHARPNESS = {**QUICK_SHARPNESS, "images": 12}
 
 
-def study(stability: dict[str, Any] | None = None, **changes: Any) -> Params:
+def study(
+    stability: dict[str, Any] | None = None, field: dict[str, Any] | None = None, **changes: Any
+) -> Params:
     measure = {
         "stability": {"every_epochs": 40, "images": 12} | (stability or {}),
+        "field": {"every_epochs": 80, "images": 4, "seed": 0} | (field or {}),
         "sharpness": SHARPNESS,
     }
     return small.params(experiments=["expB"], own={}, expE={}, measure=measure, **changes)
@@ -105,7 +108,7 @@ def test_a_worker_can_rehearse_the_measures_of_a_study(
 
 def entries(ledger: Ledger, run: Run) -> dict[str, Any]:
     """What was measured on a run: rows by when and what."""
-    keys = {f"stability {at}": key for at, key in ledger.stability_keys(run).items()}
+    keys = {f"{measure} {at}": key for (measure, at), key in ledger.epoch_keys(run).items()}
     keys |= {f"sharpness {at}": key for at, key in ledger.sharpness_keys(run).items()}
     found = {name: ledger.measurements.read(key) for name, key in keys.items()}
     return {name: entry["rows"] for name, entry in found.items() if entry is not None}
@@ -150,11 +153,58 @@ def test_other_settings_of_a_measure_measure_anew_and_leave_the_rest(tmp_path: P
     changed = small.ledger(study({"images": 16}), tmp_path)
     drifts, curvatures = changed.unmeasured(run)
     assert drifts == list(changed.stability_keys(run)), "stability is to be measured again"
+    missing = [at for at, key in changed.field_keys(run).items() if key not in changed.measurements]
+    assert missing == [], "the field is not"
     assert curvatures == [], "sharpness is not"
     assert changed.finished(run) == record
     oftener = small.ledger(study({"every_epochs": 20}), tmp_path)
     # 8 was the last one, with its floor; now 9 is.
     assert oftener.unmeasured(run)[0] == [1, 3, 5, 7, 8, 9], "between what was measured already"
+
+
+def test_a_field_that_is_measured_afterwards_takes_no_other_measurement(tmp_path: Path) -> None:
+    never = study(field={"every_epochs": None})
+    before = small.ledger(never, tmp_path)
+    train(before, "baseline")
+    run = small.run(never, "baseline")
+    assert not before.field_keys(run), "null is never"
+    after = small.ledger(study(), tmp_path)
+    assert after.unmeasured(run) == ([0, 4, 8], [])
+    known = set(before.measurements.listing())
+    train(after, "baseline")
+    added = set(after.measurements.listing()) - known
+    assert added == set(after.field_keys(run).values())
+    assert not any(after.unmeasured(run))
+
+
+def test_another_seed_of_probe_images_measures_the_field_on_others(tmp_path: Path) -> None:
+    found = []
+    for seed in (0, 1):
+        ledger = small.ledger(study(field={"seed": seed}), tmp_path)
+        train(ledger, "baseline")
+        run = small.run(study(), "baseline")
+        (entry, *_) = (ledger.measurements.read(key) for key in ledger.field_keys(run).values())
+        found.append(entry and [row["noise"] for row in entry["rows"]])
+    assert found[0] != found[1]
+
+
+def test_a_field_that_cannot_be_taken_is_named_and_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def untaken(*_: Any) -> Any:
+        raise field.UntakenError("a module calls .item()")
+
+    monkeypatch.setattr(field, "compare", untaken)
+    ledger = small.ledger(study(), tmp_path)
+    context, run, said = small.context(ledger.params), small.run(study(), "baseline"), []
+    observer = observing(ledger, context)()
+    observer.report = said.append
+    trajectory.train(ledger, run, context, small.silent, lambda: observer)
+    assert ledger.is_measured(run), "it is not tried again"
+    assert any("a module calls .item()" in words for words in said)
+    entry = ledger.measurements.read(ledger.field_keys(run)[0])
+    assert entry and {row["shift_squared"] for row in entry["rows"]} == {None}
+    assert {row["block"] for row in entry["rows"]} == {"64", "128", "256", "512", "network"}
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +296,13 @@ def test_the_files_of_a_run_have_every_measurement(tmp_path: Path) -> None:
     assert {float(r["path"]) for r in frozen} == {0.0}, "what is frozen goes no way"
     own = [r for r in rows if r["distance"] == "epoch" and r["block"] == "128"]
     assert all(float(r["path"]) > 0 for r in own)
+    lines = (folder / "field.csv").read_text().splitlines()
+    rows = [dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:]]
+    found = {(int(r["epoch"]), r["distance"], r["block"]) for r in rows}
+    expected = {(e, d, b) for e in (0, 4, 8) for d in ("step", "epoch") for b in blocks}
+    assert found == expected | {(e, "floor", b) for e in (0, 8) for b in blocks}
+    floor = [r for r in rows if r["distance"] == "floor"]
+    assert {(float(r["gradient_cosine"]), float(r["shift_squared"])) for r in floor} == {(1, 0)}
     sharp = json.loads((folder / "sharpness.json").read_text())
     assert sharp["protocol"]["images"] == 12
     # At the freeze (3), a tenth of the run after it (4), at the end with every block.

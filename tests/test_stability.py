@@ -11,7 +11,7 @@ from netstab.measure.stability import Path, Row, Signals, compare, signals
 from netstab.networks.layers import initialise
 from netstab.networks.resnet import ResNet
 from netstab.params import PARTS
-from netstab.training.observer import Watch
+from netstab.training.watch import Drift, Watch
 
 BOUNDARIES = {
     "64": ("stem", "layer1"),
@@ -134,9 +134,8 @@ def test_an_epoch_that_ends_where_it_began_has_gone_a_way_and_changed_nothing(
     parts = {"64": [model.stem, model.layer1], "128": [model.layer2], "256": [model.layer3]}
     parts["512"] = [model.layer4, model.head]
     weights = {block: [w for part in of for w in part.parameters()] for block, of in parts.items()}
-    watch = Watch(
-        lambda: look(model, batch), weights, lambda rows, _: told.extend(rows), floor=True
-    )
+    drift = Drift(lambda: look(model, batch), lambda rows, _: told.extend(rows), floor=True)
+    watch = Watch(weights, [drift])
     for factor in (1.1, 1.0):
         with torch.no_grad():
             weight.copy_(factor * start)

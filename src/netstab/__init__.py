@@ -14,8 +14,8 @@ Names in backquotes behind a package are files or folders in it, not all of them
 * `store/`      `states` and `measurements` under their keys; `wanted`: which ones the parameters
                 ask for, `ledger`: which of them are there, `why`: what parts a run from them;
                 `faults` sets aside what is damaged
-* `measure/`    what is evaluated on a state: `stability`, `sharpness`, `similarity`, `views` (the
-                baseline with averaged weights or recomputed batch-norm statistics)
+* `measure/`    what is evaluated on a state: `stability`, `field`, `sharpness`, `similarity`,
+                `views` (the baseline with averaged weights or recomputed batch-norm statistics)
 * `training/`   everything that changes weights: `modes`, `optimizer`, `engine`, `state`,
                 `trajectory`, `device`; `numerics` compares them with stored golden values
 * `exchange/`   finished runs as small files for another machine; `crate`: a study to publish

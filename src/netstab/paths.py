@@ -102,7 +102,7 @@ def kept_script(name: str) -> Path:
 def run_dir(run: str) -> Path:
     """Folder of one run's small files, e.g. `metrics/runs/expB-64-0`.
 
-    It holds `history.csv` (a row an epoch), `stability.csv` and `sharpness.json` (what was
-    measured on its states) and `provenance.json` (what trained it, where, how long).
+    It holds `history.csv` (a row an epoch), `stability.csv`, `field.csv` and `sharpness.json`
+    (what was measured on it) and `provenance.json` (what trained it, where, how long).
     """
     return RUNS / run

@@ -36,6 +36,7 @@ RUN = paths.run_dir("expB-64-0")
 FILES = {
     "history": RUN / "history.csv",
     "stability": RUN / "stability.csv",
+    "field": RUN / "field.csv",
     "sharpness": RUN / "sharpness.json",
     "provenance": RUN / "provenance.json",
     "ceiling": paths.CEILING,

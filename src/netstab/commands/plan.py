@@ -140,11 +140,11 @@ def _sums(ledger: Ledger) -> str:
         )
         if ledger.params.model.is_own and not sums.measured:
             how = "at least: a network of your own is not known before some of it is trained"
-        stability, sharpness = _measuring(ledger)
+        shares = _measuring(ledger)
+        told = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
         lines += [
             f"time to train     {duration(sums.seconds):>7}  ({how})",
-            f"measuring on top  {stability + sharpness:>+7.0%}  "
-            f"(about, by operations: stability {stability:.0%}, sharpness {sharpness:.0%})",
+            f"measuring on top  {sum(shares.values()):>+7.0%}  (about, by operations: {told})",
         ]
     return "\n".join(lines)
 
@@ -156,7 +156,6 @@ def _as_json(ledger: Ledger, *, why: bool) -> dict[str, Any]:
         {"start": s.start, "end": s.end, "variants": [v.name for v in s.variants]}
         for s in ledger.tree.segments()
     ]
-    stability, sharpness = _measuring(ledger)
     content = {
         "seeds": list(ledger.params.seeds),
         "epochs": {
@@ -167,21 +166,22 @@ def _as_json(ledger: Ledger, *, why: bool) -> dict[str, Any]:
         },
         "seconds_left": sums.seconds,
         "seconds_are_measured": sums.measured,
-        "measuring_share": {"stability": stability, "sharpness": sharpness},
+        "measuring_share": _measuring(ledger),
         "segments": segments,
         "views": {v.name: start for v, start in ledger.tree.views.items()},
     }
     return {**content, "runs": reasons.explained(explain(ledger))} if why else content
 
 
-def _measuring(ledger: Ledger) -> tuple[float, float]:
-    """What measuring stability, and sharpness, adds to all training, as shares of its operations.
+def _measuring(ledger: Ledger) -> dict[str, float]:
+    """What each measure adds to all training, as a share of its operations.
 
     What runs share is measured once.
     """
     seed = ledger.params.seeds[0]
     every = [Run(variant, seed) for variant in ledger.tree.schedules]
     drifts = {key for run in every for key in ledger.stability_keys(run).values()}
+    fields = {key for run in every for key in ledger.field_keys(run).values()}
     curvatures = {key for run in every for key in ledger.sharpness_keys(run).values()}
     training = ledger.costs.flop(
         [
@@ -191,6 +191,6 @@ def _measuring(ledger: Ledger) -> tuple[float, float]:
             if phase.start < s.end and phase.end > s.start
         ]
     )
-    parts = ledger.costs.measuring_flop(len(drifts), len(curvatures))
-    stability, sharpness = (part / training for part in parts)
-    return stability, sharpness
+    parts = ledger.costs.measuring_flop(len(drifts), len(fields), len(curvatures))
+    names = ("stability", "field", "sharpness")
+    return {name: part / training for name, part in zip(names, parts, strict=True)}

@@ -97,8 +97,8 @@ def _way(ledger: Ledger, run: Run) -> Iterator[Passed]:
 
 
 def _measured(ledger: Ledger, run: Run) -> Iterator[Measurement]:
-    for epoch, key in ledger.stability_keys(run).items():
-        yield _measurement(ledger, key, ledger.stability_inputs(run, epoch))
+    for (measure, epoch), key in ledger.epoch_keys(run).items():
+        yield _measurement(ledger, key, ledger.epoch_inputs(run, measure, epoch))
     for (epoch, scope), key in ledger.sharpness_keys(run).items():
         yield _measurement(ledger, key, ledger.sharpness_inputs(run, epoch, scope))
 

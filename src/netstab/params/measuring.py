@@ -19,6 +19,17 @@ class Stability(Section):
     """Probe batch: training images, not augmented, the same for all runs and seeds."""
 
 
+class FieldStability(Section):
+    """`measure.field`: how gradients of single images shift, over a step and over an epoch."""
+
+    every_epochs: Positive | None
+    """Measured in every such epoch, at time scale 1; null for never."""
+    images: Annotated[Whole, Field(ge=2, le=100_000)]
+    """Probe images: training images, not augmented, the same for all runs and seeds."""
+    seed: Seed
+    """Which images these are; not one of `seeds`."""
+
+
 class Sharpness(Section):
     """`measure.sharpness`: curvature of the training loss, whole network and each block."""
 
@@ -46,6 +57,7 @@ class Measure(Section):
     """`measure`: what is measured on states while a run trains, or afterwards by a replay."""
 
     stability: Stability
+    field: FieldStability
     sharpness: Sharpness
 
 

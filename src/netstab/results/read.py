@@ -13,9 +13,9 @@ from netstab.results.schema import (
     CEILING_COLUMNS,
     CEILING_MEASURES,
     DISTANCES,
+    FIELD_COLUMNS,
     MEASURES,
     STABILITY_COLUMNS,
-    STABILITY_MEASURES,
     CeilingFile,
     Provenance,
     SharpnessFile,
@@ -107,26 +107,44 @@ def read_stability(path: Path, blocks: tuple[str, ...], epochs: int) -> pd.DataF
     Raises:
         UnusableFileError: missing or damaged.
     """
-    columns = list(STABILITY_COLUMNS)
+    return _read_shifts(path, STABILITY_COLUMNS, blocks, epochs)
+
+
+def read_field(path: Path, blocks: tuple[str, ...], epochs: int) -> pd.DataFrame:
+    """`field.csv` as a table of `FIELD_COLUMNS`; see `read_stability`.
+
+    Raises:
+        UnusableFileError: missing or damaged.
+    """
+    return _read_shifts(path, FIELD_COLUMNS, blocks, epochs)
+
+
+def _read_shifts(
+    path: Path, columns: Sequence[str], blocks: tuple[str, ...], epochs: int
+) -> pd.DataFrame:
+    """A table of what shifts over a distance, from epochs on: a row a block and the network."""
     table = read_table(path, columns, ("distance", "block"))
+    measures = [column for column in columns if column not in ("epoch", "distance", "block")]
     if table.empty:  # a view measures nothing of its own
-        kinds = {"epoch": "int64", **dict.fromkeys(STABILITY_MEASURES, "float64")}
-        return table[columns].astype(kinds)
-    problem = _stability_problem(table, (*blocks, NETWORK), epochs)
+        kinds = {"epoch": "int64", **dict.fromkeys(measures, "float64")}
+        return table[list(columns)].astype(kinds)
+    problem = _problem_of_shifts(table, measures, (*blocks, NETWORK), epochs)
     if problem:
         raise UnusableFileError(f"{path} is damaged: {problem}")
-    return table[columns].astype(dict.fromkeys(STABILITY_MEASURES, "float64"))
+    return table[list(columns)].astype(dict.fromkeys(measures, "float64"))
 
 
-def _stability_problem(table: pd.DataFrame, blocks: tuple[str, ...], epochs: int) -> str:
-    """What is wrong with a table of stability; empty if nothing is."""
+def _problem_of_shifts(
+    table: pd.DataFrame, measures: Sequence[str], blocks: tuple[str, ...], epochs: int
+) -> str:
+    """What is wrong with such a table; empty if nothing is."""
     if table["epoch"].dtype.kind != "i" or not table["epoch"].between(0, epochs - 1).all():
         return f"epochs are not within 0 to {epochs - 1}"
     if not table["distance"].isin(DISTANCES).all():
         return f"distance is none of {', '.join(DISTANCES)}"
     if table["block"].isna().any():
         return "a row names no block"
-    for column in STABILITY_MEASURES:
+    for column in measures:
         # An empty column is read as floats.
         if table[column].dtype.kind not in "if" or np.isinf(table[column]).any():
             return f"{column} holds what is no finite number"

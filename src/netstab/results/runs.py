@@ -14,12 +14,14 @@ from netstab.results.read import (
     FailedRunError,
     UnusableFileError,
     read_ceiling,
+    read_field,
     read_history,
     read_provenance,
     read_sharpness,
     read_stability,
 )
 from netstab.results.schema import (
+    FIELD,
     HISTORY,
     PROVENANCE,
     SHARPNESS,
@@ -68,6 +70,7 @@ class Collection:
         histories: a table of `MEASURES` for each usable run, a row an epoch.
         provenance: for each run that has a readable one.
         stability: for each usable run whose `stability.csv` is sound (see `read_stability`).
+        field: for each usable run whose `field.csv` is sound; empty where none is asked for.
         sharpness: for each usable run whose `sharpness.json` is sound.
         ceiling: two seeds compared (see `read_ceiling`); empty where there is nothing.
         ceiling_problem: why the ceiling cannot be used, and what to do; empty if it can, or is not
@@ -80,6 +83,7 @@ class Collection:
     histories: dict[Run, pd.DataFrame]
     provenance: dict[Run, Provenance]
     stability: dict[Run, pd.DataFrame]
+    field: dict[Run, pd.DataFrame]
     sharpness: dict[Run, SharpnessFile]
     ceiling: pd.DataFrame
     ceiling_problem: str
@@ -119,6 +123,7 @@ def collect(params: Params, results: Path = paths.METRICS) -> Collection:
     histories: dict[Run, pd.DataFrame] = {}
     provenance: dict[Run, Provenance] = {}
     stability: dict[Run, pd.DataFrame] = {}
+    field: dict[Run, pd.DataFrame] = {}
     sharpness: dict[Run, SharpnessFile] = {}
     faults: list[Fault] = []
     blocks = tuple(params.blocks)
@@ -135,6 +140,9 @@ def collect(params: Params, results: Path = paths.METRICS) -> Collection:
             with _noted(run, faults):
                 stability[run] = read_stability(folder / STABILITY, blocks, planned.epochs)
             with _noted(run, faults):
+                if params.measure.field.every_epochs is not None:
+                    field[run] = read_field(folder / FIELD, blocks, planned.epochs)
+            with _noted(run, faults):
                 sharpness[run] = read_sharpness(folder / SHARPNESS, blocks, planned.epochs)
     if not histories:
         raise NetstabError(
@@ -148,6 +156,7 @@ def collect(params: Params, results: Path = paths.METRICS) -> Collection:
         histories,
         provenance,
         stability,
+        field,
         sharpness,
         ceiling,
         ceiling_problem,

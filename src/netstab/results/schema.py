@@ -14,6 +14,7 @@ from netstab.study.measuring import NETWORK
 
 HISTORY = "history.csv"
 STABILITY = "stability.csv"
+FIELD = "field.csv"
 SHARPNESS = "sharpness.json"
 PROVENANCE = "provenance.json"
 
@@ -37,6 +38,13 @@ STABILITY_MEASURES = (
 
 STABILITY_COLUMNS = ("epoch", "distance", "block", *STABILITY_MEASURES)
 """Of `stability.csv`; the rows of a measurement have all but the epoch."""
+
+
+FIELD_MEASURES = ("loss_change", "gradient_cosine", "shift_squared", "noise", "path")
+"""Measures in `field.csv`; empty where one has no meaning or cannot be computed."""
+
+FIELD_COLUMNS = ("epoch", "distance", "block", *FIELD_MEASURES)
+"""Of `field.csv`; the rows of a measurement have all but the epoch."""
 
 
 def history_columns(parts: Iterable[str]) -> tuple[str, ...]:
@@ -261,7 +269,7 @@ def measurement_fault(measure: object, entry: Mapping[str, Any]) -> str | None:
     """What is wrong with a stored measurement that is to be of a measure, or None.
 
     Args:
-        measure: `stability`, `sharpness` or `ceiling`.
+        measure: `stability`, `field`, `sharpness` or `ceiling`.
         entry: `rows`, `provenance` and, of sharpness, its `protocol`.
     """
     rows, told = entry.get("rows"), entry.get("provenance")
@@ -274,6 +282,7 @@ def measurement_fault(measure: object, entry: Mapping[str, Any]) -> str | None:
         return "a measurement has no provenance"
     if measure == "sharpness" and not isinstance(entry.get("protocol"), dict):
         return "a measurement of sharpness has no protocol"
-    if measure == "stability" and any(row.keys() != set(STABILITY_COLUMNS[1:]) for row in rows):
-        return "a measurement of stability has other columns than one has"
+    columns = {"stability": STABILITY_COLUMNS, "field": FIELD_COLUMNS}.get(str(measure))
+    if columns and any(row.keys() != set(columns[1:]) for row in rows):
+        return f"a measurement of {measure} has other columns than one has"
     return None

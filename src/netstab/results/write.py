@@ -10,6 +10,8 @@ from typing import Any
 from netstab.errors import NetstabError
 from netstab.files import write_file
 from netstab.results.schema import (
+    FIELD,
+    FIELD_COLUMNS,
     HISTORY,
     PROVENANCE,
     SHARPNESS,
@@ -27,6 +29,7 @@ def write_run(
     history: Iterable[Row],
     parts: Iterable[str],
     stability: Iterable[Mapping[str, Any]],
+    field: Iterable[Mapping[str, Any]],
     sharpness: Mapping[str, Any],
     provenance: Provenance,
 ) -> None:
@@ -37,6 +40,7 @@ def write_run(
         history: rows of `history_columns`.
         parts: of the network.
         stability: rows of `STABILITY_COLUMNS`; None where a measure has no value.
+        field: rows of `FIELD_COLUMNS`, likewise.
         sharpness: content of a `SharpnessFile`.
         provenance: of the run.
 
@@ -47,6 +51,7 @@ def write_run(
     try:
         write_file(folder / HISTORY, _csv(history_columns(parts), history))
         write_file(folder / STABILITY, _csv(STABILITY_COLUMNS, stability))
+        write_file(folder / FIELD, _csv(FIELD_COLUMNS, field))
         write_file(folder / SHARPNESS, json.dumps(sharpness, indent=1) + "\n")
         write_file(folder / PROVENANCE, json.dumps(told, indent=2) + "\n")
     except OSError as error:

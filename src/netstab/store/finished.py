@@ -25,10 +25,10 @@ def complete(ledger: Ledger, run: Run) -> Record | None:
 
     A damaged measurement is set aside by this, and is missing from then on.
     """
-    drifts, curvatures = ledger.stability_keys(run), ledger.sharpness_keys(run)
-    for measure, keys in (("stability", drifts.values()), ("sharpness", curvatures.values())):
-        for key in keys:
-            ledger.measurements.sound(key, measure)
+    for (measure, _), key in ledger.epoch_keys(run).items():
+        ledger.measurements.sound(key, measure)
+    for key in ledger.sharpness_keys(run).values():
+        ledger.measurements.sound(key, "sharpness")
     return ledger.finished(run) if ledger.is_measured(run) else None
 
 
@@ -46,8 +46,9 @@ def write(ledger: Ledger, run: Run, record: Record, data: Origin, *, root: Path)
         NetstabError: a measurement cannot be used, or the folder cannot be written; what was there
             stays.
     """
-    drifts = {
-        at: _entry(ledger, key, "stability") for at, key in ledger.stability_keys(run).items()
+    shifts = {
+        (measure, at): _entry(ledger, key, measure)
+        for (measure, at), key in ledger.epoch_keys(run).items()
     }
     curvatures = {
         at: _entry(ledger, key, "sharpness") for at, key in ledger.sharpness_keys(run).items()
@@ -61,13 +62,14 @@ def write(ledger: Ledger, run: Run, record: Record, data: Origin, *, root: Path)
         epochs=record.epoch,
         data=data,
         segments=tuple(map(TrainedSegment.model_validate, record.provenance)),
-        measurements=_measuring([*drifts.values(), *curvatures.values()]),
+        measurements=_measuring([*shifts.values(), *curvatures.values()]),
     )
     write_run(
         root / paths.run_dir(run.name),
         history=record.history,
         parts=ledger.params.parts,
-        stability=_stability_rows(drifts),
+        stability=_rows(shifts, "stability"),
+        field=_rows(shifts, "field"),
         sharpness=_sharpness(curvatures),
         provenance=provenance,
     )
@@ -107,6 +109,7 @@ def write_failed(
         history=map(dict, error.history),
         parts=ledger.params.parts,
         stability=(),
+        field=(),
         sharpness=_sharpness({}),
         provenance=provenance,
     )
@@ -161,9 +164,9 @@ def _entry(ledger: Ledger, key: str, measure: str) -> Entry:
     return entry
 
 
-def _stability_rows(entries: Mapping[int, Entry]) -> Iterator[dict[str, Any]]:
-    for epoch, entry in entries.items():
-        for row in entry["rows"]:
+def _rows(entries: Mapping[tuple[str, int], Entry], measure: str) -> Iterator[dict[str, Any]]:
+    for (name, epoch), entry in entries.items():
+        for row in entry["rows"] if name == measure else ():
             yield {"epoch": epoch, **row}
 
 

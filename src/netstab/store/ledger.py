@@ -74,9 +74,10 @@ class Ledger(Wanted):
         self.imports = Imports(store)
 
     def unmeasured(self, run: Run) -> tuple[list[int], list[tuple[int, str]]]:
-        """Epochs without their measurement of stability, states and scopes without sharpness."""
+        """Epochs that lack a measurement over them, states and scopes without sharpness."""
+        keys, known = self.epoch_keys(run), self.measurements
         return (
-            [e for e, key in self.stability_keys(run).items() if key not in self.measurements],
+            sorted({epoch for (_, epoch), key in keys.items() if key not in known}),
             [at for at, key in self.sharpness_keys(run).items() if key not in self.measurements],
         )
 

@@ -22,7 +22,7 @@ class Measurements(Documents):
 
         Args:
             key: of the measurement.
-            measure: `stability`, `sharpness` or `ceiling`.
+            measure: `stability`, `field`, `sharpness` or `ceiling`.
 
         Raises:
             StoreError: see `read`.

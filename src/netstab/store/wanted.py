@@ -92,6 +92,36 @@ class Wanted:
         state, floor = self.key(run, epoch + 1), self.has_floor(run, epoch)
         return measuring.stability_inputs(self.params, state, floor=floor)
 
+    def field_keys(self, run: Run) -> dict[int, str]:
+        """Epoch -> key of its measurement of the field, in rising order; a view has none."""
+        epochs = measuring.field_epochs(self.params, self.schedule(run))
+        return {
+            epoch: self.measurement_key(self.field_inputs(run, epoch))
+            for epoch in epochs
+            if not self.is_view(run)
+        }
+
+    def has_field_floor(self, run: Run, epoch: int) -> bool:
+        """Whether the field over an epoch comes with its floor; see `has_floor`."""
+        wanted = measuring.field_epochs(self.params, self.schedule(run))
+        return epoch in (wanted[0], wanted[-1])
+
+    def field_inputs(self, run: Run, epoch: int) -> dict[str, Any]:
+        """What determines the measurement of the field over an epoch."""
+        state, batch = self.key(run, epoch + 1), self.schedule(run).at(epoch).batch_size
+        floor = self.has_field_floor(run, epoch)
+        return measuring.field_inputs(self.params, state, batch, floor=floor)
+
+    def epoch_keys(self, run: Run) -> dict[tuple[str, int], str]:
+        """(measure, epoch) -> key, of whatever is measured over an epoch."""
+        measures = {"stability": self.stability_keys(run), "field": self.field_keys(run)}
+        return {(name, at): key for name, keys in measures.items() for at, key in keys.items()}
+
+    def epoch_inputs(self, run: Run, measure: str, epoch: int) -> dict[str, Any]:
+        """What determines a measurement over an epoch."""
+        of = {"stability": self.stability_inputs, "field": self.field_inputs}
+        return of[measure](run, epoch)
+
     def sharpness_keys(self, run: Run) -> dict[tuple[int, str], str]:
         """(epoch, scope) -> key of its measurement of sharpness; a view has none."""
         if self.is_view(run):
@@ -131,7 +161,7 @@ class Wanted:
 
     def keys(self, run: Run) -> list[str]:
         """Keys of a run's last state and of all its measurements."""
-        measured = self.stability_keys(run).values(), self.sharpness_keys(run).values()
+        measured = self.epoch_keys(run).values(), self.sharpness_keys(run).values()
         return [self.end_key(run), *chain(*measured)]
 
     def sharers(self, run: Run, epoch: int) -> list[Run]:

@@ -141,6 +141,19 @@ def stability_flop(images: int, forward: dict[str, float]) -> float:
     return LOOKS * images * 2 * sum(forward.values())
 
 
+WEIGHTS = 3
+"""Sets of weights that gradients are compared at: before, after a step, at the end."""
+
+
+def field_flop(images: int, forward: dict[str, float]) -> float:
+    """Operations of a measurement of the field: gradients of single images at each of the weights.
+
+    Each is counted as three forward passes; that they stay apart takes memory and time, not
+    operations.
+    """
+    return WEIGHTS * images * 3 * sum(forward.values())
+
+
 def sharpness_flop(images: int, trace_samples: int, forward: dict[str, float]) -> float:
     """Operations of a measurement of sharpness, roughly: a block alone takes less.
 
@@ -195,10 +208,13 @@ class Costs:
         """Floating-point operations of some work."""
         return sum(w.epochs * self.images * training_flop(w.phase, self.forward) for w in work)
 
-    def measuring_flop(self, stabilities: int, sharpnesses: int) -> tuple[float, float]:
-        """Operations of so many measurements of stability, and of sharpness."""
+    def measuring_flop(
+        self, stabilities: int, fields: int, sharpnesses: int
+    ) -> tuple[float, float, float]:
+        """Operations of so many measurements of stability, of the field, and of sharpness."""
         settings = self.params.measure
         drift = stability_flop(settings.stability.images, self.forward)
         samples = settings.sharpness.trace_samples
         curvature = sharpness_flop(settings.sharpness.images, samples, self.forward)
-        return stabilities * drift, sharpnesses * curvature
+        gradients = field_flop(settings.field.images, self.forward)
+        return stabilities * drift, fields * gradients, sharpnesses * curvature

@@ -20,6 +20,14 @@ def stability_epochs(params: Params, schedule: Schedule) -> list[int]:
     return sorted({*range(0, schedule.epochs, every), *turns})
 
 
+def field_epochs(params: Params, schedule: Schedule) -> list[int]:
+    """Epochs over which the shift of gradients is measured; none where it is not asked for."""
+    every = params.measure.field.every_epochs
+    if every is None:
+        return []
+    return list(range(0, schedule.epochs, max(1, params.train.at_scale(every))))
+
+
 def sharpness_scopes(params: Params, schedule: Schedule) -> dict[int, tuple[str, ...]]:
     """Epoch of a state -> what of it is measured: the network, or each block alone as well."""
     settings, at_scale = params.measure.sharpness, params.train.at_scale
@@ -55,6 +63,27 @@ def stability_inputs(params: Params, state_key: str, *, floor: bool) -> dict[str
         "measure": "stability",
         "state": state_key,
         "images": params.measure.stability.images,
+        "floor": floor,
+        "blocks": {name: parts_of(params, name) for name in params.blocks},
+    }
+
+
+def field_inputs(params: Params, state_key: str, batch_size: int, *, floor: bool) -> dict[str, Any]:
+    """What determines a measurement of the field; see `stability_inputs`.
+
+    Args:
+        params: the parameters.
+        state_key: of the state at the end of the epoch.
+        batch_size: whose noise the shift is held against.
+        floor: whether the same weights are measured twice as well.
+    """
+    settings = params.measure.field
+    return {
+        "measure": "field",
+        "state": state_key,
+        "images": settings.images,
+        "seed": settings.seed,
+        "batch_size": batch_size,
         "floor": floor,
         "blocks": {name: parts_of(params, name) for name in params.blocks},
     }

@@ -108,8 +108,8 @@ def unmeasured(ledger: Ledger, todo: Sequence[Job]) -> list[dict[str, str]]:
 
 def flop_of(ledger: Ledger, kind: str) -> float:
     """Operations of a measurement of a kind, roughly."""
-    drift, curvature = ledger.costs.measuring_flop(1, 1)
-    return drift if kind == "stability" else curvature
+    drift, field, curvature = ledger.costs.measuring_flop(1, 1, 1)
+    return {"stability": drift, "field": field}.get(kind, curvature)
 
 
 def _is_on(row: dict[str, Any], gpu: bool, threads: int) -> bool:
@@ -155,7 +155,7 @@ def _views(ledger: Ledger, job: Job, known: Pace) -> float:
 
 def _measurements(ledger: Ledger, run: Run, start: int, end: int) -> list[tuple[str, str]]:
     """Kind and key of what is measured while a run goes from one epoch to another."""
-    drifts = [("stability", k) for e, k in ledger.stability_keys(run).items() if start <= e < end]
+    drifts = [(what, k) for (what, at), k in ledger.epoch_keys(run).items() if start <= at < end]
     curvatures = [
         ("sharpness" if scope == NETWORK else "sharpness of a block", key)
         for (epoch, scope), key in ledger.sharpness_keys(run).items()

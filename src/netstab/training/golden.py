@@ -68,6 +68,7 @@ def study(time_scale: float, batch_norm: str) -> Params:
         "own": {"thaw": {"64": thaw, "256": {"60": 0.01, "120": "frozen"}}},
         "measure": {
             "stability": {"every_epochs": 60, "images": 16},
+            "field": {"every_epochs": 60, "images": 12, "seed": 0},
             "sharpness": {
                 "every_epochs": None,
                 "settle_epochs": 0,

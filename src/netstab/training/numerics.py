@@ -150,8 +150,8 @@ def measurements() -> dict[str, Any]:
             train(ledger, run, context, lambda *_: None, observer)
         finally:
             torch.set_num_threads(threads)
-        drifts, curvatures = ledger.stability_keys(run), ledger.sharpness_keys(run)
-        named = {f"stability {epoch}": key for epoch, key in drifts.items()}
+        curvatures = ledger.sharpness_keys(run)
+        named = {f"{measure} {at}": key for (measure, at), key in ledger.epoch_keys(run).items()}
         named |= {f"sharpness {at} {scope}": key for (at, scope), key in curvatures.items()}
         entries = {name: ledger.measurements.read(key) for name, key in named.items()}
     # How fast a search converges, and how far, depends on rounding, and so on the machine.

@@ -7,20 +7,22 @@ whatever shares that state shares the measurement, and a kill loses none.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from netstab.data.batches import Images
-from netstab.measure import sharpness
+from netstab.measure import field, sharpness
 from netstab.measure.probe import probe
-from netstab.measure.stability import Path, Row, Signals, compare, signals
+from netstab.measure.stability import Row, Signals, compare, signals
 from netstab.measure.views import copy_into
 from netstab.networks.network import names_of
 from netstab.store.ledger import Ledger
 from netstab.study import measuring
 from netstab.study.experiments import Run
 from netstab.training.device import Hardware, timestamp
+from netstab.training.watch import Drift, Field, Watch, Watched
 
 SHARPNESS_SEED = 0
 """Of start and random vectors: one for all, so that runs differ in their weights alone."""
@@ -48,7 +50,12 @@ class Observer:
         self._hardware = hardware
         settings = ledger.params.measure
         self._boundaries = measuring.boundaries(ledger.params)
+        self._blocks = {
+            block: names_of(twin, ledger.params, parts)
+            for block, parts in ledger.params.blocks.items()
+        }
         self._probe = probe(training, settings.stability.images, "stability")
+        self._field_probe = probe(training, settings.field.images, "field", settings.field.seed)
         self._subset = sharpness.Subset(*probe(training, settings.sharpness.images, "sharpness"))
 
     def state(self, run: Run, epoch: int, model: nn.Module) -> None:
@@ -62,20 +69,36 @@ class Observer:
         if wanted:
             self._sharpness(run, epoch, model, wanted)
 
-    def epoch(self, run: Run, epoch: int, model: nn.Module) -> "Watch | None":
-        """Begin to measure an epoch whose stability is wanted; None where it is not."""
-        key = self._ledger.stability_keys(run).get(epoch)
-        if key is None or key in self._ledger.measurements:
+    def epoch(self, run: Run, epoch: int, model: nn.Module) -> Watch | None:
+        """Begin to measure an epoch over which a measurement is wanted; None where none is."""
+        ledger = self._ledger
+        wanted = {
+            (measure, at): key
+            for (measure, at), key in ledger.epoch_keys(run).items()
+            if at == epoch and key not in ledger.measurements
+        }
+        watched = [self._watched(run, *at, key, model) for at, key in wanted.items()]
+        if not watched:
             return None
-        weights = _weights(model, self._ledger)
-        floor = self._ledger.has_floor(run, epoch)
+        weights: dict[str, list[Tensor]] = {
+            block: [model.get_parameter(name) for name in names]
+            for block, names in self._blocks.items()
+        }
+        return Watch(weights, watched)
+
+    def _watched(self, run: Run, measure: str, epoch: int, key: str, model: nn.Module) -> Watched:
+        ledger = self._ledger
 
         def finish(rows: list[Row], seconds: float) -> None:
             entry = {"rows": rows, "provenance": provenance(run.name, seconds, self._hardware)}
-            inputs = self._ledger.stability_inputs(run, epoch)
-            self._ledger.measurements.write(key, inputs, entry)
+            ledger.measurements.write(key, ledger.epoch_inputs(run, measure, epoch), entry)
 
-        return Watch(lambda: self._signals(model), weights, finish, floor=floor)
+        if measure == "stability":
+            floor = ledger.has_floor(run, epoch)
+            return Drift(lambda: self._signals(model), finish, floor=floor)
+        batch_size = ledger.schedule(run).at(epoch).batch_size
+        compared = partial(self._compared, batch_size)
+        return Field(model, compared, finish, floor=ledger.has_field_floor(run, epoch))
 
     def rehearse(self, model: nn.Module) -> None:
         """Measure once, in brief, and record nothing: it takes all the memory that measuring does.
@@ -84,6 +107,9 @@ class Observer:
             RuntimeError: there is too little.
         """
         compare(self._signals(model), self._signals(model), "floor", None)
+        if self._ledger.params.measure.field.every_epochs is not None:
+            state = model.state_dict()
+            self._compared(1, state, {"step": state})
         settings = self._ledger.params.measure.sharpness
         brief = settings.model_copy(update={"max_products": 2, "trace_samples": 2})
         scopes = {measuring.NETWORK: [name for name, _ in self._twin.named_parameters()]}
@@ -92,6 +118,18 @@ class Observer:
     def _signals(self, model: nn.Module) -> Signals:
         copy_into(self._twin, model.state_dict())
         return signals(self._twin, self._boundaries, *self._probe)
+
+    def _compared(
+        self, batch_size: int, before: field.State, after: Mapping[str, field.State]
+    ) -> dict[str, dict[str, field.Shift]]:
+        """Compare the field at some weights; without numbers where torch.func cannot take it."""
+        x, y = self._field_probe
+        try:
+            return field.compare(self._twin, self._blocks, x, y, before, after, batch_size)
+        except field.UntakenError as why:
+            self.report(f"the field is not measured: torch.func cannot take the network ({why})")
+            nothing = dict.fromkeys((*self._blocks, measuring.NETWORK), field.NOTHING)
+            return dict.fromkeys(after, nothing)
 
     def _sharpness(self, run: Run, epoch: int, model: nn.Module, wanted: Mapping[str, str]) -> None:
         """Measure the sharpness of some scopes: scope -> key of the measurement."""
@@ -126,53 +164,4 @@ def provenance(measured_for: str, seconds: float, hardware: Hardware) -> dict[st
         "finished_at": timestamp(),
         "seconds": seconds,
         **asdict(hardware),
-    }
-
-
-class Watch:
-    """The stability over one epoch: signals at its start, after its first step and at its end.
-
-    Attributes:
-        seconds: that measuring took so far.
-    """
-
-    def __init__(
-        self,
-        look: Callable[[], Signals],
-        weights: dict[str, list[Tensor]],
-        finish: Callable[[list[Row], float], None],
-        *,
-        floor: bool,
-    ) -> None:
-        started = time.monotonic()
-        self._look = look
-        self._finish = finish
-        self._path = Path(weights)
-        self._before = look()
-        self._rows = compare(self._before, look(), "floor", None) if floor else []
-        self._stepped = False
-        self.seconds = time.monotonic() - started
-
-    def step(self) -> None:
-        """After an optimizer step."""
-        started = time.monotonic()
-        self._path.step()
-        if not self._stepped:
-            self._stepped = True
-            self._rows += compare(self._before, self._look(), "step", self._path.lengths())
-        self.seconds += time.monotonic() - started
-
-    def end(self) -> None:
-        """After the epoch: the measurement is complete and goes to the store."""
-        started = time.monotonic()
-        self._rows += compare(self._before, self._look(), "epoch", self._path.lengths())
-        self.seconds += time.monotonic() - started
-        self._finish(self._rows, self.seconds)
-
-
-def _weights(model: nn.Module, ledger: Ledger) -> dict[str, list[Tensor]]:
-    params = ledger.params
-    return {
-        block: [model.get_parameter(name) for name in names_of(model, params, parts)]
-        for block, parts in params.blocks.items()
     }

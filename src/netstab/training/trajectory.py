@@ -21,8 +21,9 @@ from netstab.study.plan import Work
 from netstab.training import state
 from netstab.training.context import EngineContext
 from netstab.training.device import timestamp
-from netstab.training.observer import Observer, Watch
+from netstab.training.observer import Observer
 from netstab.training.views import ViewRecorder, view_recorders
+from netstab.training.watch import Watch
 
 EpochDone = Callable[[Run, Row, float], None]
 """Told of every epoch trained: the run, its row of the history, and the seconds it took."""
