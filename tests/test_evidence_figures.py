@@ -20,7 +20,7 @@ from netstab.evidence.figures import (
     tables,
     theme,
 )
-from netstab.evidence.figures.lines import line_styles
+from netstab.evidence.figures.lines import Look, label_rows, line_styles
 from netstab.evidence.figures.tree import SHAPES, lanes_of, shared_pasts
 from netstab.evidence.figures.vega import to_svg
 from netstab.evidence.summary.curves import panels
@@ -108,6 +108,15 @@ def test_shapes_are_marked_where_they_begin_restart_and_end() -> None:
         "triangular: triangular at 60, cycle at 90 and 120, plateau at 150",
         "warm_restarts: warm restarts at 60, restart at 90 and 120, plateau at 150",
     ]
+
+
+def test_labels_of_events_that_would_overlap_stand_in_two_rows() -> None:
+    def rows(*happens: tuple[int, str]) -> list[int]:
+        return label_rows(Look(epochs=200, styles=(), events=happens))
+
+    assert rows((60, "decay"), (90, "freeze"), (120, "decay"), (140, "freeze")) == [0, 0, 0, 1]
+    cycles = ((60, "interventions"), (90, "cycle, restart"), (120, "interventions"), (150, "end"))
+    assert rows(*cycles) == [0, 1, 0, 1]
 
 
 def test_rates_that_follow_a_shape_are_drawn_and_steps_are_not() -> None:

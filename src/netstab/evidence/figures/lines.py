@@ -159,12 +159,11 @@ def means(
 def label_rows(look: Look) -> list[int]:
     """The row of each event's label: one too close to the one before stands a row higher."""
     rows: list[int] = []
-    previous = -look.epochs
-    for epoch, _ in look.events:
-        # On a phone a label takes up to a seventh of the width.
-        close = epoch - previous < look.epochs / 7
-        rows.append(1 - rows[-1] if close and rows else 0)
-        previous = epoch
+    end = 0.0
+    for epoch, label in look.events:
+        rows.append(1 - rows[-1] if epoch < end and rows else 0)
+        # On a phone a label takes up to a seventh of the width, or 6 of some 290 pixels a letter.
+        end = epoch + look.epochs * max(1 / 7, len(label) * 6 / 290)
     return rows
 
 

@@ -28,7 +28,7 @@ EXPERIMENT_COLOURS = {
     "expD": "#AA4499",
     "strict": "#117733",
     "expE": "#882255",
-    "expF": "#88CCEE",
+    "expF": "#4477AA",
     "own": "#999933",
 }
 EXPERIMENT_SHAPES = {

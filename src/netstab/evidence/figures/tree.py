@@ -45,7 +45,7 @@ SHAPES = {
     "cycle": "triangle-right",
     "warm restarts": "M-1,-1L0,1V-1L1,1H-1Z",
     "restart": "triangle-left",
-    "plateau": "stroke",
+    "plateau": "M-1,-.45H1V.45H-1Z",
 }
 """Word for what happens -> symbol."""
 
@@ -227,6 +227,7 @@ def _marks(
             "lane": lane.variant.name,
             "experiment": lane.variant.experiment,
             "epoch": epoch,
+            "at": max(epoch, lane.start),
             "what": word,
             "place": place,
         }
@@ -260,7 +261,7 @@ def _marks(
             xOffset=alt.ExprRef("9 * datum.place"),
         )
         .encode(
-            x="epoch:Q",
+            x="at:Q",
             y=_y("lane", lanes),
             color=_colour(lanes),
             shape=alt.Shape("what:N", scale=scale, legend=legend),
