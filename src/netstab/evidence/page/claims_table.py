@@ -18,7 +18,8 @@ MEANINGS = {
     Verdict.INCONCLUSIVE: "neither, or what the statement presupposes is not supported",
     Verdict.TOO_FEW_SEEDS: "a verdict takes three seeds or more",
     Verdict.TOO_FEW_EPOCHS: "a window that it speaks of is too short, or holds another change",
-    Verdict.NOT_COMPARABLE: "the runs differ by more than the intervention",
+    Verdict.NOT_COMPARABLE: "the runs differ by more than the intervention, or lack what the "
+    "statement is about",
     Verdict.MISSING_RUN: "a run that the claim needs is missing",
     Verdict.NOT_MEASURED: "a measurement that the claim needs is missing, or is no number to "
     "compare",
