@@ -33,12 +33,13 @@ STAGES: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load(
     (small.ROOT / "dvc.yaml").read_text(encoding="utf-8")
 )["stages"]
 
-OTHERS = {"data", "ceiling", "report"}
+OTHERS = {"data", "settings", "ceiling", "report"}
 """Stages that are no run's."""
 
 NUMERICS = "src/netstab/training/numerics.json"
 NETWORKS = "networks"
 """Where code of the user's own lies, whose hash is in keys."""
+SETTINGS = "metrics/settings.json"
 GOLDEN = "netstab.training.numerics"
 """The module whose golden values that file holds: what it imports cannot change unnoticed."""
 
@@ -61,6 +62,10 @@ EXEMPT_OF = {
         "netstab.params.models": "likewise",
         "netstab.params.networks": "likewise",
         "netstab.params.reading": "likewise",
+    },
+    "netstab.stages.settings": {
+        "netstab.stages.settings": "a thin entry",
+        "netstab.results.write": "writes down what it is given",
     },
     "netstab.stages.train": {
         "netstab.stages.train": "a thin entry",
@@ -162,11 +167,17 @@ def run_by(stage: str, imports: grimp.ImportGraph) -> set[str]:
     return {module for module in found if file_of(module).name != "__init__.py"}
 
 
+def deps_of(stage: str) -> list[str]:
+    """What a stage depends on, and what the stage `settings` does where it depends on that."""
+    deps: list[str] = STAGES[stage]["deps"]
+    return [*deps, *(STAGES["settings"]["deps"] if SETTINGS in deps else [])]
+
+
 def uncovered(stage: str, imports: grimp.ImportGraph) -> set[str]:
     """Modules that can change a stage's results without DVC noticing."""
-    deps = [Path(dep) for dep in STAGES[stage]["deps"]]
+    deps = [Path(dep) for dep in deps_of(stage)]
     golden: set[str] = set()
-    if NUMERICS in STAGES[stage]["deps"]:
+    if NUMERICS in deps_of(stage):
         golden = {GOLDEN, *imports.find_upstream_modules(GOLDEN)}
 
     def tracked(module: str) -> bool:
@@ -192,7 +203,7 @@ def test_every_exemption_is_needed(stage: str, imports: grimp.ImportGraph) -> No
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_a_stage_depends_on_in_the_sources_is_there(stage: str) -> None:
-    sources = [dep for dep in STAGES[stage]["deps"] if dep.startswith("src/")]
+    sources = [dep for dep in deps_of(stage) if dep.startswith("src/")]
     assert sources
     for dep in sources:
         assert (small.ROOT / dep).exists(), dep
@@ -219,8 +230,10 @@ def test_a_new_import_that_no_dependency_covers_is_found(
 
 
 def test_training_rests_on_the_golden_values_and_on_no_source(imports: grimp.ImportGraph) -> None:
-    for stage in ("reference", "train", "rival", "ceiling", "own"):
+    for stage in ("settings", "ceiling"):
         assert STAGES[stage]["deps"] == ["data/manifest.json", NUMERICS, NETWORKS]
+    for stage in ("reference", "train", "rival", "own", "cyclical"):
+        assert STAGES[stage]["deps"] == [SETTINGS]
     golden = imports.find_upstream_modules(GOLDEN)
     assert {
         "netstab.data.batches",
@@ -265,8 +278,14 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PipelineStage
     return resolved(tmp_path_factory.mktemp("shipped"))
 
 
-def tracked_params(stage: PipelineStage) -> list[str]:
+def own_params(stage: PipelineStage) -> list[str]:
     return [name for dep in stage.deps for name in getattr(dep, "params", None) or []]
+
+
+def tracked_params(stage: PipelineStage, stages: dict[str, PipelineStage]) -> list[str]:
+    """Its own, and those of the stage `settings` where it depends on that."""
+    shared = any(dep.def_path == SETTINGS for dep in stage.deps)
+    return [*own_params(stage), *(own_params(stages["settings"]) if shared else [])]
 
 
 def stage_of(run: Run) -> str:
@@ -278,25 +297,25 @@ def stage_of(run: Run) -> str:
     return f"{kind}@{name}{variant.block}-{run.seed}"
 
 
-def test_the_shipped_study_has_84_stages(shipped: dict[str, PipelineStage]) -> None:
+def test_the_shipped_study_has_85_stages(shipped: dict[str, PipelineStage]) -> None:
     # Two references, five experiments of four blocks, four rivals, one own, of three seeds each;
-    # and data, ceiling, report.
-    assert len(shipped) == (2 + 5 * 4 + 4 + 1) * 3 + 3 == 84
+    # and data, settings, ceiling, report.
+    assert len(shipped) == (2 + 5 * 4 + 4 + 1) * 3 + 4 == 85
     assert {"data", "reference@outpost-2", "train@expB-64-0", "own@warm_restart-1"} <= set(shipped)
 
 
 @pytest.mark.parametrize(
     ("changes", "count"),
     [
-        ({"seeds": [7]}, 27 + 3),
-        ({"own": {}}, 81),
-        ({"expF": {"shapes": ["cosine", "triangular"]}}, 84 + 2 * 3),
-        ({"experiments": ["expB"]}, 84 - 48),
-        ({"experiments": [], "own": {}, "expE": {}, "seeds": [0]}, 5),
+        ({"seeds": [7]}, 27 + 4),
+        ({"own": {}}, 82),
+        ({"expF": {"shapes": ["cosine", "triangular"]}}, 85 + 2 * 3),
+        ({"experiments": ["expB"]}, 85 - 48),
+        ({"experiments": [], "own": {}, "expE": {}, "seeds": [0]}, 6),
         # Names and seeds that could be read as other values, or spelt otherwise.
-        ({"blocks": {"null": list(PARTS[:2]), "1e3": list(PARTS[2:])}, "own": {}}, 81 - 5 * 2 * 3),
-        ({"blocks": {"nan": list(PARTS)}, "own": {}, "seeds": [0, 10**18]}, (26 - 5 * 3) * 2 + 3),
-        ({"own": {name: {} for name in ("NA", "true", "None", "inf")}}, 84 + 3 * 3),
+        ({"blocks": {"null": list(PARTS[:2]), "1e3": list(PARTS[2:])}, "own": {}}, 82 - 5 * 2 * 3),
+        ({"blocks": {"nan": list(PARTS)}, "own": {}, "seeds": [0, 10**18]}, (26 - 5 * 3) * 2 + 4),
+        ({"own": {name: {} for name in ("NA", "true", "None", "inf")}}, 85 + 3 * 3),
     ],
 )
 def test_a_smaller_study_has_fewer_stages(
@@ -352,7 +371,7 @@ def test_the_stages_of_cyclical_rates_track_what_changes_them(
         assert moved == {f"expF-{shape}" for shape in CYCLICAL["expF"]["shapes"]} - of_one
         for name in moved:
             stage = cyclical[f"cyclical@{name.removeprefix('expF-')}-0"]
-            assert f"expF.{key}" in tracked_params(stage)
+            assert f"expF.{key}" in own_params(stage)
 
 
 def test_views_track_the_changes_of_the_baseline_that_they_are_of(
@@ -363,10 +382,10 @@ def test_views_track_the_changes_of_the_baseline_that_they_are_of(
     moved = {name for name in before if before[name] != after[name]}
     assert moved == {"baseline", "expE-ema", "expE-bnrecal"}
     for name in ("reference@baseline-0", "rival@ema-0", "rival@bnrecal-0"):
-        assert "baseline" in tracked_params(shipped[name])
+        assert "baseline" in own_params(shipped[name])
 
 
-def test_there_is_a_stage_for_every_run_and_it_makes_its_files(
+def test_there_is_a_stage_for_every_run_and_it_makes_its_folder(
     shipped: dict[str, PipelineStage], cyclical: dict[str, PipelineStage]
 ) -> None:
     params = check(small.content(**CYCLICAL))
@@ -376,13 +395,7 @@ def test_there_is_a_stage_for_every_run_and_it_makes_its_files(
     for name, run in names.items():
         stage, folder = cyclical[name], paths.run_dir(run.name).as_posix()
         assert stage.cmd.endswith(f"netstab.stages.train {run.variant.name} {run.seed}")
-        assert {out.def_path for out in stage.outs} == {
-            f"{folder}/history.csv",
-            f"{folder}/provenance.json",
-            f"{folder}/sharpness.json",
-            f"{folder}/stability.csv",
-            f"{folder}/field.csv",
-        }
+        assert [out.def_path for out in stage.outs] == [folder]
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "fish"])
@@ -420,9 +433,9 @@ def test_what_a_stage_leaves_is_carried_by_git_and_survives_a_refusal(
 def test_no_stage_tracks_how_to_run_and_report_tracks_all_else(
     shipped: dict[str, PipelineStage],
 ) -> None:
-    assert not [name for name, stage in shipped.items() if "runtime" in tracked_params(stage)]
+    assert not [name for name, stage in shipped.items() if "runtime" in own_params(stage)]
     told = set(Params.model_fields) - {"runtime", "ceiling"}  # which the comparison itself names
-    assert set(tracked_params(shipped["report"])) == told
+    assert set(own_params(shipped["report"])) == told
 
 
 def leaves(content: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -495,9 +508,8 @@ def test_a_stage_tracks_every_parameter_that_changes_its_run(
         after = end_keys(params) if params else {}
         for name in after.keys() & before.keys():
             if after[name] != before[name]:
-                tracked = {
-                    tuple(param.split(".")) for param in tracked_params(shipped[stages[name]])
-                }
+                params_of = tracked_params(shipped[stages[name]], shipped)
+                tracked = {tuple(param.split(".")) for param in params_of}
                 assert any(path[: len(t)] == t for t in tracked), f"{name} depends on {path}"
                 matters.setdefault(".".join(path), set()).add(name)
     # The search has found what there is to find.
@@ -529,4 +541,4 @@ def test_other_blocks_change_the_experiments_alone(
     measured = {name for name in before if before[name][1:] != after[name][1:]}
     assert measured == before.keys() - {"expE-ema", "expE-bnrecal"}
     for name, stage in shipped.items():
-        assert ("blocks" in tracked_params(stage)) == (name != "data"), name
+        assert ("blocks" in tracked_params(stage, shipped)) == (name != "data"), name

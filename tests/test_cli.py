@@ -21,8 +21,9 @@ from netstab.data import subset
 from netstab.data.dataset import Dataset
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.params import read
-from netstab.store.ledger import Ledger, versions
+from netstab.store.ledger import Ledger
 from netstab.store.records import Record
+from netstab.store.settings import versions
 from netstab.store.states import Store
 from netstab.study import differences
 from netstab.study.experiments import runs

@@ -17,8 +17,9 @@ from netstab.data.manifest import Manifest, read_manifest
 from netstab.data.prepare import prepare
 from netstab.errors import TrainingError
 from netstab.params import Params
-from netstab.store.ledger import Ledger, versions
+from netstab.store.ledger import Ledger
 from netstab.store.records import Record
+from netstab.store.settings import versions
 from netstab.store.states import Store
 from netstab.study.experiments import runs
 from netstab.sweep.display import Display

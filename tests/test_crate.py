@@ -23,7 +23,7 @@ from netstab.evidence.summary.curves import curves
 from netstab.evidence.summary.summaries import to_file
 from netstab.exchange import crate
 from netstab.results.schema import Provenance
-from netstab.store.ledger import versions
+from netstab.store.settings import versions
 from tests import pipeline_helpers, small, synthetic
 from tests.pipeline_helpers import Clone, lent_clone
 from tests.repository import Repository

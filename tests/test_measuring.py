@@ -16,8 +16,9 @@ from netstab.measure import field, sharpness
 from netstab.params import Params
 from netstab.results.schema import Origin
 from netstab.store import finished
-from netstab.store.ledger import Ledger, versions
+from netstab.store.ledger import Ledger
 from netstab.store.records import Record
+from netstab.store.settings import versions
 from netstab.store.states import Store
 from netstab.study.experiments import Run
 from netstab.study.measuring import sharpness_scopes, stability_epochs

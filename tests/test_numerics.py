@@ -16,7 +16,7 @@ from netstab.data import batches
 from netstab.data.batches import Images
 from netstab.networks import layers
 from netstab.networks.network import Network
-from netstab.store.ledger import versions
+from netstab.store.settings import versions
 from netstab.study import experiments
 from netstab.study.schedule import Frozen, Phase, Schedule, Setting, Sweep, build
 from netstab.training import engine, numerics, optimizer

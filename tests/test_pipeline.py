@@ -31,7 +31,7 @@ def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def test_every_run_has_its_stage(clone: Clone) -> None:
     names = clone.dvc("stage", "list", "--name-only").output.split()
-    assert sorted(names) == sorted(["data", *TRAINING, "ceiling", "report"])
+    assert sorted(names) == sorted(["data", "settings", *TRAINING, "ceiling", "report"])
     assert clone.dvc("repro").stages == []
     assert sorted(path.name for path in (clone.root / "metrics/runs").iterdir()) == sorted(RUNS)
 
@@ -43,7 +43,7 @@ def test_interpreters_that_are_not_forked_come_to_the_same_bits_and_files(clone:
     shutil.rmtree(clone.root / "metrics")
     path = clone.environment()["PATH"].split(os.pathsep, 1)[1]
     ran = clone.run(*DVC, "repro", "--force", PATH=path).stages
-    assert sorted(ran) == sorted(["data", *TRAINING, "ceiling", "report"])
+    assert sorted(ran) == sorted(["data", "settings", *TRAINING, "ceiling", "report"])
     assert len({row["pid"] for row in clone.trained()}) == len(TRAINING) - 2, "two are views"
     assert clone.states().items() <= states.items()
     with_times = ("provenance.json", "sharpness.json", "report.html")
@@ -93,6 +93,8 @@ def test_raised_numerics_make_every_run_stale_and_train_it_anew(clone: Clone) ->
     path.write_text(text.replace(f'"version": {version}', f'"version": {version + 1}', 1))
     assert json.loads(path.read_text())["version"] == version + 1
     old = clone.states()
+    assert sorted(clone.dvc("repro", "--dry").stages) == ["ceiling", "settings"]
+    clone.dvc("repro", "settings")
     assert sorted(clone.dvc("repro", "--dry").stages) == sorted([*TRAINING, "ceiling"])
     clone.dvc("repro", "train@expB-64-0")
     assert [row["epoch"] for row in clone.trained()] == list(range(10)), "nothing was reused"

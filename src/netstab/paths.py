@@ -10,6 +10,7 @@ SIZES = Path("sizes.yaml")
 MANIFEST = Path("data/manifest.json")
 PREPARED = Path("data/prepared")
 METRICS = Path("metrics")
+SETTINGS = METRICS / "settings.json"
 RUNS = METRICS / "runs"
 VARIANTS = METRICS / "variants"
 CURVES = METRICS / "curves.csv"

@@ -24,10 +24,11 @@ from netstab.locks import results_lock, shared_with_children
 from netstab.results.write import write_json
 from netstab.store import finished
 from netstab.store.ledger import Ledger, open_ledger
+from netstab.store.settings import settings
 from netstab.study.experiments import Run, runs
 from netstab.study.stages import stage_group
 
-CEILING = "ceiling"
+SETTINGS, CEILING = "settings", "ceiling"
 INPUTS = (paths.PARAMS, paths.MANIFEST, paths.RECORDED_NUMERICS)
 """What the stages of runs depend on, in the checkout."""
 SHOWN = 5
@@ -63,7 +64,9 @@ def run(console: Console) -> None:
         left.append(CEILING)
         lacks.append("the comparison of two seeds")
     if whole:
-        _record(whole, before)
+        with results_lock(SETTINGS):
+            write_json(paths.SETTINGS, settings(content, manifest))
+        _record([SETTINGS, *whole], before)
     recorded = sum(groups.get(name, 0) for name in whole)
     console.print(f"recorded now: {recorded} of {len(every)} runs")
     if left:

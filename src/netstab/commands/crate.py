@@ -17,7 +17,7 @@ from netstab.evidence.page import citation
 from netstab.evidence.results import Results
 from netstab.evidence.verify import verify
 from netstab.exchange import crate
-from netstab.store.ledger import versions
+from netstab.store.settings import versions
 
 CODE = ("src", "*.py", "dvc.yaml", "constraints.txt", "pyproject.toml")
 """What a commit has to say for the results to be made again."""

@@ -1,6 +1,5 @@
 """What the parameters ask for, held against what the store has."""
 
-import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,27 +7,16 @@ from pathlib import Path
 from netstab import paths
 from netstab.data.dataset import OFFICIAL, Dataset
 from netstab.data.manifest import read_manifest
-from netstab.errors import DataError, NetstabError
+from netstab.errors import DataError
 from netstab.params import Params, read
 from netstab.store.imported import Imports
 from netstab.store.measurements import Measurements
 from netstab.store.records import Record
+from netstab.store.settings import versions
 from netstab.store.states import Store
 from netstab.store.wanted import Wanted
 from netstab.study import plan
 from netstab.study.experiments import Run, Variant
-
-
-def versions() -> tuple[int, int]:
-    """Versions of the numbers that the code computes: of training, and of the measures.
-
-    The first is part of every state's key, the second of every measurement's.
-    """
-    content = json.loads(paths.NUMERICS.read_text(encoding="utf-8"))
-    found = content.get("version"), content.get("measures")
-    if not all(isinstance(version, int) for version in found):
-        raise NetstabError(f"{paths.NUMERICS}: has no version; restore it from git")
-    return found
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from netstab.data.dataset import Dataset
 from netstab.data.manifest import Manifest
 from netstab.errors import TrainingError
 from netstab.params import Params
-from netstab.store.ledger import Ledger, versions
+from netstab.store.ledger import Ledger
+from netstab.store.settings import versions
 from netstab.store.states import Store
 from netstab.study.experiments import Run, Variant
 from netstab.sweep import refusals

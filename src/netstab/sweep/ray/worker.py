@@ -61,7 +61,7 @@ class WorkerConfig:
         share: of a GPU, that a worker has.
         gpus: of a Ray of the command's own, over which shares are spread; 0: Ray's choice stands.
         manifest: of the images.
-        versions: see `ledger.versions`.
+        versions: see `store.settings.versions`.
         store: the command's store; a node may name another way to it in NETSTAB_STORE.
         token: the mark in the store by which a node knows that it sees it.
         images: the prepared arrays.
