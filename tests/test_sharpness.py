@@ -251,8 +251,17 @@ def test_a_block_of_a_network_has_the_spectrum_of_its_dense_hessian(
             assert 0 < abs(trace - total) < 4 * trace_se
 
 
-@pytest.mark.parametrize("samples", [2, 3])
-def test_a_trace_of_few_gradients_is_off_by_as_much_as_its_error_says(samples: int) -> None:
+@pytest.mark.parametrize(
+    ("samples", "images"),
+    [
+        pytest.param(2, 24, id="the largest and a random one"),
+        pytest.param(3, 24, id="the two largest and a random one"),
+        pytest.param(3, 1, id="one image makes up all of the trace"),
+    ],
+)
+def test_a_trace_of_few_gradients_is_off_by_no_more_than_its_error_says(
+    samples: int, images: int
+) -> None:
     model, subset = small()
     model.eval()
     blocks = [
@@ -263,19 +272,17 @@ def test_a_trace_of_few_gradients_is_off_by_as_much_as_its_error_says(samples: i
     def found(count: int, seed: int) -> Tensor:
         """Values and errors, [blocks, plain and adaptive, 2]."""
         draw = generator(seed, "a test")
-        diagonal = traces.by_images(model, subset.images, count, draw)
-        return torch.tensor([diagonal.traces(names) for names in blocks])
+        diagonal = traces.by_images(model, subset.images[:images], count, draw)
+        return torch.tensor([diagonal.traces(names) for names in blocks], dtype=torch.float64)
 
     exact = found(4, 0)
-    several = torch.stack([found(samples, seed) for seed in range(60)])
     assert not exact[..., 1].any()
-    apart = several[..., 0] - exact[..., 0]
-    stated = several[..., 1].square().mean(0).sqrt()
-    assert (stated < 0.15 * exact[..., 0]).all()
-    spread = apart.square().mean(0).sqrt() / stated
-    assert (spread > 0.7).all()
-    assert (spread < 1.4).all()
-    assert (apart.mean(0).abs() < 4 * stated / 60**0.5).all()
+    several = torch.stack([found(samples, seed) for seed in range(40)])
+    apart, stated = several[..., 0] - exact[..., 0], several[..., 1]
+    assert (apart.abs() <= 2 * stated).double().mean() > 0.95
+    assert (apart.mean(0).abs() < 4 * stated.square().mean(0).sqrt() / 40**0.5).all()
+    # A bound that is no use holds as well.
+    assert stated.mean() < 0.3 * exact[..., 0].mean()
 
 
 def test_hutchinsons_estimate_of_a_diagonal_operator_is_exact() -> None:

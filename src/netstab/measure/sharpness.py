@@ -52,7 +52,7 @@ class Sharpness:
         residual: relative, ‖Hv - λv‖ / |λ|, of that vector; None where it is not defined.
         products: Hessian-vector products taken for the eigenvalue.
         trace: of the Hessian.
-        trace_se: its standard error over random vectors; 0 where it is exact.
+        trace_se: its standard error over random vectors, or a bound on that; 0 where it is exact.
         adaptive_eigenvalue: this and the following: the same of diag|w| H diag|w|.
     """
 

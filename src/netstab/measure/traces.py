@@ -5,9 +5,11 @@ logits' derivatives, S = diag(p) - ppᵀ is the cross-entropy's Hessian in the l
 convolutions, linear layers, batch norm in mode eval and ReLU is piecewise linear in each single
 weight, so its logits' second derivatives have nothing on their diagonal: the traces of H, and of
 diag|w| H diag|w|, are those of JᵀSJ, sums of squared gradients. Of the rank of S (classes - 1)
-gradients an image, the largest are taken as they are and the rest by random signs, so the error
-is that of a small rest, averaged over all images. Other networks get Hutchinson's estimate, of
-one product for all weights together, with its far larger error.
+gradients an image, the largest are taken as they are and the rest by one sum with random signs, so
+the error is that of a small rest, averaged over all images. That error is bounded, not estimated
+from the scatter of several sums: where a few images make up most of the rest, as late in training,
+scatter is a coin toss. Other networks get Hutchinson's estimate, of one product for all weights
+together, with its far larger error.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,8 +28,6 @@ CHUNK = 64
 """Images a graph: what a CPU's cache likes."""
 PIECE = 2**18
 """Numbers that gradients of single images take at once: what a CPU's cache likes."""
-RANDOM = 2
-"""Random vectors of the rest: from two on, their difference tells the error."""
 
 
 class Trace(NamedTuple):
@@ -45,10 +45,13 @@ class Diagonal:
         exact: name -> what is known of the two sums, float64 [2].
         drawn: name -> independent estimates of the rest, float64 [K, N, 2]: each is the sum of N
             terms that are independent of each other.
+        spread: bound on the variance of a term, as a share of the square of its mean; None: it is
+            told by the scatter of the K.
     """
 
     exact: dict[str, Tensor]
     drawn: dict[str, Tensor]
+    spread: float | None = None
 
     def traces(self, names: Iterable[str]) -> tuple[Trace, Trace]:
         """Plain and adaptive trace of these parameters together."""
@@ -59,7 +62,8 @@ class Diagonal:
             plain, adaptive = known.tolist()
             return Trace(plain, 0.0), Trace(adaptive, 0.0)
         values = (known + terms.mean(0).sum(0)).tolist()
-        errors = (terms.var(0).sum(0) / len(terms)).sqrt().tolist()
+        variances = terms.var(0) if self.spread is None else self.spread * terms.mean(0).square()
+        errors = (variances.sum(0) / len(terms)).sqrt().tolist()
         plain, adaptive = (Trace(*of) for of in zip(values, errors, strict=True))
         return plain, adaptive
 
@@ -74,31 +78,32 @@ def by_images(model: nn.Module, images: Tensor, samples: int, draw: torch.Genera
         draw: of random signs.
     """
     pieces = [_squares(model, x, samples, draw) for x in torch.split(images, CHUNK)]
-    known, terms = (
-        pieces[0][1],
-        {
-            name: torch.cat([squares[name] for squares, _ in pieces], 1) / len(images)
-            for name in pieces[0][0]
-        },
-    )
+    _, known, rest = pieces[0]
+    terms = {
+        name: torch.cat([squares[name] for squares, _, _ in pieces], 1) / len(images)
+        for name in pieces[0][0]
+    }
     return Diagonal(
         {name: of[:known].sum((0, 1)) for name, of in terms.items()},
         {name: of[known:] for name, of in terms.items()},
+        # |sum of s_j g_j|^2 is off by the s_j s_k g_j g_k of all pairs, whose squares add up to no
+        # more than this share of (sum of |g_j|^2)^2 (Cauchy and Schwarz).
+        spread=2 * (1 - 1 / max(1, rest)),
     )
 
 
 def _squares(
     model: nn.Module, images: Tensor, samples: int, draw: torch.Generator
-) -> tuple[dict[str, Tensor], int]:
+) -> tuple[dict[str, Tensor], int, int]:
     """Squared gradients of each image along `cotangents`, summed over each parameter.
 
     Returns:
-        Name -> plain sums, and sums weighted by w²: float64 [K, n, 2], on the CPU; and how many
-        of the K are not random.
+        Name -> plain sums, and sums weighted by w²: float64 [K, n, 2], on the CPU; how many of
+        the K are not random; and how many gradients the random one is made of.
     """
     with _watched(model) as calls:
         logits = model(images)
-    vectors, known = cotangents(logits.detach(), samples, draw)
+    vectors, known, rest = cotangents(logits.detach(), samples, draw)
     outputs = [output for _, _, output in calls]
     outer = [torch.autograd.grad(logits, outputs, v, retain_graph=True) for v in vectors.to(logits)]
     found = {}
@@ -107,7 +112,7 @@ def _squares(
         above = torch.stack([of[index] for of in outer], 1)
         for own, weight in layer.named_parameters(recurse=False):
             found[f"{name}.{own}"] = _of_parameter(layer, own, weight.detach(), x, above)
-    return found, known
+    return found, known, rest
 
 
 @contextmanager
@@ -194,8 +199,8 @@ def by_products(
     )
 
 
-def cotangents(logits: Tensor, samples: int, draw: torch.Generator) -> tuple[Tensor, int]:
-    """Vectors whose products vvᵀ add up to S, in part on average over random signs.
+def cotangents(logits: Tensor, samples: int, draw: torch.Generator) -> tuple[Tensor, int, int]:
+    """Vectors whose products vvᵀ add up to S, the last one's on average over random signs.
 
     Args:
         logits: [N, classes].
@@ -203,19 +208,20 @@ def cotangents(logits: Tensor, samples: int, draw: torch.Generator) -> tuple[Ten
         draw: of random signs.
 
     Returns:
-        Vectors, float64 [samples or fewer, N, classes], and how many of the first are not random.
+        Vectors, float64 [samples or fewer, N, classes]; how many of the first are not random; and
+        of how many that are left the last one is made.
     """
     values, vectors = curvature(logits)
     # In falling order; the last is zero, for S has the rank classes - 1.
     roots = (vectors * values.sqrt()[:, None, :]).flip(2)[:, :, :-1]
     if samples >= roots.shape[2]:
-        return roots.permute(2, 0, 1), roots.shape[2]
-    known = max(0, samples - RANDOM)
+        return roots.permute(2, 0, 1), roots.shape[2], 0
+    known = samples - 1
     rest = roots[:, :, known:]
-    shape = (samples - known, len(rest), rest.shape[2])
-    signs = 2 * torch.randint(2, shape, generator=draw) - 1
-    mixed = torch.einsum("ncj,knj->knc", rest, signs.double())
-    return torch.cat([roots[:, :, :known].permute(2, 0, 1), mixed]), known
+    signs = 2 * torch.randint(2, (len(rest), rest.shape[2]), generator=draw) - 1
+    mixed = torch.einsum("ncj,nj->nc", rest, signs.double())
+    vectors = torch.cat([roots[:, :, :known].permute(2, 0, 1), mixed[None]])
+    return vectors, known, rest.shape[2]
 
 
 def curvature(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -200,7 +200,7 @@ class Curvature(BaseModel):
     products: int
     trace: float | None
     trace_se: float | None
-    """Standard error; 0 where the trace is exact."""
+    """Standard error, or a bound on it; 0 where the trace is exact."""
     adaptive_eigenvalue: float | None
     adaptive_eigenvalue_error: float | None = None
     adaptive_lower_bound: float | None
