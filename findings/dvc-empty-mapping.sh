@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Surprising: `dvc exp run -S 'own={}'` ends with 0 and changes nothing: a mapping is merged into the
-#   one that is there, so an empty one empties nothing. A list, `-S 'seeds=[]'`, replaces.
+# Surprising: `dvc exp run -S 'own={}'` ends with 0 and changes nothing: a mapping is merged into
+#   the one that is there, so an empty one empties nothing. A list, `-S 'seeds=[]'`, replaces.
 # Versions: dvc 3.67.1, Python 3.11, Linux. Seen on 29 November 2026:
 #   own:
 #     late: 1

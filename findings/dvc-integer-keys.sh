@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Surprising: a `matrix` over the keys of a mapping makes no stage at all where the keys are integers,
-#   and nobody says so: `dvc repro` runs the rest and ends with 0. Keys that are text make theirs.
+# Surprising: a `matrix` over the keys of a mapping makes no stage at all where the keys are
+#   integers, and nobody says so: `dvc repro` runs the rest and ends with 0. Keys that are text make
+#   theirs.
 # Versions: dvc 3.67.1, Python 3.11, Linux. Seen on 29 November 2026, of two matrices of two each:
 #   named@a  No outputs or dependencies
 #   named@b  No outputs or dependencies

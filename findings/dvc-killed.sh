@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Surprising: a stage outlives its `dvc`. Where `dvc repro` is killed (kill -9, or for want of memory)
-#   its command goes on as an orphan, and the next `dvc repro` clears the dead one's lock with a
-#   warning and starts the same command beside it: two write the same outputs.
+# Surprising: a stage outlives its `dvc`. Where `dvc repro` is killed (kill -9, or for want of
+#   memory) its command goes on as an orphan, and the next `dvc repro` clears the dead one's lock
+#   with a warning and starts the same command beside it: two write the same outputs.
 # Versions: dvc 3.67.1, Python 3.11, Linux. Seen on 29 November 2026:
 #   WARNING: Process '.../dvc repro --quiet' with (Pid ...), in RWLock-file 'log.txt' had been
 #   killed. Auto removed it from the lock file.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Surprising: in a shallow clone, `dvc exp run --temp` runs everything, ends with 0, and keeps
 #   nothing: no experiment, no reference, no results. Without --temp the same experiment is kept.
-# Versions: dvc 3.67.1, Python 3.11, git 2.39.5, Linux. Seen on 29 November 2026 (exit codes, then the
-#   experiments that are there):
+# Versions: dvc 3.67.1, Python 3.11, git 2.39.5, Linux. Seen on 29 November 2026 (exit codes, then
+#   the experiments that are there):
 #   --temp: 0
 #   in place: 0
 #   master:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Surprising: Ray puts two tasks with num_gpus=0.5 on the first GPU of a machine and leaves the second
-#   one idle, although nothing else runs: of GPUs with room it takes the fullest, within a node. Its
-#   SPREAD strategy is about nodes and changes nothing here.
+# Surprising: Ray puts two tasks with num_gpus=0.5 on the first GPU of a machine and leaves the
+#   second one idle, although nothing else runs: of GPUs with room it takes the fullest, within a
+#   node. Its SPREAD strategy is about nodes and changes nothing here.
 # Versions: ray 2.60.0, Python 3.11, Linux; no GPU is needed. Seen on 29 November 2026:
 #   default: tasks at work at once on GPUs ['0', '0']
 #   SPREAD: tasks at work at once on GPUs ['0', '0']

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Surprising: the bits of an eigenvalue by `eigsh` depend on OPENBLAS_NUM_THREADS although the matrix
-#   is a Python function that uses no BLAS, and v0 and rng are given: ARPACK orthogonalises by BLAS,
-#   which sums long vectors in another order with two threads. Short vectors give the same bits, so
-#   a small test does not show it.
+# Surprising: the bits of an eigenvalue by `eigsh` depend on OPENBLAS_NUM_THREADS although the
+#   matrix is a Python function that uses no BLAS, and v0 and rng are given: ARPACK orthogonalises
+#   by BLAS, which sums long vectors in another order with two threads. Short vectors give the same
+#   bits, so a small test does not show it.
 # Versions: scipy 1.17.1, numpy 2.4.6, Python 3.11, Linux on two cores or more. Seen on 29 November
 #   2026 (largest eigenvalue, with 1, 1 and 2 threads):
 #   n = 1000: 0x1.ffffd12b2d63ep-1 0x1.ffffd12b2d63ep-1 0x1.ffffd12b2d63ep-1
 #   n = 100000: 0x1.ffee302a3113fp-1 0x1.ffee302a3113fp-1 0x1.ffee302a31143p-1
-# What to do: fix the number of BLAS threads (threadpoolctl, in the program itself) wherever bits are
-#   to be compared, and store it with them.
+# What to do: fix the number of BLAS threads (threadpoolctl, in the program itself) wherever bits
+#   are to be compared, and store it with them.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

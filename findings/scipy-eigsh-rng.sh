@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Surprising: since SciPy 1.17 the same program with the same matrix and the same starting vector `v0`
-#   comes to other eigenvectors each time it is run, unless `eigsh` is given `rng` too. Where the
-#   vectors reached from v0 span no more (few distinct eigenvalues, or v0 an eigenvector) it goes on
-#   from a random one, which is now seeded by the system. Up to 1.16 the seed was built in: a program
-#   repeated itself (but not a second call within it).
+# Surprising: since SciPy 1.17 the same program with the same matrix and the same starting vector
+#   `v0` comes to other eigenvectors each time it is run, unless `eigsh` is given `rng` too. Where
+#   the vectors reached from v0 span no more (few distinct eigenvalues, or v0 an eigenvector) it
+#   goes on from a random one, which is now seeded by the system. Up to 1.16 the seed was built in:
+#   a program repeated itself (but not a second call within it).
 # Versions: scipy 1.16.3 and 1.17.1, numpy 2.4.6, Python 3.11, Linux. Seen on 29 November 2026
 #   (hashes of eigenvectors, of two runs each):
 #   scipy 1.16.3, v0: ea927984 ea927984

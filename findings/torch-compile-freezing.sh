@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Surprising: torch.compile compiles a network anew for each set of frozen parameters
-#   (requires_grad is guarded), and from the ninth set on runs it uncompiled, for as long as the
-#   process lives. Results stay right and only a line on stderr tells; a schedule that freezes part
-#   after part quietly loses its speed half-way.
+# Surprising: torch.compile compiles a network anew for each set of frozen parameters (requires_grad
+#   is guarded), and from the ninth set on runs it uncompiled, for as long as the process lives.
+#   Results stay right and only a line on stderr tells; a schedule that freezes part after part
+#   quietly loses its speed half-way.
 # Versions: torch 2.15.0, Python 3.11, Linux, on the CPU (the wheel and its CUDA libraries are some
 #   2 GB to download). Seen on 29 November 2026, of ten sets:
 #   torch 2.15.0+cu132, limit 8: compiled 1 2 3 4 5 6 7 8 8 8

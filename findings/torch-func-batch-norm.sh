@@ -10,8 +10,8 @@
 #   functional_call(network, (parameters, buffers)): the network's 1, the caller's 1
 #   grad of it, buffers as argument: the caller's 2
 #   grad of it, buffers captured: RuntimeError
-# What to do: hand in a clone of the buffers at each call, as an argument, and drop it afterwards; or
-#   measure in eval mode.
+# What to do: hand in a clone of the buffers at each call, as an argument, and drop it afterwards;
+#   or measure in eval mode.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Surprising: the first optimizer of a process, and torch.use_deterministic_algorithms(True), import
-#   torch's compiler: hundreds of modules, about as many seconds as `import torch` itself, and 150 MiB
-#   more, in a process that compiles nothing. `import torch.optim` costs nothing, so a profile of
-#   imports does not show it.
+#   torch's compiler: hundreds of modules, about as many seconds as `import torch` itself, and 150
+#   MiB more, in a process that compiles nothing. `import torch.optim` costs nothing, so a profile
+#   of imports does not show it.
 # Versions: torch 2.15.0, Python 3.11, Linux, on the CPU (the wheel and its CUDA libraries are some
 #   2 GB to download). Seen on 29 November 2026, on a busy machine:
 #   torch 2.15.0+cu132; import torch: 14.8 s, 525 MiB
@@ -10,8 +10,8 @@
 #   torch 2.15.0+cu132; import torch: 9.7 s, 527 MiB
 #   torch.use_deterministic_algorithms(True): 10.8 s, 149 MiB and 908 modules more; torch._dynamo is
 #   loaded
-# What to do: in processes that start often, write the update of SGD by hand (torch._foreach_add_ and
-#   the like), and set what determinism you need by cuDNN's and cuBLAS's own settings.
+# What to do: in processes that start often, write the update of SGD by hand (torch._foreach_add_
+#   and the like), and set what determinism you need by cuDNN's and cuBLAS's own settings.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
