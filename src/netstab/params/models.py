@@ -135,7 +135,7 @@ class Params(BaseModel):
     expE: ExpE
     expF: ExpF
     own: Own
-    """Interventions of your own: name, block, epoch, then a learning rate or `frozen`."""
+    """Interventions of your own: name, block, epoch, then a rate, `frozen` or a shape."""
     measure: Measure
     ceiling: Ceiling
     report: Report
