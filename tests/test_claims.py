@@ -25,10 +25,11 @@ from netstab.evidence.claims.effects import Study as Compared
 from netstab.evidence.claims.judge import CLAIMS, PART_COLUMNS, claims_csv, claims_json, judge
 from netstab.evidence.claims.judgement import Judgement, Verdict
 from netstab.evidence.claims.statistics import Sample, Within, above
+from netstab.evidence.page.findings import manner
 from netstab.params import PARTS, Params
 from netstab.results.runs import Collection
 from netstab.results.schema import MEASURES
-from netstab.study.experiments import Run, Variant, cyclical
+from netstab.study.experiments import BASELINE, OUTPOST, Run, Variant, cyclical
 from tests import synthetic
 from tests.synthetic_studies import Study
 
@@ -547,12 +548,13 @@ def test_a_study_asks_cosine_against_constant_and_says_where_the_rate_never_sett
     found = judged(study)
     assert found["A1"].verdict is Verdict.SUPPORTED
     assert found["S1"].parts[1].effect == pytest.approx(0, abs=0.1)
-    note = "the rate of outpost moves to the end: jitter and drift are of the last 10 epochs"
+    note = "the rate of outpost moves to the end: jitter and drift are of 10 epochs there"
     assert found["A1"].note == found["S1"].note == note
     assert found["A3"].note == (
         "expA decays at 60, 120 (x 0.1), outpost by changes of its own (cosine from 60)"
     )
     assert found["B1"].note == ""
+    assert [manner(params, v) for v in (BASELINE, OUTPOST)] == ["a constant rate", "a cosine rate"]
 
 
 def test_cyclical_rates_are_asked_about_where_there_are_some() -> None:

@@ -137,10 +137,8 @@ def _unsettled(claim: Claim, study: Study) -> str:
     moving = [v.name for v in claim.variants(study.params) if not plans[v].settles]
     if not moving:
         return ""
-    last = counted(final_window(study.params), "epoch")
-    return (
-        f"the rate of {', '.join(moving)} moves to the end: jitter and drift are of the last {last}"
-    )
+    over = counted(final_window(study.params), "epoch")
+    return f"the rate of {', '.join(moving)} moves to the end: jitter and drift are of {over} there"
 
 
 def _mixed(claim: Claim, study: Study) -> str:

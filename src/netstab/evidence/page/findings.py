@@ -66,7 +66,8 @@ def manner(params: Params, reference: Variant) -> str:
         return "step decay everywhere" if reference == OUTPOST else "a constant rate"
     ordered = by_epoch(next(iter(changes.values())))
     shapes = [change.shape for _, change, _ in ordered if isinstance(change, Shape)]
-    return f"{' and '.join(dict.fromkeys(shapes)) or 'steps'} everywhere".replace("_", " ")
+    kind = " and ".join(dict.fromkeys(shapes)).replace("_", " ") or "stepped"
+    return f"a{'n' if kind.startswith('e') else ''} {kind} rate"
 
 
 def _calmer(results: Results) -> str:
