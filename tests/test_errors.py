@@ -14,12 +14,13 @@ from netstab.errors import NetstabError, ParameterError
 from netstab.evidence.claims.judgement import Verdict
 
 SAMPLES: dict[Any, Any] = {
+    int: 15,
     str: "params.yaml",
     list[str]: ["seeds: is empty; name one", "expB: is unknown"],
     Sequence[Mapping[str, Any]]: [{"epoch": 0}],
     Verdict: Verdict.MISSING_RUN,
 }
-"""An argument of each type that an error of ours takes."""
+"""An argument of each type that an error of ours takes; another type is added here."""
 
 
 def errors() -> Iterator[type[BaseException]]:
