@@ -27,6 +27,7 @@ STUDY: dict[str, Any] = {
     "blocks": {"64": ["stem", "layer1", "layer2", "layer3"], "512": ["layer4", "head"]},
     "measure": {
         "stability": {"every_epochs": 100, "images": 16},
+        "field": TINY["measure"]["field"],
         "sharpness": {**QUICK_SHARPNESS, "settle_epochs": 0},
     },
     "expE": {

@@ -121,7 +121,8 @@ SMALLER = [
     *("-S", "train.horizontal_flip=true", "-S", "expE.batch.largest_batch=1024"),
     *("-S", "expE.ema.decay=0.999", "-S", "expE.ema.batch_norm_images=2048"),
     *("-S", "expE.bnrecal.batch_norm_images=2048", "-S", "measure.stability.every_epochs=100"),
-    *("-S", "measure.stability.images=16", "-S", "measure.sharpness.images=8"),
+    *("-S", "measure.stability.images=16", "-S", "measure.field.every_epochs=100"),
+    *("-S", "measure.field.images=4", "-S", "measure.sharpness.images=8"),
     *("-S", "measure.sharpness.settle_epochs=0", "-S", "measure.sharpness.tolerance=0.9"),
     *("-S", "measure.sharpness.max_products=10", "-S", "measure.sharpness.trace_samples=2"),
 ]
