@@ -133,6 +133,7 @@ def test_stage_prints_the_table_and_names_missing_runs_on_stderr(root: Path) -> 
     )
 
 
+@pytest.mark.long
 def test_stage_whose_files_are_written_does_not_fail_of_the_logs_encoding(root: Path) -> None:
     study = synthetic.Study(small_params(root))
     study.lose("expB-64-0")  # has dashes in the table, which latin-1 lacks
