@@ -146,6 +146,8 @@ class RayPool:
                     self._end(under_way.pop(task), task, outcomes)
         except KeyboardInterrupt:
             self._let_save(list(under_way))
+            # To cancel a task that is just being completed ends this process: a fault of Ray's.
+            under_way.clear()
             raise
         finally:
             for task in under_way:
