@@ -8,9 +8,15 @@ import pandas as pd
 
 from netstab.params import Params
 from netstab.results.runs import Collection
-from netstab.results.schema import MEASURES, STABILITY_MEASURES, Curvature, SharpnessFile
+from netstab.results.schema import (
+    FIELD_MEASURES,
+    MEASURES,
+    STABILITY_MEASURES,
+    Curvature,
+    SharpnessFile,
+)
 from netstab.study.experiments import Run, Variant, runs, schedule
-from netstab.study.measuring import NETWORK, stability_epochs
+from netstab.study.measuring import NETWORK, field_epochs, stability_epochs
 from tests.synthetic import collection
 from tests.synthetic_measures import curvature
 
@@ -43,6 +49,7 @@ class Study:
     noises: list[tuple[str, str, float]] = field(default_factory=list)
     drifts: list[tuple[str, str, float, tuple[int, ...]]] = field(default_factory=list)
     eigenvalues: list[tuple[str, str, float | None]] = field(default_factory=list)
+    moves: list[tuple[str, str, float]] = field(default_factory=list)
 
     def shift(self, who: str, measure: str, amount: float, start: int = 0) -> "Study":
         """Add to a measure of a variant, or of an experiment on all blocks, from an epoch on."""
@@ -59,6 +66,11 @@ class Study:
         self.drifts.append((who, column, factor, epochs))
         return self
 
+    def move(self, who: str, column: str, factor: float) -> "Study":
+        """Multiply a column of the field's table."""
+        self.moves.append((who, column, factor))
+        return self
+
     def eigenvalue(self, who: str, block: str, factor: float | None) -> "Study":
         """Multiply the eigenvalue of a block, `network`, or `own` block; None: not converged."""
         self.eigenvalues.append((who, block, factor))
@@ -73,6 +85,7 @@ class Study:
             tables({run: self._history(run, random) for run in every}),
             {run: self._stability(run, random) for run in every},
             {run: self._sharpness(run, random) for run in every},
+            field={run: self._field(run, random) for run in every},
         )
 
     def _history(self, run: Run, random: np.random.Generator) -> np.ndarray:
@@ -94,6 +107,15 @@ class Study:
         for who, column, factor, epochs in self.drifts:
             if named(run, who):
                 table.loc[table["epoch"].isin(epochs) | (not epochs), column] *= factor
+        return table
+
+    def _field(self, run: Run, random: np.random.Generator) -> pd.DataFrame:
+        table = shifts(
+            self.params, run.variant, lambda n: 0.3 * np.exp(0.02 * random.normal(size=n))
+        )
+        for who, column, factor in self.moves:
+            if named(run, who):
+                table[column] *= factor
         return table
 
     def _sharpness(self, run: Run, random: np.random.Generator) -> SharpnessFile:
@@ -125,6 +147,21 @@ def stability(params: Params, variant: Variant, draw: Callable[[int], np.ndarray
             "distance": ["epoch"] * rows,
             "block": list(names) * len(epochs),
             **columns,
+        }
+    )
+
+
+def shifts(params: Params, variant: Variant, draw: Callable[[int], np.ndarray]) -> pd.DataFrame:
+    """A table of the field's shifts over a step, in the epochs in which they are measured."""
+    epochs = field_epochs(params, schedule(params, variant))
+    names = (*params.blocks, NETWORK)
+    rows = len(epochs) * len(names)
+    return pd.DataFrame(
+        {
+            "epoch": np.repeat(epochs, len(names)),
+            "distance": ["step"] * rows,
+            "block": list(names) * len(epochs),
+            **{name: draw(rows) for name in FIELD_MEASURES},
         }
     )
 

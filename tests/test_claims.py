@@ -26,6 +26,7 @@ from netstab.evidence.claims.judge import CLAIMS, PART_COLUMNS, claims_csv, clai
 from netstab.evidence.claims.judgement import Judgement, Verdict
 from netstab.evidence.claims.statistics import Sample, Within, above
 from netstab.evidence.page.findings import manner
+from netstab.evidence.summary.field import log_shift
 from netstab.params import PARTS, Params
 from netstab.results.runs import Collection
 from netstab.results.schema import MEASURES
@@ -109,6 +110,10 @@ def s3(s: Study, sign: int) -> None:
         s.eigenvalue("expB", "own", 1.5)
 
 
+def s4(s: Study, sign: int) -> None:
+    s.move("outpost", "shift_squared", 1e-4 if sign > 0 else 4).move("outpost", "path", 0.1)
+
+
 def rival(who: str) -> Truth:
     def truth(s: Study, sign: int) -> None:
         s.shift("outpost", "val_top1_pct", 4, 60).shift(who, "val_top1_pct", 2 + sign, 60)
@@ -157,6 +162,7 @@ TRUTHS: dict[str, Truth] = {
     "S1": s1,
     "S2": s2,
     "S3": s3,
+    "S4": s4,
     "R-ema": rival("expE-ema"),
     "R-bnrecal": rival("expE-bnrecal"),
     "R-batch": rival("expE-batch"),
@@ -700,6 +706,41 @@ def test_zeros_in_some_seeds_or_epochs_or_in_both_runs_decide_nothing() -> None:
     tables = {**collection.stability, run: holed}
     found = {j.id: j for j in judge(FIVE, replace(collection, stability=tables))}["S2"]
     assert found.parts[0].verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_shift_that_its_images_cannot_tell_from_nothing_is_no_number() -> None:
+    study = Study(FIVE).move("outpost-2", "shift_squared", -1)
+    found = judged(study)["S4"]
+    assert found.verdict is Verdict.NOT_MEASURED
+    said = "outpost-2: shift of gradients of block 64 from epoch 130 on is less than its images"
+    assert found.note.startswith(said)
+    assert found.p_holm is None
+
+
+def test_the_shift_is_the_root_of_mean_squares_over_steps_per_path_of_the_network() -> None:
+    squares, walked = [4.0, -1.0, 9.0], [2.0, 1.0, 3.0]
+    table = pd.DataFrame(
+        {
+            "epoch": [10, 20, 30] * 2 + [30],
+            "distance": ["step"] * 6 + ["epoch"],
+            "block": ["64"] * 3 + ["network"] * 3 + ["64"],
+            "shift_squared": [*squares, 0.0, 0.0, 0.0, 1e6],
+            "path": [0.0] * 3 + walked + [1.0],
+        }
+    )
+    assert np.exp(2 * log_shift(table, "64", 0)) == pytest.approx(4.0)
+    assert np.exp(2 * log_shift(table, "64", 20)) == pytest.approx(4.0)
+    assert np.exp(2 * log_shift(table, "64", 30, per_path=True)) == pytest.approx(1.0)
+    assert log_shift(table, "network", 0) == -np.inf
+    with pytest.raises(LookupError, match="was not measured"):
+        log_shift(table, "64", 31)
+
+
+def test_s4_is_asked_where_the_field_is_measured() -> None:
+    measure = FIVE.measure.model_dump(mode="json")
+    measure["field"]["every_epochs"] = None
+    params = synthetic.parameters(seeds=[0, 1, 2], own={}, measure=measure)
+    assert "S4" not in judged(Study(params))
 
 
 def test_an_eigenvalue_that_did_not_converge_is_named_and_withholds_the_verdict() -> None:

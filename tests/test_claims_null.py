@@ -228,6 +228,11 @@ def measured(random: np.random.Generator) -> dict[str, dict]:
             for v in moved
             for seed in PARAMS.seeds
         },
+        "field": {
+            Run(v, seed): studies.shifts(PARAMS, v, change)
+            for v in moved[:2]
+            for seed in PARAMS.seeds
+        },
         "sharpness": {
             Run(v, seed): studies.sharpness(PARAMS, eigenvalues(v))
             for v in curved

@@ -23,6 +23,7 @@ import numpy as np
 
 from netstab.evidence.claims.judgement import Verdict
 from netstab.evidence.summary.drift import Direction, Shifts, log_drift, log_drift_in, shifts
+from netstab.evidence.summary.field import log_shift
 from netstab.evidence.summary.relative import PROTOCOL, largest_error
 from netstab.evidence.summary.windows import Floats, final, final_window, jitter, settled
 from netstab.params import Params
@@ -216,6 +217,25 @@ class Study:
             ("shifts", run), lambda: shifts(self.collection.stability[run], self.params)
         )
         return shifted
+
+    def log_field_shift(
+        self, variant: Variant, block: str, start: int, *, per_path: bool = False
+    ) -> Floats:
+        """Log shift of a block's expected gradient over a step, [seeds]; see `field.log_shift`.
+
+        Raises:
+            Lacking: it was not measured, or cannot be told from nothing.
+        """
+        found = []
+        for run in self.runs(variant):
+            try:
+                field = self.collection.field[run]
+                found.append(log_shift(field, block, start, per_path=per_path))
+            except LookupError as error:
+                why = "was not measured" if isinstance(error, KeyError) else str(error)
+                whose = f"{run.name}: shift of gradients of block {block} from epoch {start} on"
+                raise Lacking(Verdict.NOT_MEASURED, f"{whose} {why}") from None
+        return np.array(found)
 
     def same_protocol(self, *variants: Variant) -> None:
         """Hold the protocols by which sharpness was measured against each other.

@@ -9,6 +9,8 @@ Decisions:
 * S3: at the end of the runs, where the plain eigenvalue is the article's 'sharper'. 'Not sharper'
   is a ratio below 1 + `claims.margin_sharpness`. One that did not converge is no value. How far
   the others may be off stands beside each part.
+* S4: over one step, in the epochs of S1. Squares of shifts, which have no bias, are averaged over
+  epochs; the ratio is of their roots. It is asked where the field is measured.
 """
 
 from math import log1p
@@ -100,6 +102,33 @@ def _s3(params: Params) -> list[Check]:
     ]
 
 
+def _shifted(block: str, *, per_path: bool) -> Effect:
+    """Log shift of the outpost's expected gradient less the baseline's, over the same epochs."""
+
+    def effect(study: Study) -> Floats:
+        start = study.settled(OUTPOST, BASELINE)
+        mine, theirs = (
+            study.log_field_shift(v, block, start, per_path=per_path) for v in (OUTPOST, BASELINE)
+        )
+        return mine - theirs
+
+    return effect
+
+
+def _s4(params: Params) -> list[Check]:
+    return [
+        Check(
+            f"outpost: shift of gradients of block {block} over a step"
+            f"{' per weight path' if per_path else ''}, against baseline's",
+            LOG_RATIO,
+            below(),
+            _shifted(block, per_path=per_path),
+        )
+        for per_path in (False, True)
+        for block in params.blocks
+    ]
+
+
 MECHANISMS = (
     Claim(
         "S1",
@@ -126,6 +155,16 @@ MECHANISMS = (
         needs("expA", "expB", references=(BASELINE, OUTPOST)),
         _s3,
         decays("outpost", "expA"),
+    ),
+    Claim(
+        "S4",
+        "After its decay the outpost's field shifts less than the baseline's: a step moves the "
+        "expected gradient of each block by a smaller share of a batch's noise, also per unit of "
+        "weight path",
+        needs(references=(BASELINE, OUTPOST)),
+        _s4,
+        decays("outpost"),
+        asked=lambda params: params.measure.field.every_epochs is not None,
     ),
 )
 """The claims about mechanisms."""
