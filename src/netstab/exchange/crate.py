@@ -18,6 +18,7 @@ from netstab.data.archives import stream
 from netstab.data.passed_over import PassedOver
 from netstab.errors import DataError, NetstabError
 from netstab.files import replacing
+from netstab.results.schema import RUN_FILES
 
 METADATA = "ro-crate-metadata.json"
 WORKFLOW = "dvc.yaml"
@@ -37,7 +38,7 @@ RESULTS = (
     ("report.html", "The page: claims, curves, stability, sharpness", "text/html"),
     ("variants", "Final figures of each variant", ""),
     ("figures", "The page's figures", ""),
-    ("runs", "History, stability, sharpness and provenance of each run", ""),
+    ("runs", "History, measurements and provenance of each run", ""),
 )
 """Files and folders of a study, what they are, and their media types; not all need be there."""
 
@@ -48,7 +49,7 @@ _RUN = r"[A-Za-z0-9_-]{1,200}"
 _READ = re.compile(
     rf"params\.yaml|dvc\.yaml|data/manifest\.json|{re.escape(METADATA)}|(claims|ceiling)\.json|"
     rf"(claims|curves)\.csv|variants/{_RUN}\.json|"
-    rf"runs/{_RUN}/(history\.csv|stability\.csv|sharpness\.json|provenance\.json)"
+    rf"runs/{_RUN}/({'|'.join(map(re.escape, RUN_FILES))})"
 )
 
 

@@ -17,6 +17,8 @@ STABILITY = "stability.csv"
 FIELD = "field.csv"
 SHARPNESS = "sharpness.json"
 PROVENANCE = "provenance.json"
+RUN_FILES = (HISTORY, STABILITY, FIELD, SHARPNESS, PROVENANCE)
+"""All files of a run."""
 
 Row = dict[str, int | float]
 """A row of a history: what an epoch came to."""

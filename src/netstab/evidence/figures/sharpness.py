@@ -39,7 +39,11 @@ from netstab.study.measuring import NETWORK
 
 KIND = Choice("kind", "Sharpness", tuple((kind, kind) for kind in KINDS))
 _BOUNDS = "open triangles: not converged, at least so much"
-_ERRORS = "errors of measurement included: bounds of eigenvalues, two standard errors of traces"
+_ERRORS = (
+    "errors of measurement included: bounds",
+    "of eigenvalues, two standard errors of traces",
+)
+"""Two lines, for a phone is narrow."""
 _ERROR = {"error": "isValid(datum.error) ? format(datum.error, '.2g') : 'not known'"}
 _TOLD = alt.Tooltip("error:N", title="error of measurement")
 
@@ -66,7 +70,7 @@ def sharpness(results: Results, panel: Panel, tables: Tables) -> dict[str, Figur
     spec = finished(
         _over_epochs(look(results, panel, lines), of),
         {"expr": f"'Sharpness of the ' + {of.words} + ', ' + kind"},
-        [*seed_note(results, lines), _ERRORS, _BOUNDS],
+        [*seed_note(results, lines), *_ERRORS, _BOUNDS],
         "Largest eigenvalue and trace of the Hessian over epochs. "
         f"{texts.EXPERIMENT_TITLES[panel.experiment]}. Eigenvalue of the whole network at the end: "
         f"{_eigenvalues(results, tables, lines)}.",
@@ -85,7 +89,7 @@ def at_the_end(results: Results, tables: Tables) -> dict[str, Figure]:
     spec = finished(
         _at_the_end([line.label for line in lines], results.params),
         {"expr": "'Sharpness at the end of runs, ' + kind"},
-        [*notes, seeds.replace("band", "line"), _ERRORS, _BOUNDS],
+        [*notes, seeds.replace("band", "line"), *_ERRORS, _BOUNDS],
         "Largest Hessian eigenvalue at the end of runs, of the whole network and of each block. "
         f"Whole network: {_eigenvalues(results, tables, lines)}.",
         sharpness=[
