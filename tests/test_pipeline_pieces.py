@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from netstab.results.schema import RUN_FILES
 from tests import pieces, small
 from tests.checkout import Result
 from tests.pipeline_helpers import Clone, lent_clone
@@ -76,7 +77,7 @@ def test_a_study_is_trained_in_pieces_joined_without_states_and_reported(
     assert len(clone.trained()) == epochs, "dvc had to train"
     assert not list((clone.root / ".netstab/store/states").glob("*"))
     collected = clone.files("metrics/runs")
-    assert len(collected) == 10 * 4
+    assert len(collected) == 10 * len(RUN_FILES)
     # The same bits as where all of it was trained in one go.
     for run in ("baseline-0", "outpost-0", "expB-512-0", "expE-ema-0"):
         assert collected[f"{run}/history.csv"] == whole[f"{run}/history.csv"], run
