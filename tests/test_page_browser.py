@@ -54,6 +54,16 @@ def watch(browser: Browser, width: int) -> Opened:
     return Opened(browser.console(), browser.requests(), browser.marks())
 
 
+CUT = """return Object.fromEntries([...document.querySelectorAll('figure')].map(figure => {
+  const widths = (selector, width) => [...figure.querySelectorAll(selector)].map(width);
+  const cells = widths('path.background', at => at.getBBox().width);
+  const cuts = widths('clipPath rect', at => Number(at.getAttribute('width')));
+  const nearest = cut => cells.reduce((a, b) => Math.abs(b - cut) < Math.abs(a - cut) ? b : a);
+  return [figure.id, Math.max(0, ...cuts.map(cut => nearest(cut) - cut))];
+}))"""
+"""By figure, pixels by which lines are cut before their plot ends, at most."""
+
+
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])
 def test_every_figure_draws_without_a_word_on_the_console(
     opened: dict[int, Opened], whole: Reported, width: int
@@ -80,6 +90,13 @@ def test_every_figure_draws_without_a_word_on_the_console(
     assert marks["rivals"]["symbols"] == 8
     assert marks["sharpness-end"]["symbols"] == 25 * 5
     assert opened[width].console == []
+
+
+def test_lines_reach_the_end_of_their_axis(browser: Browser) -> None:
+    # So narrow that titles, not plots, say how wide a figure is.
+    browser.open(PHONE - 15)
+    assert {name: cut for name, cut in browser.run(CUT).items() if cut > 2} == {}
+    browser.open(DESKTOP)
 
 
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])

@@ -36,11 +36,17 @@
       return this.width < narrow?.below ? narrow.columns : this.spec.columns;
     }
 
+    // What a small multiple has of the width, less about as much as an axis needs.
+    get share() {
+      return Math.floor(this.width / this.columns) - 40;
+    }
+
     async draw() {
       const { columns, width } = this;
       const spec = {
         ...this.spec,
-        ...(columns && { columns }),
+        // From the first, for Vega does not cut lines anew where a figure stays as wide as it was.
+        ...(columns && { columns, spec: { ...this.spec.spec, width: this.share } }),
         params: [...this.spec.params, { name: "room", value: width }],
         datasets: { ...this.spec.datasets, tables: study.tables },
       };
@@ -58,11 +64,10 @@
       this.sharePick();
     }
 
-    // Small multiples do not fit a width by themselves: give each its share, less about as much as
-    // an axis needs, then of what is left. Up to three times, since a legend or an axis can need
-    // another width once there is room.
+    // Small multiples do not fit a width by themselves: give each its share, then of what is left.
+    // Up to three times, since a legend or an axis can need another width once there is room.
     async fillWidth() {
-      this.view.signal("child_width", Math.floor(this.width / this.columns) - 40);
+      this.view.signal("child_width", this.share);
       for (let turn = 0; turn < 3; turn++) {
         await this.view.resize().runAsync();
         const drawn = this.element.querySelector("svg.marks").getBoundingClientRect().width;
