@@ -1,6 +1,6 @@
 """Writes docs/PARAMETERS.md from the models: PYTHONPATH=src python docs/parameters.py.
 
-`tests/test_docs.py` holds that the page is what this makes of them.
+`tests/test_docs.py` checks that the page is what this makes of them.
 """
 
 import ast
@@ -26,8 +26,8 @@ This page is made from the models in `src/netstab/params/` by `PYTHONPATH=src py
 docs/parameters.py`. *Shipped* is the value in `params.yaml`. *demo* and *mini* are those sizes'
 values, where they differ (`sizes.yaml`). An empty value is `null` in YAML.
 
-- Epochs count from 0 and are stated at `train.time_scale` 1, which multiplies all of them. A change
-  at epoch 60 is in force when epoch 60 starts.
+- Epochs count from 0 and are stated at `train.time_scale` 1, which multiplies all of them but
+  `claims.fewest_jitter_epochs`. A change at epoch 60 is in force when epoch 60 starts.
 - Keys of mappings are quoted: names of blocks, epochs in `own`. Names start with a letter, then
   letters, digits and `_`, 60 at most.
 - Everything wrong in `params.yaml` is listed at once, by key, before anything runs. DVC reads six
@@ -37,13 +37,14 @@ values, where they differ (`sizes.yaml`). An empty value is `null` in YAML.
 
 | a change in | reruns |
 |---|---|
-| `outpost`, `expA` to `expD`, `strict`, `expE.NAME`, `expF`, `own.NAME` | it, and the report |
-| `baseline` | the baseline and its views, and the report |
+| `expA` to `expD`, `strict`, `expE.NAME`, `expF`, `own.NAME` | it, and the report |
+| `outpost` | it, the ceiling, and the report |
+| `baseline` | the baseline and its views, the ceiling, and the report |
 | `seeds`, `experiments` | the runs that it adds, and the report |
 | `data`, `model`, `train` | everything |
 | `freeze` | what freezes, but `strict` |
 | `blocks` | the experiments; stability, field and sharpness by block |
-| `measure`, `ceiling` | measurements; no state is lost |
+| `measure`, `ceiling` | measurements, and the epochs that these need from a stored state |
 | `report`, `claims` | the report |
 | `runtime` | nothing: no stage tracks it |
 """

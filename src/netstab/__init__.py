@@ -1,6 +1,6 @@
 """netstab: what does learning-rate decay do in training?
 
-A map of the package, from the bottom up: a package imports only from those above it in this list.
+A map of the package. A package imports only from those above it in this list.
 Names in backquotes behind a package are files or folders in it, not all of them.
 
 * `params/`     params.yaml as validated, frozen models, a docstring a field; nothing else reads it
@@ -10,9 +10,10 @@ Names in backquotes behind a package are files or folders in it, not all of them
                 tell two states apart), `cost`
 * `data/`       images: `sources` finds and reads them, `prepare` makes checked tensors, `batches`
 * `results/`    the files of a run: `schema` states their columns, `write` and `read`
-* `networks/`   what is trained: `resnet`, `wide`, `vit`, one's own (`own`), and their parts
+* `networks/`   what is trained: `resnet`, `wide`, `vit`; `network` builds one and assigns its
+                parameters to parts, `own` calls a function of the user's and checks its network
 * `store/`      `states` and `measurements` under their keys; `wanted`: which ones the parameters
-                ask for, `ledger`: which of them are there, `why`: what parts a run from them;
+                ask for, `ledger`: which of them are there, `why`: how a run differs from them;
                 `faults` sets aside what is damaged
 * `measure/`    what is evaluated on a state: `stability`, `field`, `sharpness`, `similarity`,
                 `views` (the baseline with averaged weights or recomputed batch-norm statistics)
@@ -28,7 +29,8 @@ Names in backquotes behind a package are files or folders in it, not all of them
 * `commands/`   what each command does
 
 At the top level stands `cli` (the commands' names and options), and what every package may import:
-`paths` (where every file is), `errors` (what is refused), `exits` (exit codes), `files` (written
+`paths` (where every file is), `errors` (what is refused), `exits` (exit codes), `stops` (signals
+that end a command), `files` (written
 whole or not at all), `locks` (one writer at a time), `source_code` (of a network of one's own,
 hashed), `machine` (cores, memory, whether a GPU is there), `text` (words for people) and
 `plain_json` (JSON read within bounds, and its hash).

@@ -48,7 +48,7 @@ class Timing(Section):
     epochs: Positive
     """Epochs of a run."""
     time_scale: Annotated[Number, Field(gt=0, le=10)]
-    """Multiplies every epoch in this file, and the report's windows with it."""
+    """Multiplies every epoch in this file, but `claims.fewest_jitter_epochs`."""
 
     def at_scale(self, epoch: float) -> int:
         """Epoch of the run for an epoch of `params.yaml`: times `time_scale`, halves up."""
@@ -65,7 +65,7 @@ class Timing(Section):
 
 
 class Train(Timing):
-    """`train`: everything about training that changes its numbers, bar the interventions."""
+    """`train`: everything about training that changes its numbers, except the interventions."""
 
     batch_size: Positive
     """Images a step."""
@@ -84,7 +84,7 @@ class Train(Timing):
     tf32: StrictBool
     """Allow TF32 in CUDA's fp32 matrix products and convolutions."""
     deterministic: StrictBool
-    """Same bits on every CUDA run; the CPU gives the same bits always."""
+    """Makes runs on CUDA bitwise identical; on the CPU they always are."""
 
 
 class Runtime(Section):

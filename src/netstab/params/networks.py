@@ -46,8 +46,8 @@ class Model(Section):
     """ResNets: `batch` or `group`; `plain`: also `none`; `vit`: `layer`. Of your own network: what
     it has."""
     width: Annotated[Whole, Field(ge=1, le=1024)] | None = None
-    """Channels of layer1; each further layer has twice as many. `vit`: numbers of a token. Empty
-    for a network of your own."""
+    """Channels of layer1; each further layer has twice as many. `vit`: the embedding dimension.
+    Empty for a network of your own."""
     arguments: dict[str, JsonValue] = Field(default={})
     """What the function of your own network is called with, beside `channels` and `classes`."""
     parts: dict[str, tuple[str, ...]] = Field(default={})
