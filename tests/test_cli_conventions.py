@@ -169,9 +169,9 @@ def test_a_question_is_no_result_and_ctrl_c_at_it_exits_with_130(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("builtins.input", interrupted)
-    with pytest.raises(typer.Exit) as ended, exit_codes():
+    with pytest.raises(SystemExit) as ended, exit_codes():
         cli._confirmed("Remove them?")
-    assert ended.value.exit_code == 130
+    assert ended.value.code == 130
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("Remove them?")
@@ -236,9 +236,9 @@ def test_a_refusal_hides_no_fault_of_ours() -> None:
 
     with pytest.raises(ZeroDivisionError), exit_codes():
         raise ZeroDivisionError
-    with pytest.raises(typer.Exit) as ended, exit_codes():
+    with pytest.raises(SystemExit) as ended, exit_codes():
         raise NetstabError("no")
-    assert ended.value.exit_code == 1
+    assert ended.value.code == 1
 
 
 # Encodings

@@ -19,7 +19,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sixteen cores, 64 GiB, and control groups below a folder of the test."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
     memory = SimpleNamespace(available=64 * 1024 * MIB)
-    monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
     monkeypatch.setattr(machine, "MEMBERSHIP", tmp_path / "self")
     monkeypatch.setattr(machine, "CGROUPS", tmp_path / "cgroup")
 

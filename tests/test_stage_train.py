@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from dvc.utils.serialize import dumps_yaml
 
 from netstab import paths
@@ -55,7 +54,7 @@ def test_threads_of_a_trainer_sleep_while_they_wait_unless_the_user_says_otherwi
         raise NetstabError("seen enough")
 
     monkeypatch.setattr(stage, "_train", train)
-    with pytest.raises(typer.Exit):
+    with pytest.raises(SystemExit):
         stage.main("baseline", 0)
     assert seen == [policy]
 
@@ -87,7 +86,7 @@ def test_a_trainer_writes_nothing_that_nobody_asks_for_any_more(
         return record
 
     monkeypatch.setattr(stage, "_train", outlives_its_dvc)
-    with pytest.raises(typer.Exit):
+    with pytest.raises(SystemExit):
         stage.main("outpost", 0)
     said = capsys.readouterr().err
     assert "outpost-0: params.yaml or the images have changed while it was trained" in said

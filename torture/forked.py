@@ -11,8 +11,6 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-import typer
-
 from netstab.training import trajectory
 from tests.checkout import DEADLINE_S, Result
 from tests.spy import SPY
@@ -101,8 +99,6 @@ def _run(main: Callable[[], object]) -> int:
     try:
         main()
         code = 0
-    except typer.Exit as ended:
-        code = ended.exit_code
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
     except BaseException:  # as the interpreter does at its end

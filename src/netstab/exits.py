@@ -11,8 +11,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-import typer
-
 from netstab import stops
 from netstab.errors import NetstabError
 
@@ -29,7 +27,7 @@ def exit_codes() -> Iterator[None]:
     From here on, output fails of no encoding: it tells of what is done, and is no part of it.
 
     Raises:
-        typer.Exit: 1 after a `NetstabError`, 128 and its number after a signal. Other errors pass:
+        SystemExit: 1 after a `NetstabError`, 128 and its number after a signal. Other errors pass:
             they are faults.
     """
     for stream in (sys.stdout, sys.stderr):
@@ -40,11 +38,11 @@ def exit_codes() -> Iterator[None]:
             yield
     except NetstabError as error:
         print(error, file=sys.stderr)
-        raise typer.Exit(1) from None
+        raise SystemExit(1) from None
     except KeyboardInterrupt as stop:
         with suppress(OSError):  # of a terminal that is closed
             print("stopped; the same command goes on from what is stored", file=sys.stderr)
-        raise typer.Exit(128 + stops.number(stop)) from None
+        raise SystemExit(128 + stops.number(stop)) from None
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:

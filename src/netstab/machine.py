@@ -6,8 +6,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 WAIT_POLICY = "OMP_WAIT_POLICY"
 MEMBERSHIP = Path("/proc/self/cgroup")
 """The control groups of this process, a line each: `ID:CONTROLLERS:PATH`; version 2 names none."""
@@ -43,6 +41,8 @@ def usable_cores() -> int:
 
 def available_memory() -> int:
     """Bytes that processes can take before one is killed: the machine's, or a container's rest."""
+    import psutil  # only here: every stage starts with this module
+
     available: int = psutil.virtual_memory().available
     rests = [rest for group in _groups("memory") for rest in _rests(group)]
     return max(0, min([available, *rests]))

@@ -4,8 +4,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from netstab import params, paths
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import DivergedError, NetstabError
@@ -51,4 +49,4 @@ def _measured(ledger: Ledger, manifest: Manifest) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main()

@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 
@@ -58,4 +57,4 @@ def _made(content: Params) -> Results:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main()

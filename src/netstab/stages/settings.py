@@ -1,7 +1,5 @@
 """Stage `settings`: what all runs share, for their stages to depend on as one small file."""
 
-import typer
-
 from netstab import params, paths
 from netstab.data.manifest import read_manifest
 from netstab.exits import exit_codes
@@ -19,4 +17,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main()

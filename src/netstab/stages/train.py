@@ -2,10 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
-
-import typer
-from rich.console import Console
 
 from netstab import params, paths
 from netstab.data.manifest import Manifest, read_manifest
@@ -19,11 +15,13 @@ from netstab.store.records import Record
 from netstab.study.experiments import Run, find_variant
 
 
-def main(
-    variant: Annotated[str, typer.Argument(help="Such as baseline, expB-64 or expE-ema.")],
-    seed: Annotated[int, typer.Argument(help="One of params.yaml's seeds.")],
-) -> None:
-    """Train a run to its end, from what the store has, and write its files under metrics/runs."""
+def main(variant: str, seed: int) -> None:
+    """Train a run to its end, from what the store has, and write its files under metrics/runs.
+
+    Args:
+        variant: such as baseline, expB-64 or expE-ema.
+        seed: one of params.yaml's seeds.
+    """
     wait_passively()
     with exit_codes():
         content = params.read(paths.PARAMS)
@@ -56,6 +54,8 @@ def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
         )
     # Only now torch: a run that is complete is collected without it.
     if ledger.params.runtime.sweep:
+        from rich.console import Console
+
         from netstab.sweep.display import Display
         from netstab.sweep.local.pool import sweep
 
@@ -79,4 +79,4 @@ def _train(ledger: Ledger, run: Run, manifest: Manifest) -> Record:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main(sys.argv[1], int(sys.argv[2]))
