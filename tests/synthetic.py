@@ -162,6 +162,10 @@ class Study:
         """Overwrite columns of a run's stability."""
         self.stability[run] = self.stability[run].assign(**columns)
 
+    def move(self, run: str, **columns: Any) -> None:
+        """Overwrite columns of a run's field."""
+        self.field[run] = self.field[run].assign(**columns)
+
     def curve(self, run: str, eigenvalue: float | None, *, bound: float = 7.0) -> None:
         """Give every eigenvalue of a run this value, or none but a lower bound."""
         for found in self.sharpness[run]["measurements"]:

@@ -226,6 +226,89 @@ def test_signals_are_means_over_seeds_and_told_per_unit_of_path() -> None:
         assert row["path_mean"] == pytest.approx(0.075)
 
 
+def field_rows(study: synthetic.Study, name: str, distance: str) -> list[dict[str, Any]]:
+    table = tables.of_results(study.results())[f"{name}/field"]
+    return [row for row in tables.rows(table) if row["distance"] == distance]
+
+
+def test_shifts_of_the_field_are_roots_of_mean_squares_over_seeds() -> None:
+    study = synthetic.Study(synthetic.small(train={"time_scale": 0.1}))
+    study.move("baseline-0", shift_squared=0.04, gradient_cosine=0.9, path=4.0)
+    study.move("baseline-1", shift_squared=0.16, gradient_cosine=0.7, path=4.0)
+    rows = field_rows(study, "baseline", "step")
+    assert {row["block"] for row in rows} == {"64", "128", "256", "512"}
+    assert {row["epoch"] for row in rows} == set(range(20))
+    for row in rows:
+        shift, path, cosine = (
+            [row[f"{what}_{end}"] for end in tables.ENDS] for what in tables.SHIFTS
+        )
+        assert shift == pytest.approx([0.1**0.5, 0.2, 0.4], rel=1e-4)
+        assert path == pytest.approx([end / 4 for end in shift], rel=1e-4)
+        assert cosine == pytest.approx([0.2, 0.1, 0.3])
+
+
+def test_a_negative_square_counts_in_the_mean_and_alone_is_no_shift() -> None:
+    study = synthetic.Study(synthetic.small(train={"time_scale": 0.1}))
+    squares = {"baseline": (-0.06, 0.10), "expB-64": (-0.10, 0.06)}
+    for name, found in squares.items():
+        for seed, square in enumerate(found):
+            study.move(f"{name}-{seed}", shift_squared=square, path=1.0)
+    ends = {
+        name: [[row[f"shift_{end}"] for end in tables.ENDS] for row in rows]
+        for name in squares
+        for rows in (field_rows(study, name, "epoch"),)
+    }
+    assert ends["baseline"] == [pytest.approx([0.02**0.5, 0, 0.1**0.5], rel=1e-4)] * 80
+    assert ends["expB-64"] == [pytest.approx([0, 0, 0.06**0.5], rel=1e-4)] * 80
+    drawn = drawings.draw(study.results())
+    picture = ElementTree.fromstring(to_svg(drawn.everything()["expB-field"].filled(drawn.tables)))
+    marks = {
+        kind: [e for g in picture.iter() if kind in (g.get("class") or "") for e in g]
+        for kind in ("mark-line", "mark-symbol role-mark")
+    }
+    grey, blue = "#8A8A8A", "#0072B2"
+    # A cell a block: the baseline's line, and of block 64 nothing but triangles from epoch 6 on.
+    lines = [e.get("d") or "" for e in marks["mark-line"] if e.get("stroke") == grey]
+    assert len(lines) == 4 and all(line.count("L") == 19 for line in lines)
+    assert not any("L" in (e.get("d") or "") for e in marks["mark-line"] if e.get("stroke") == blue)
+    spots = [e for e in marks["mark-symbol role-mark"] if e.get("fill") == blue]
+    assert len(spots) == 4 * 15
+    # The scale begins at what is drawn: no band reaches for zero.
+    assert all("NaN" not in (e.get("d") or "") for e in picture.iter())
+    axis = [float(text) for text in texts(picture) if re.fullmatch(r"0?\.?\d+", text)]
+    assert min(value for value in axis if value) >= 0.01
+
+
+def test_a_line_on_a_logarithmic_scale_breaks_where_there_is_no_number() -> None:
+    study = synthetic.Study(synthetic.small(seeds=[0], train={"time_scale": 0.1}))
+    table = study.field["baseline-0"]
+    gap = table["epoch"].isin([9, 10]).to_numpy()
+    study.move("baseline-0", shift_squared=np.where(gap, -0.01, 0.09))
+    drawn = drawings.draw(study.results())
+    picture = ElementTree.fromstring(to_svg(drawn.everything()["expB-field"].filled(drawn.tables)))
+    lines = [
+        e.get("d") or ""
+        for g in picture.iter()
+        if "mark-line" in (g.get("class") or "")
+        for e in g
+        if e.get("stroke") == "#8A8A8A"
+    ]
+    assert [(line.count("M"), line.count("L")) for line in lines] == [(2, 16)] * 4
+
+
+def test_the_noise_of_a_batch_is_marked_where_shifts_are_told_in_it() -> None:
+    study = synthetic.Study(synthetic.small(seeds=[0], train={"time_scale": 0.1}))
+    drawn = drawings.draw(study.results())
+    filled = drawn.everything()["expB-field"].filled(drawn.tables)
+
+    def at_one(shift: str) -> int:
+        params = [p | ({"value": shift} if p["name"] == "shift" else {}) for p in filled["params"]]
+        picture = ElementTree.fromstring(to_svg({**filled, "params": params}))
+        return sum(e.get("stroke-dasharray") == "6,3" for e in picture.iter())
+
+    assert [at_one(shift) for shift in tables.SHIFTS] == [4, 0, 0]
+
+
 def test_an_eigenvalue_that_did_not_converge_is_a_bound_and_no_point_of_a_line() -> None:
     study = synthetic.Study(synthetic.small(train={"time_scale": 0.1}))
     study.curve("expB-64-0", 9.0)
@@ -298,7 +381,7 @@ def test_errors_that_are_not_known_are_not_said_to_be_small() -> None:
         if layer["mark"]["type"] == "area"
     )
     # Zero has no place on a logarithmic scale: the range goes on below, and is not left out.
-    assert {"calculate": measured.END, "as": "low"} in area["transform"]
+    assert {"calculate": measured.ON_LOG_SCALE["low"], "as": "low"} in area["transform"]
     assert not any("low" in str(step.get("filter")) for step in area["transform"])
 
 

@@ -92,7 +92,9 @@ def test_linked_files_exist(whole: Reported) -> None:
     page = read(whole.page)
     # Of every run: a history from the list of runs, and the measurements from the figures.
     for run in whole.results.collection.expected:
-        measured = () if run.variant.name in VIEWS else ("stability.csv", "sharpness.json")
+        measured = (
+            () if run.variant.name in VIEWS else ("stability.csv", "field.csv", "sharpness.json")
+        )
         told = {f"runs/{run.name}/{name}" for name in ("history.csv", *measured)}
         assert told <= set(page.addresses)
     for address in page.addresses:
@@ -115,7 +117,8 @@ def test_page_of_a_whole_study_is_below_five_megabytes_and_has_vega_once(whole: 
 def test_page_has_the_articles_figures_and_what_was_measured_of_every_experiment(
     whole: Reported,
 ) -> None:
-    measured = [f"{panel}-{x}" for panel in PANELS for x in ("signals", "functional", "sharpness")]
+    kinds = ("signals", "functional", "field", "sharpness")
+    measured = [f"{panel}-{kind}" for panel in PANELS for kind in kinds]
     curves = [f"{panel}-{measure}" for panel in PANELS for measure in MEASURES]
     summary = ["question", "tree", "rivals", "sharpness-end"]
     page = read(whole.page)
@@ -126,6 +129,7 @@ def test_page_has_the_articles_figures_and_what_was_measured_of_every_experiment
     history = drawn["tables"]["expB-64/val_loss"]
     assert [len(history[name]) for name in ("mean", "low", "high")] == [200, 200, 200]
     assert set(drawn["tables"]["expB-64/stability"]["epoch"]) == set(range(0, 200, 10))
+    assert set(drawn["tables"]["expB-64/field"]["epoch"]) == set(range(0, 200, 10))
     assert set(drawn["tables"]["expB-64/sharpness"]["epoch"]) == set(range(0, 201, 10))
 
 
@@ -399,6 +403,8 @@ def test_every_figure_has_a_link_to_its_data_and_a_text_alternative(whole: Repor
         assert addresses, name
         if "-signals" in name or "-functional" in name:
             assert all(address.endswith("/stability.csv") for address in addresses)
+        elif "-field" in name:
+            assert all(address.endswith("/field.csv") for address in addresses)
         elif "sharpness" in name:
             assert all(address.endswith("/sharpness.json") for address in addresses)
         elif name.split("-")[0] in PANELS:
@@ -414,20 +420,33 @@ def test_page_without_measurements_says_so() -> None:
     for run in study.runs:
         study.unmeasure(run)
     page = shown(study)
-    assert page.text.count("Not measured on any run.") == 2
+    assert page.text.count("Not measured on any run.") == 3
     assert "Not in the picture: baseline, outpost, expB-64" in page.text
     assert {name.split("-")[0] for name in page.figures} == {"tree", "expB"}
+
+
+def test_a_study_that_does_not_ask_for_the_field_has_no_word_of_it() -> None:
+    measure = synthetic.small().measure.model_dump(mode="json")
+    asked = shown(synthetic.Study(synthetic.small(**TINY)))
+    measure["field"]["every_epochs"] = None
+    without = shown(synthetic.Study(synthetic.small(**TINY, measure=measure)))
+    assert {"field", "expB-field"} <= asked.ids
+    assert without.ids == asked.ids - {
+        *("field", "expB-field", "expB-field-group", "choose-distance-field", "choose-shift"),
+        "claim-S4",
+    }
+    assert "Field" in asked.text and "Field" not in without.text
 
 
 def test_a_variant_without_measurements_is_named_beside_those_that_have_them() -> None:
     study = synthetic.Study(synthetic.small(**TINY))
     study.unmeasure("expB-128-0")
     page = shown(study)
-    assert page.text.count("Not measured: 128.") == 2
+    assert page.text.count("Not measured: 128.") == 3
     assert "Not in the picture: expB-128: not measured" in page.text
     figures = page.figures
     assert legend(figures["expB-val_loss"]) == {"baseline", "64", "128", "256", "512"}
-    for name in ("expB-signals", "expB-functional", "expB-sharpness"):
+    for name in ("expB-signals", "expB-functional", "expB-field", "expB-sharpness"):
         assert legend(figures[name]) == {"baseline", "64", "256", "512"}
 
 

@@ -120,13 +120,13 @@ def test_a_file_a_variant_all_flat_with_the_same_keys(whole: Reported) -> None:
     keys = list(written["baseline"])
     assert keys[:3] == ["n_seeds", "epochs", "jitter_window_epochs"]
     measured = (
-        *("final_forward_drift_ppm", "final_backward_drift_ppm"),
+        *("final_forward_drift_ppm", "final_backward_drift_ppm", "final_field_shift_ppm"),
         *("final_sharpness", "final_trace", "final_adaptive_sharpness"),
     )
     assert from_file(written["baseline"]) == whole.results.summaries["baseline"]
     measures = [f"{name}_mnats" if name.endswith("loss") else name for name in MEASURES]
     told = [f"{kind}_{measure}" for kind in ("final", "jitter") for measure in measures]
-    errors = {f"{key}_error" for key in measured[2:]}
+    errors = {f"{key}_error" for key in measured[3:]}
     spread = {f"{key}{end}" for key in (*told, *measured) for end in ("", "_sd")}
     assert {*keys[3:]} == spread | errors
     for name, summary in written.items():
@@ -151,6 +151,25 @@ def test_drift_and_sharpness_at_the_end_are_means_over_seeds_of_what_was_measure
     assert summary["final_forward_drift_sd"] == pytest.approx(0.2 / sqrt(2), rel=1e-5)
     assert summary["final_sharpness"] == 20
     assert summary["final_sharpness_sd"] == pytest.approx(sqrt(200), rel=1e-5)
+
+
+def test_the_fields_shift_at_the_end_is_the_root_of_a_mean_square_in_each_seed() -> None:
+    study = synthetic.Study(synthetic.small())
+    for seed, squares in enumerate(((-0.02, 0.10), (0.05, 0.13))):
+        table = study.field[f"expB-64-{seed}"]
+        # Only the epochs of the jitter window count, 150 to 190, and of them the whole network.
+        ends = {150: squares[0], 160: squares[1]}
+        late = table["epoch"].map(ends).fillna(sum(squares) / 2).to_numpy()
+        kept = (table["epoch"] >= 150) & (table["block"] == "network")
+        study.move(f"expB-64-{seed}", shift_squared=np.where(kept, late, 7.0))
+    summary = study.results().summaries["expB-64"]
+    assert summary["final_field_shift"] == pytest.approx((0.2 + 0.3) / 2)
+    assert summary["final_field_shift_sd"] == pytest.approx(0.1 / sqrt(2), rel=1e-5)
+    assert to_file(summary)["final_field_shift_ppm"] == pytest.approx(250_000)
+    # Less than the images can tell in one seed: the others are no random sample.
+    study.move("expB-64-1", shift_squared=-0.01)
+    summary = study.results().summaries["expB-64"]
+    assert summary["final_field_shift"] is summary["final_field_shift_sd"] is None
 
 
 @pytest.mark.parametrize("seeds", [(0, 1), (1,)])

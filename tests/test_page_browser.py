@@ -54,6 +54,22 @@ def watch(browser: Browser, width: int) -> Opened:
     return Opened(browser.console(), browser.requests(), browser.marks())
 
 
+FITS = """[...document.querySelectorAll('figure')].every(figure => {
+  const [frame, drawing] = [figure, figure.querySelector('svg.marks')]
+    .map(element => element.getBoundingClientRect());
+  // Small multiples share what is left in whole pixels.
+  const slack = figure.id.match(/signals|field|sharpness$/) ? 4 : 1;
+  return Math.abs(frame.width - drawing.width) <= slack &&
+    [...figure.querySelectorAll('svg.marks text')]
+      .map(text => text.getBoundingClientRect()).filter(text => text.width > 0)
+      .every(text => text.left >= drawing.left - 1 && text.right <= drawing.right + 1 &&
+        text.top >= drawing.top - 1 && text.bottom <= drawing.bottom + 1) &&
+    Math.min(...[...figure.querySelectorAll('.role-title-text')]
+      .map(title => title.getBoundingClientRect().top)) < drawing.top + 12;
+})"""
+"""Whether every figure takes its width, and all of its words stand in the picture."""
+
+
 CUT = """return Object.fromEntries([...document.querySelectorAll('figure')].map(figure => {
   const widths = (selector, width) => [...figure.querySelectorAll(selector)].map(width);
   const cells = widths('path.background', at => at.getBBox().width);
@@ -79,6 +95,7 @@ def test_every_figure_draws_without_a_word_on_the_console(
         **{f"{panel}-functional": measured[panel] for panel in PANELS},
         **{f"{panel}-sharpness": 2 * measured[panel] for panel in PANELS},
         **{f"{panel}-signals": 8 * measured[panel] for panel in PANELS},
+        **{f"{panel}-field": 4 * measured[panel] for panel in PANELS},
     }
     # Behind or before frozen blocks with still batch norm, a signal stands still: triangles.
     expected["expE-signals"] -= 12
@@ -127,23 +144,7 @@ def test_page_fits_its_width_and_figures_theirs(browser: Browser) -> None:
     # Turned and turned back, as a phone is.
     for width in (PHONE, 700, PHONE, DESKTOP):
         browser.resize(width)
-        browser.wait(
-            """return innerWidth === arguments[0] &&
-            [...document.querySelectorAll('figure')].every(figure => {
-              const [frame, drawing] = [figure, figure.querySelector('svg.marks')]
-                .map(element => element.getBoundingClientRect());
-              // Small multiples share what is left in whole pixels.
-              const slack = figure.id.match(/signals|sharpness$/) ? 4 : 1;
-              return Math.abs(frame.width - drawing.width) <= slack &&
-                [...figure.querySelectorAll('svg.marks text')]
-                  .map(text => text.getBoundingClientRect()).filter(text => text.width > 0)
-                  .every(text => text.left >= drawing.left - 1 && text.right <= drawing.right + 1 &&
-                    text.top >= drawing.top - 1 && text.bottom <= drawing.bottom + 1) &&
-                Math.min(...[...figure.querySelectorAll('.role-title-text')]
-                  .map(title => title.getBoundingClientRect().top)) < drawing.top + 12;
-            })""",
-            width,
-        )
+        browser.wait(f"return innerWidth === arguments[0] && {FITS}", width)
         assert browser.run(
             "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
         )
@@ -269,7 +270,7 @@ def test_buttons_switch_between_the_whole_run_and_its_later_part(browser: Browse
     browser.until(lambda: min(browser.epochs("expB-train_loss")) == 0)
 
 
-def test_buttons_choose_what_of_stability_and_sharpness_is_drawn(browser: Browser) -> None:
+def test_buttons_choose_what_of_each_measure_is_drawn_and_no_word_is_cut(browser: Browser) -> None:
     browser.at(DESKTOP)
     before = heights(browser, "expA-signals")
     browser.press("stability", "a step")
@@ -281,6 +282,13 @@ def test_buttons_choose_what_of_stability_and_sharpness_is_drawn(browser: Browse
         )
     )
     browser.until(lambda: heights(browser, "expA-signals") != before)
+    browser.wait(f"return {FITS}")
+    before = heights(browser, "expA-field")
+    browser.press("field", "an epoch")
+    browser.press("field", "shift per path")
+    browser.until(lambda: browser.titles("field") == {"Gradients: shift per path over an epoch"})
+    browser.until(lambda: heights(browser, "expA-field") != before)
+    browser.wait(f"return {FITS}")
     browser.press("sharpness", "adaptive")
     browser.press("sharpness", "block 256")
     browser.until(
@@ -289,6 +297,7 @@ def test_buttons_choose_what_of_stability_and_sharpness_is_drawn(browser: Browse
             == {"Sharpness of the block 256, adaptive", "Sharpness at the end of runs, adaptive"}
         )
     )
+    browser.wait(f"return {FITS}")
     assert browser.console() == []
 
 
@@ -397,9 +406,9 @@ def unmeasured() -> synthetic.Study:
 @pytest.mark.parametrize(
     ("lacking", "said", "figures"),
     [
-        # Two panels with curves, signals, predictions and sharpness; own; three of the whole.
-        (one_seed, "With 1 seed no verdict on any statement is possible", 3 * 8 + 4),
-        (missing_run, "3 of 12 runs have files that are missing", 8 + 3),
+        # Two panels with curves and what was measured, of four kinds; own; three of the whole.
+        (one_seed, "With 1 seed no verdict on any statement is possible", 3 * 9 + 4),
+        (missing_run, "3 of 12 runs have files that are missing", 9 + 3),
         (unmeasured, "Not measured on any run.", 5 + 1),
     ],
 )

@@ -1,9 +1,18 @@
 """All figures of a study: for its page, and as SVG files for a README or a paper."""
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from netstab.evidence.figures import curves, question, rivals, sharpness, stability, tables, tree
+from netstab.evidence.figures import (
+    curves,
+    field,
+    question,
+    rivals,
+    sharpness,
+    stability,
+    tables,
+    tree,
+)
 from netstab.evidence.figures.figure import Figure
 from netstab.evidence.figures.tables import Table
 from netstab.evidence.figures.vega import reused, to_svg
@@ -11,7 +20,7 @@ from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import Panel, panels
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Drawn:
     """Every figure of a study, by id.
 
@@ -20,21 +29,24 @@ class Drawn:
         summary: `question`, `tree`, `rivals`, `sharpness-end`; those that there are numbers for.
         curves: of each panel: the article's figures.
         stability: of each panel: signals and predictions.
+        field: of each panel.
         sharpness: of each panel.
         left_out: variants that are not in `question`, and why.
     """
 
     tables: Mapping[str, Table]
-    summary: dict[str, Figure] = field(default_factory=dict)
-    curves: dict[Panel, dict[str, Figure]] = field(default_factory=dict)
-    stability: dict[Panel, dict[str, Figure]] = field(default_factory=dict)
-    sharpness: dict[Panel, dict[str, Figure]] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
+    summary: dict[str, Figure] = dataclasses.field(default_factory=dict)
+    curves: dict[Panel, dict[str, Figure]] = dataclasses.field(default_factory=dict)
+    stability: dict[Panel, dict[str, Figure]] = dataclasses.field(default_factory=dict)
+    field: dict[Panel, dict[str, Figure]] = dataclasses.field(default_factory=dict)
+    sharpness: dict[Panel, dict[str, Figure]] = dataclasses.field(default_factory=dict)
+    left_out: list[str] = dataclasses.field(default_factory=list)
 
     def everything(self) -> dict[str, Figure]:
         """Every figure by its id."""
-        by_panel = [*self.curves.values(), *self.stability.values(), *self.sharpness.values()]
-        return self.summary | {name: f for found in by_panel for name, f in found.items()}
+        by_panel = (self.curves, self.stability, self.field, self.sharpness)
+        figures = (found for kind in by_panel for found in kind.values())
+        return self.summary | {name: figure for found in figures for name, figure in found.items()}
 
 
 def draw(results: Results) -> Drawn:
@@ -53,6 +65,7 @@ def draw(results: Results) -> Drawn:
         summary={name: figure for name, figure in summary.items() if figure},
         curves={panel: curves.curves(results, panel) for panel in shown},
         stability={panel: stability.stability(results, panel, numbers) for panel in shown},
+        field={panel: field.field(results, panel, numbers) for panel in shown},
         sharpness={panel: sharpness.sharpness(results, panel, numbers) for panel in shown},
         left_out=left_out,
     )

@@ -1,7 +1,8 @@
 """What figures of measurements share: which lines were measured, spots, and small multiples."""
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -13,11 +14,17 @@ from netstab.evidence.figures.tables import Table
 from netstab.evidence.figures.theme import NARROW, log_axis, pick, when_picked
 from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import Line, Panel
+from netstab.results.schema import FIELD, SHARPNESS, STABILITY
+from netstab.study.experiments import Run
 
 Tables = Mapping[str, Table]
 
-END = "datum.low > 0 ? datum.low : datum.mean / 10"
-"""Lower end of a band on a logarithmic scale."""
+ON_LOG_SCALE = {
+    "low": "datum.mean > 0 ? datum.low > 0 ? datum.low : datum.mean / 10 : null",
+    "high": "datum.mean > 0 ? datum.high : null",
+    "mean": "datum.mean > 0 ? datum.mean : null",
+}
+"""What lines and bands on a logarithmic scale go through; they break where there is nothing."""
 
 CELL = (118, 108)
 """Width and height of a small multiple in pixels; a page sets the width that it has room for."""
@@ -53,11 +60,15 @@ def measured_rows(
 def run_files(results: Results, lines: Sequence[Line], name: str) -> list[tuple[str, str]]:
     """The file of each run of the lines that has a sound one, in their order."""
     root, collection = paths.REPORT.parent, results.collection
-    sound = collection.stability if name == "stability.csv" else collection.sharpness
+    of_measure: dict[str, Iterable[Run]] = {
+        STABILITY: collection.stability,
+        FIELD: collection.field,
+        SHARPNESS: collection.sharpness,
+    }
     return [
         (run.name, (paths.run_dir(run.name) / name).relative_to(root).as_posix())
         for line in lines
-        for run in sound
+        for run in of_measure[name]
         if run.variant == line.variant
     ]
 
@@ -77,7 +88,7 @@ def small_multiples(
     header = alt.Header(labelAnchor="start", labelExpr=f"{json.dumps(cells)}[datum.value]")
     facet = alt.Facet(f"{field}:N", title=None, sort=list(cells), header=header)
     size = {name: options.pop(name) for name in ("width", "height")}
-    narrow = {"below": NARROW, "columns": min(2, len(cells) // 2)}
+    narrow = {"below": NARROW, "columns": min(2, math.ceil(len(cells) / 2))}
     chart: alt.FacetChart = (
         alt.layer(*layers)
         .properties(**size)
@@ -90,7 +101,8 @@ def small_multiples(
 def log_lines(base: alt.Chart, look: Look, name: str, *told: alt.Tooltip) -> list[alt.Chart]:
     """Bands, means and spots on a logarithmic scale; zero, or less, stands at the lower edge.
 
-    A band that reaches zero, which such a scale has not, ends a decade below the mean.
+    There a line breaks, and its band. A band that reaches zero, which such a scale has not, ends a
+    decade below the mean.
 
     Args:
         base: with the columns mean, low and high.
@@ -100,11 +112,11 @@ def log_lines(base: alt.Chart, look: Look, name: str, *told: alt.Tooltip) -> lis
     """
     scale = alt.Scale(type="log", nice=False)
     y = alt.Y("mean:Q", title=None, scale=scale, axis=log_axis(4))
-    above, low = base.transform_filter("datum.mean > 0"), alt.Y("low:Q", title=None)
+    broken = base.transform_calculate(**ON_LOG_SCALE)
     return [
-        bands(above.transform_calculate(low=END), low, colour(look), 0.15),
-        means(above, look, y, colour(look), pick("curve"), width=1.5),
-        spots(above, look, ".3g", *told).properties(name=name),
+        bands(broken, alt.Y("low:Q", title=None), colour(look), 0.15),
+        means(broken, look, y, colour(look), pick("curve"), width=1.5),
+        spots(base.transform_filter("datum.mean > 0"), look, ".3g", *told).properties(name=name),
         _at_the_edge(base, look),
     ]
 

@@ -35,6 +35,7 @@ from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import Line, Panel
 from netstab.evidence.summary.relative import largest_error
 from netstab.params import Params
+from netstab.results.schema import SHARPNESS
 from netstab.study.measuring import NETWORK
 
 KIND = Choice("kind", "Sharpness", tuple((kind, kind) for kind in KINDS))
@@ -76,7 +77,7 @@ def sharpness(results: Results, panel: Panel, tables: Tables) -> dict[str, Figur
         f"{_eigenvalues(results, tables, lines)}.",
         sharpness=measured_rows(results, tables, lines, "sharpness"),
     )
-    files = run_files(results, lines, "sharpness.json")
+    files = run_files(results, lines, SHARPNESS)
     return {f"{panel.experiment}-sharpness": Figure(spec, files)}
 
 
@@ -96,7 +97,7 @@ def at_the_end(results: Results, tables: Tables) -> dict[str, Figure]:
             {"curve": line.label, "table": f"{line.variant.name}/sharpness"} for line in lines
         ],
     )
-    return {"sharpness-end": Figure(spec, run_files(results, lines, "sharpness.json"))}
+    return {"sharpness-end": Figure(spec, run_files(results, lines, SHARPNESS))}
 
 
 def _eigenvalues(results: Results, tables: Tables, lines: Sequence[Line]) -> str:

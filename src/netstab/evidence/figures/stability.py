@@ -23,6 +23,7 @@ from netstab.evidence.figures.tables import CHANGES, COLUMNS, ENDS, all_places, 
 from netstab.evidence.figures.theme import EPOCH_TICKS, FIT, SOFT, epoch_axis, pick
 from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import Line, Panel
+from netstab.results.schema import STABILITY
 from netstab.study.measuring import NETWORK
 
 DISTANCE = Choice("distance", "Over", (("epoch", "an epoch"), ("step", "a step")))
@@ -54,7 +55,7 @@ def stability(results: Results, panel: Panel, tables: Tables) -> dict[str, Figur
         f"In the last epoch measured: {_functional_ends(tables, lines)}.",
         functional=measured_rows(results, tables, lines, "functional"),
     )
-    files = run_files(results, lines, "stability.csv")
+    files = run_files(results, lines, STABILITY)
     return {
         f"{panel.experiment}-signals": Figure(signals, files),
         f"{panel.experiment}-functional": Figure(functional, files),

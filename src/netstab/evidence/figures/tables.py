@@ -3,17 +3,18 @@
 Each is the mean over seeds, with the smallest and the largest. None where there is no number.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from netstab.evidence.results import Results
 from netstab.evidence.summary.drift import Direction, places
 from netstab.params import Params
 from netstab.results.schema import MEASURES, Curvature
-from netstab.study.experiments import Variant
+from netstab.study.experiments import Run, Variant
 from netstab.study.measuring import NETWORK
 from netstab.study.schedule import Frozen, Schedule
 
@@ -24,6 +25,8 @@ RATE = "rate"
 FEATURES = "last features"
 CHANGES = ("change", "cka", "path")
 """How far a signal shifts: relative change; 1 - CKA; relative change per unit of weight path."""
+SHIFTS = ("shift", "path", "cosine")
+"""How far gradients shift: in the noise of a batch; that per unit of weight path; 1 - cosine."""
 KINDS = ("plain", "adaptive")
 """Of sharpness."""
 TRAITS = ("eigenvalue", "trace")
@@ -34,15 +37,16 @@ ENDS = ("mean", "low", "high")
 COLUMNS = {
     "stability": ("distance", "place", "epoch", *(f"{c}_{e}" for c in CHANGES for e in ENDS)),
     "functional": ("distance", "epoch", *(f"changed_pct_{e}" for e in ENDS)),
+    "field": ("distance", "block", "epoch", *(f"{c}_{e}" for c in SHIFTS for e in ENDS)),
     "sharpness": ("kind", "trait", "block", "epoch", *ENDS, "error", "converged"),
 }
 """Of each kind of table but those of a history, which have `ENDS`."""
 
 
 def of_results(results: Results) -> dict[str, Table]:
-    """Every table by its name: `expB-64/val_loss`, `.../stability`, `/functional`, `/sharpness`.
+    """Every table by its name: `expB-64/val_loss`, `.../stability`, `/functional`, `/field` ...
 
-    Of learning rates (`/rate`) where any follows a shape.
+    `/sharpness`; of learning rates (`/rate`) where any follows a shape.
 
     The tables of a history have a row an epoch from 0 on, and so no column for it.
     """
@@ -60,6 +64,7 @@ def of_results(results: Results) -> dict[str, Table]:
         for name, table in (
             ("stability", _signals(results, variant)),
             ("functional", _functional(results, variant)),
+            ("field", _field(results, variant)),
             ("sharpness", _sharpness(results, variant)),
         ):
             if not table.empty:
@@ -104,12 +109,10 @@ def _signals(results: Results, variant: Variant) -> pd.DataFrame:
         ("backward", backward_place),
     )
     tables = []
-    for table in _measured(results, variant):
-        path = table[table["block"] == NETWORK].set_index(["epoch", "distance"])["path"]
+    for table in _measured(results.collection.stability, variant):
         for side, place in sides:
             rows = table[table["block"].isin(places(results.params, side))]
             change = rows[f"{side}_change"]
-            walked = path.reindex(pd.MultiIndex.from_frame(rows[["epoch", "distance"]])).to_numpy()
             tables.append(
                 pd.DataFrame(
                     {
@@ -118,7 +121,7 @@ def _signals(results: Results, variant: Variant) -> pd.DataFrame:
                         "epoch": rows["epoch"],
                         "change": change,
                         "cka": 1 - rows[f"{side}_cka"],
-                        "path": change / np.where(walked > 0, walked, np.nan),
+                        "path": change / _walked(table, rows),
                     }
                 )
             )
@@ -129,15 +132,42 @@ def _functional(results: Results, variant: Variant) -> pd.DataFrame:
     """Rows (distance, epoch) with the share of predictions that change."""
     tables = [
         table.loc[table["block"] == NETWORK, ["distance", "epoch", "changed_pct"]]
-        for table in _measured(results, variant)
+        for table in _measured(results.collection.stability, variant)
     ]
     return _over_seeds(tables, ["distance", "epoch"])
 
 
-def _measured(results: Results, variant: Variant) -> list[pd.DataFrame]:
-    found = results.collection.stability
+def _field(results: Results, variant: Variant) -> pd.DataFrame:
+    """Rows (distance, block, epoch) with mean, low and high of each of `SHIFTS`.
+
+    Of shifts the mean over seeds is taken of squares, which have no bias, before the root; where it
+    is not positive, the shift is less than the images can tell, and stands as 0.
+    """
+    keys = ["distance", "block", "epoch"]
+    tables = []
+    for table in _measured(results.collection.field, variant):
+        rows = table[table["block"] != NETWORK]
+        square = rows["shift_squared"]
+        per_path = square / _walked(table, rows) ** 2
+        cosine = 1 - rows["gradient_cosine"]
+        tables.append(rows[keys].assign(shift=square, path=per_path, cosine=cosine))
+    summed = _over_seeds(tables, keys)
+    if not summed.empty:
+        roots = [f"{shift}_{end}" for shift in ("shift", "path") for end in ENDS]
+        summed[roots] = np.sqrt(summed[roots].clip(lower=0))
+    return summed.dropna(subset=summed.columns.difference(keys), how="all")
+
+
+def _measured(found: Mapping[Run, pd.DataFrame], variant: Variant) -> list[pd.DataFrame]:
     tables = [table for run, table in found.items() if run.variant == variant]
     return [table[table["distance"] != "floor"] for table in tables if not table.empty]
+
+
+def _walked(table: pd.DataFrame, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """The way that the network's weights went, for each of some rows; NaN where it is none."""
+    path = table[table["block"] == NETWORK].set_index(["epoch", "distance"])["path"]
+    walked = path.reindex(pd.MultiIndex.from_frame(rows[["epoch", "distance"]])).to_numpy()
+    return np.where(walked > 0, walked, np.nan)
 
 
 def _sharpness(results: Results, variant: Variant) -> pd.DataFrame:

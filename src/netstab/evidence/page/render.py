@@ -12,7 +12,16 @@ from markupsafe import Markup
 
 import netstab
 from netstab.evidence import texts
-from netstab.evidence.figures import curves, drawings, events, sharpness, stability, theme, vega
+from netstab.evidence.figures import (
+    curves,
+    drawings,
+    events,
+    field,
+    sharpness,
+    stability,
+    theme,
+    vega,
+)
 from netstab.evidence.figures.drawings import Drawn
 from netstab.evidence.figures.figure import Figure, table_rows
 from netstab.evidence.figures.lines import usable
@@ -66,6 +75,8 @@ def render(results: Results, drawn: Drawn | None = None) -> str:
         left_out=drawn.left_out,
         panels=[_panel(results, drawn, panel) for panel in drawn.curves],
         stability_choices=[stability.DISTANCE, stability.CHANGE],
+        field=params.measure.field,
+        field_choices=[field.DISTANCE, field.SHIFT],
         sharpness_choices=[sharpness.KIND, sharpness.scope(results)],
         protocol=facts.protocol(collection),
         sharing=facts.sharing(results),
@@ -126,6 +137,8 @@ def _panel(results: Results, drawn: Drawn, panel: Panel) -> dict[str, Any]:
         "curves": _figures(drawn.curves[panel]),
         "stability": _figures(drawn.stability[panel]),
         "unsteady": not_measured(results, drawn.tables, panel, "stability"),
+        "field": _figures(drawn.field[panel]),
+        "unshifted": not_measured(results, drawn.tables, panel, "field"),
         "sharpness": _figures(drawn.sharpness[panel]),
         "unsharp": not_measured(results, drawn.tables, panel, "sharpness"),
     }

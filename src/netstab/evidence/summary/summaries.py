@@ -3,12 +3,16 @@
 * final X and jitter of X: see `windows`;
 * final drift, forward and backward: geometric mean of the relative change of signals over an
   epoch, over the epochs of the jitter window that are measured and over blocks (see `drift`);
+* final field shift: root of the mean square of the shift of the whole network's expected gradient
+  over a step, over the same epochs, in the noise of a batch (see `field`); none if in some seed it
+  is less than the images can tell, since the other seeds are no random sample. There where the
+  parameters ask for the field;
 * final sharpness and trace: of the Hessian of the whole network, at the end of the run; none if
   the search did not converge in some seed, since the other seeds are no random sample.
 
 All are taken in each seed, then averaged; `_sd` is the standard deviation over seeds, and `_error`
 what measurement adds to the mean: the bound on eigenvalues' errors, the standard error of traces.
-Losses are in nats, drifts are ratios; files have them in other units, see `to_file`.
+Losses are in nats, drifts and shifts are ratios; files have them in other units, see `to_file`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,21 +23,27 @@ from typing import get_args
 import numpy as np
 
 from netstab.evidence.summary.drift import Direction, log_drift, places, shifts
+from netstab.evidence.summary.field import log_shift
 from netstab.evidence.summary.windows import final, jitter, jitter_window
 from netstab.params import Params
 from netstab.results.runs import Collection
 from netstab.results.schema import MEASURES
 from netstab.study.experiments import Run, Variant
+from netstab.study.measuring import NETWORK
 
 Summary = Mapping[str, float | int | None]
 """Figures of a variant: flat, with the same keys whatever the variant; None where there is none."""
 
-FILE_UNITS = {"loss": ("loss_mnats", 1e3), "drift": ("drift_ppm", 1e6)}
+FILE_UNITS = {
+    "loss": ("loss_mnats", 1e3),
+    "drift": ("drift_ppm", 1e6),
+    "field_shift": ("field_shift_ppm", 1e6),
+}
 """Quantity -> its name in a file, and how many of that unit are one of ours."""
 
 
 def to_file(summary: Summary) -> Summary:
-    """A summary as its file has it: losses in thousandths of a nat, drifts in millionths.
+    """A summary as its file has it: losses in thousandths of a nat, ratios in millionths.
 
     `dvc metrics` shows five decimals unless it is told otherwise at each call. In these units it
     shows three digits of a loss's jitter or deviation down to a millionth of a nat, about the error
@@ -109,10 +119,11 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _measured(
     params: Params, collection: Collection, variant: Variant, window: int | None
 ) -> dict[str, list[float | None]]:
-    """Drift and sharpness at the end, in each seed that has them; None: it did not converge."""
+    """Drift, field and sharpness at the end, in each seed that has them; None: without a number."""
     end = params.train.run_epochs
     found: dict[str, list[float | None]] = {
         **{f"{direction}_drift": [] for direction in get_args(Direction)},
+        **({} if params.measure.field.every_epochs is None else {"field_shift": []}),
         **{name: [] for name in ("sharpness", "trace", "adaptive_sharpness")},
     }
     for run in (Run(variant, seed) for seed in collection.of(variant)):
@@ -123,6 +134,12 @@ def _measured(
                     drift = log_drift(shifted, direction, places(params, direction), end - window)
                     # NaN: some signals stand still and others shift; their geometric mean is 0.
                     found[f"{direction}_drift"].append(0.0 if isnan(drift) else exp(drift))
+        field = collection.field.get(run)
+        if window is not None and field is not None and not field.empty:
+            shift = None
+            with suppress(LookupError):
+                shift = exp(log_shift(field, NETWORK, end - window))
+            found["field_shift"].append(shift)
         sharpness = collection.sharpness.get(run)
         if last := sharpness and sharpness.at(end):
             found["trace"].append(last.trace)

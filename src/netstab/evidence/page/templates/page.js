@@ -4,6 +4,15 @@
 (async () => {
   const study = JSON.parse(document.getElementById("study").textContent);
 
+  const drawings = [];
+  // One after another, for two at once would each take the other's width for the one to start from.
+  let fitted = Promise.resolve();
+  const fitAll = (fit) => {
+    fitted = fitted.then(async () => {
+      for (const drawing of drawings) await fit(drawing);
+    });
+  };
+
   // A choice is an element with a value, to which the figures bind a parameter.
   for (const choice of document.querySelectorAll(".views")) {
     const buttons = [...choice.querySelectorAll("button")];
@@ -13,7 +22,13 @@
       // In the order of a field of a form: zooms end with `input`, parameters follow `change`.
       for (const type of ["input", "change"]) choice.dispatchEvent(new Event(type));
     };
-    for (const button of buttons) button.addEventListener("click", () => choose(button));
+    for (const button of buttons) {
+      button.addEventListener("click", () => {
+        choose(button);
+        // What is chosen has axes of another width.
+        fitAll((drawing) => drawing.choices.includes(`#${choice.id}`) && drawing.fillWidth());
+      });
+    }
     choose(buttons[0]);
   }
 
@@ -24,6 +39,7 @@
       this.group = figure.closest(".group");
       this.spec = study.figures[this.id];
       this.picks = this.spec.params.some(({ name }) => name === "pick");
+      this.choices = this.spec.params.map(({ bind }) => bind?.element);
     }
 
     get width() {
@@ -60,13 +76,14 @@
       });
       this.view?.finalize();
       Object.assign(this, { view, drawn: { columns, width } });
-      if (columns) await this.fillWidth();
+      await this.fillWidth();
       this.sharePick();
     }
 
     // Small multiples do not fit a width by themselves: give each its share, then of what is left.
     // Up to three times, since a legend or an axis can need another width once there is room.
     async fillWidth() {
+      if (!this.view || !this.columns) return;
       this.view.signal("child_width", this.share);
       for (let turn = 0; turn < 3; turn++) {
         await this.view.resize().runAsync();
@@ -86,7 +103,7 @@
       await this.view.signal("room", width).signal(columns ? "room" : "width", width).runAsync();
       // The title finds its place only after the legend has found its rows.
       await this.view.resize().runAsync();
-      if (columns) await this.fillWidth();
+      await this.fillWidth();
     }
 
     // A click in one legend highlights the same lines in every figure of the group.
@@ -102,7 +119,7 @@
     }
   }
 
-  const drawings = [...document.querySelectorAll("figure")].map((figure) => new Drawing(figure));
+  drawings.push(...[...document.querySelectorAll("figure")].map((figure) => new Drawing(figure)));
   for (const drawing of drawings) {
     await drawing.draw();
     // Let the page answer between two figures.
@@ -112,9 +129,7 @@
   let settled;
   window.addEventListener("resize", () => {
     clearTimeout(settled);
-    settled = setTimeout(async () => {
-      for (const drawing of drawings) await drawing.fit();
-    }, 150);
+    settled = setTimeout(() => fitAll((drawing) => drawing.fit()), 150);
   });
 
   // A sheet has a width of its own: drawn for a screen and shrunk, letters would be too small.
