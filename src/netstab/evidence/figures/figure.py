@@ -69,12 +69,12 @@ class Choice:
         """Of the buttons' element."""
         return "-".join(filter(None, ("choose", self.param, self.place)))
 
-    def parameter(self) -> alt.Parameter:
+    def parameter(self) -> dict[str, Any]:
         """The parameter, bound to the buttons where there is anything to choose."""
-        options: dict[str, Any] = {}
+        found: dict[str, Any] = {"name": self.param, "value": self.values[0][0]}
         if len(self.values) > 1:
-            options["bind"] = alt.BindDirect(element=f"#{self.id}", event="change")
-        return alt.param(name=self.param, value=self.values[0][0], **options)
+            found["bind"] = {"element": f"#{self.id}", "event": "change"}
+        return found
 
     @property
     def words(self) -> str:
@@ -97,18 +97,21 @@ def built(
         columns: of the tables that its data name in a column `table`: the data become a row for
             each row of these.
         epochs: whether a table's rows are epochs from 0 on; otherwise it has a column for them.
-        properties: of the chart.
+        properties: of the chart, as Vega-Lite has them.
     """
+    transform: list[dict[str, Any]] = []
     if columns:
-        source = alt.LookupData(data=alt.NamedData("tables"), key="table", fields=list(columns))
-        chart = chart.transform_lookup("table", from_=source)
+        tables = {"data": {"name": "tables"}, "key": "table", "fields": list(columns)}
+        transform.append({"lookup": "table", "from": tables})
     if epochs:
-        chart = chart.transform_calculate(epoch=f"sequence(length(datum.{columns[0]}))")
+        transform.append({"calculate": f"sequence(length(datum.{columns[0]}))", "as": "epoch"})
     if columns:
-        chart = chart.transform_flatten([*columns, *(["epoch"] if epochs else [])])
-    if choices:
-        chart = chart.add_params(*(choice.parameter() for choice in choices))
-    spec: dict[str, Any] = chart.properties(**properties).to_dict(validate=False)
+        transform.append({"flatten": [*columns, *(["epoch"] if epochs else [])]})
+    # Not by methods of the chart: each copies all its layers anew.
+    spec: dict[str, Any] = {**chart.to_dict(validate=False), **properties}
+    if transform:
+        spec["transform"] = transform
+    spec["params"] = [*spec.get("params", []), *(choice.parameter() for choice in choices)]
     return spec
 
 
@@ -130,7 +133,6 @@ def finished(
     """
     return {
         **spec,
-        "params": spec.get("params", []),
         "title": {"text": title, "subtitle": list(notes)},
         "description": about,
         "datasets": {**spec.get("datasets", {}), **datasets},

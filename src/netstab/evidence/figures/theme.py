@@ -89,7 +89,7 @@ CONFIG: dict[str, Any] = {
     },
 }
 
-FIT = alt.AutoSizeParams(type="fit-x", contains="padding")
+FIT = {"type": "fit-x", "contains": "padding"}
 """Of a single plot, which takes the width of its container."""
 
 WIDTH = 640
