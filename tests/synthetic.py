@@ -25,21 +25,23 @@ from netstab.results.schema import (
     SharpnessFile,
     history_columns,
 )
-from netstab.study.experiments import Run, runs, schedule, variants, view
+from netstab.study.experiments import Run, runs, variants, view
 from netstab.study.keys import identity, state_key, view_identity
 from netstab.study.schedule import Frozen, Phase, Schedule
 from tests import synthetic_measures
+from tests.synthetic_measures import schedule
 
 Model = TypeVar("Model", bound=BaseModel)
 
 ROOT = Path(__file__).parents[1]
+SHIPPED = YAML(typ="safe", pure=True).load((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
 CIFAR10 = {"name": "CIFAR-10", "official": True, "content_sha256": "c1" * 32}
 DIGITS = {"name": "scikit-learn digits", "official": False, "content_sha256": "d1" * 32}
 
 
 def parameters(**sections: Any) -> Params:
     """The shipped parameters; dictionaries are merged into their sections."""
-    content = YAML(typ="safe", pure=True).load((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
+    content = dict(SHIPPED)
     for name, value in sections.items():
         merged = isinstance(value, dict) and name not in ("own", "expE")
         content[name] = {**content[name], **value} if merged else value

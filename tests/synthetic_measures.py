@@ -9,9 +9,22 @@ import pandas as pd
 
 from netstab.params import Params
 from netstab.results.schema import FIELD_COLUMNS, STABILITY_MEASURES
-from netstab.study.experiments import REFERENCES, Run, schedule, view
+from netstab.study import experiments
+from netstab.study.experiments import REFERENCES, Run, Variant, view
 from netstab.study.measuring import NETWORK, field_epochs, sharpness_scopes, stability_epochs
 from netstab.study.schedule import Frozen, Schedule
+
+
+_schedules: dict[tuple[int, Variant], tuple[Params, Schedule]] = {}
+
+
+def schedule(params: Params, variant: Variant) -> Schedule:
+    """The schedule of a variant, computed once: everything here asks for it, run by run."""
+    known = (id(params), variant)
+    if known not in _schedules:
+        # The parameters are kept as well, so that no others come to their place.
+        _schedules[known] = params, experiments.schedule(params, variant)
+    return _schedules[known][1]
 
 
 def rates(params: Params, plan: Schedule, epoch: int) -> dict[str, float]:

@@ -15,10 +15,10 @@ from netstab.results.schema import (
     Curvature,
     SharpnessFile,
 )
-from netstab.study.experiments import Run, Variant, runs, schedule
+from netstab.study.experiments import Run, Variant, runs
 from netstab.study.measuring import NETWORK, field_epochs, stability_epochs
 from tests.synthetic import collection
-from tests.synthetic_measures import curvature
+from tests.synthetic_measures import curvature, schedule
 
 LEVELS = {
     "train_loss": 0.5,

@@ -26,15 +26,20 @@ def log_shift(field: pd.DataFrame, block: str, start: int, *, per_path: bool = F
         LookupError: it was not measured in the window, or is less than its images can tell.
     """
     steps = field[(field["distance"] == "step") & (field["epoch"] >= start)]
-    of = {name: rows.set_index("epoch") for name, rows in steps.groupby("block")}
-    if block not in of or of[block]["shift_squared"].isna().any():
+    squares = _column(steps, block, "shift_squared")
+    if squares.empty or squares.isna().any():
         raise LookupError("was not measured")
-    squares = of[block]["shift_squared"]
     if (squares == 0).all():
         return -np.inf
     if per_path:
-        squares = squares / of[NETWORK]["path"].reindex(squares.index) ** 2
+        squares = squares / _column(steps, NETWORK, "path").reindex(squares.index) ** 2
     mean = float(squares.mean())
     if not 0 < mean < np.inf:
         raise LookupError("is less than its images can tell")
     return float(np.log(mean)) / 2
+
+
+def _column(steps: pd.DataFrame, block: str, name: str) -> pd.Series:
+    """Of a block, by epoch."""
+    rows = steps[steps["block"] == block]
+    return pd.Series(rows[name].to_numpy(), rows["epoch"])
