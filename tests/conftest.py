@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 torch.set_num_threads(1)
 
+forks.forget_to_sync()
+
 FIRST = ("pipeline", "ray", "sweeps", "report", "torture", "null", "engine", "same_bits")
 """Groups and files whose tests take longest, in this order."""
 

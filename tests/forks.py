@@ -21,6 +21,14 @@ FOLDER = "FORKS_FOLDER"
 """The variable by which pytest's processes know the folder."""
 
 
+def forget_to_sync() -> None:
+    """Leave files to the disk's own time in this process: in no test does the power fail.
+
+    Tests of what is synced, and when, put a function of their own in its place.
+    """
+    os.fsync = lambda _: None
+
+
 def folder() -> Path:
     """A folder with a `python` that is forked."""
     return Path(os.environ[FOLDER])

@@ -144,6 +144,7 @@ def load() -> None:
     for name in LIBRARIES:
         importlib.import_module(name)
     vars(sys.modules["torch"])["set_num_threads"](1)
+    os.fsync = lambda _: None  # see `forks.forget_to_sync`
     vars(weakref.finalize)["_registry"].clear()  # else each process tidies up after torch
     gc.freeze()
 

@@ -14,7 +14,6 @@ from netstab.study.experiments import REFERENCES, Run, Variant, view
 from netstab.study.measuring import NETWORK, field_epochs, sharpness_scopes, stability_epochs
 from netstab.study.schedule import Frozen, Schedule
 
-
 _schedules: dict[tuple[int, Variant], tuple[Params, Schedule]] = {}
 
 

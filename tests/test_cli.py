@@ -106,23 +106,40 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     for name in ("DVC_ROOT", "NETSTAB_STORE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "200")
-    root = tmp_path / "study"
+    made = checkout(tmp_path / "study")
+    monkeypatch.chdir(made.root)
+    return made
+
+
+def checkout(root: Path) -> Project:
     (root / "data").mkdir(parents=True)
     shutil.copy(small.ROOT / "dvc.yaml", root)
     (root / "data" / "manifest.json").write_text(MANIFEST.to_json())
-    monkeypatch.chdir(root)
-    project = Project(root)
-    project.set()
-    return project
+    made = Project(root)
+    made.set()
+    return made
 
 
-def fill_measured(project: Project) -> None:
-    """Fill the store with every run, and with all that is measured on them."""
-    project.fill()
-    ledger = project.ledger
+@pytest.fixture(scope="module")
+def full_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with every run, and with all that is measured on them."""
+    made = checkout(tmp_path_factory.mktemp("full") / "study")
+    made.fill()
+    ledger = made.ledger
     for run in runs(ledger.params):
         for key, inputs in pieces.measured(ledger, run):
             ledger.measurements.write(key, inputs, pieces.entry(inputs))
+    return made.root / ".netstab"
+
+
+@pytest.fixture
+def measured(project: Project, full_store: Path) -> Project:
+    """The project with a store of its own in which nothing lacks."""
+    shutil.copytree(full_store, project.root / ".netstab")
+    return project
+
+
+full = pytest.mark.xdist_group("full store")
 
 
 def lines(text: str) -> list[str]:
@@ -288,12 +305,12 @@ def explained(project: Project) -> dict[str, dict[str, Any]]:
     return {entry["run"]: entry for entry in told["runs"]}
 
 
+@full
 def test_a_moved_freeze_is_named_with_both_epochs_and_where_training_goes_on_from(
-    project: Project,
+    measured: Project,
 ) -> None:
-    fill_measured(project)
-    project.set(expB={"freeze_epoch": 90})
-    said = project.netstab("plan", "--explain").stdout.splitlines()
+    measured.set(expB={"freeze_epoch": 90})
+    said = measured.netstab("plan", "--explain").stdout.splitlines()
     at = said.index("to be trained: expB.freeze_epoch 60 -> 90")
     assert [line.split()[0] for line in said[at + 1 : at + 5]] == [
         f"expB-{block}-0" for block in (64, 128, 256, 512)
@@ -304,11 +321,11 @@ def test_a_moved_freeze_is_named_with_both_epochs_and_where_training_goes_on_fro
     assert len(said[rest + 1 : said.index("", rest)]) == 14
     assert "still to train 440" in lines("\n".join(said))
 
-    entry = explained(project)["expB-64-0"]
+    entry = explained(measured)["expB-64-0"]
     assert entry["action"] == "train" and entry["epochs_left"] == 110
     assert (entry["from"]["run"], entry["from"]["epoch"]) == ("baseline-0", 90)
     assert entry["changes"] == [{"parameter": "expB.freeze_epoch", "old": 60, "new": 90}]
-    assert explained(project)["baseline-0"] == {
+    assert explained(measured)["baseline-0"] == {
         "run": "baseline-0",
         "action": "collect",
         "epochs": 200,
@@ -319,6 +336,7 @@ def test_a_moved_freeze_is_named_with_both_epochs_and_where_training_goes_on_fro
     }
 
 
+@full
 @pytest.mark.parametrize(
     ("changes", "parameter", "old", "new"),
     [
@@ -331,31 +349,30 @@ def test_a_moved_freeze_is_named_with_both_epochs_and_where_training_goes_on_fro
     ],
 )
 def test_the_parameter_that_parts_a_run_from_the_store_is_named(
-    changes: dict[str, Any], parameter: str, old: object, new: object, project: Project
+    changes: dict[str, Any], parameter: str, old: object, new: object, measured: Project
 ) -> None:
-    fill_measured(project)
-    project.set(**changes)
-    found = explained(project)["outpost-" + str(changes.get("seeds", [0])[0])]
+    measured.set(**changes)
+    found = explained(measured)["outpost-" + str(changes.get("seeds", [0])[0])]
     assert found["changes"] == [{"parameter": parameter, "old": old, "new": new}]
     assert found["nearest"]["run"] == "outpost-0"
 
 
+@full
 def test_other_numerics_and_other_images_are_named(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    measured: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill_measured(project)
     training, measures = versions()
     monkeypatch.setattr("netstab.store.ledger.versions", lambda: (training + 1, measures))
-    said = project.netstab("plan", "--explain").stdout
+    said = measured.netstab("plan", "--explain").stdout
     numerics = "to be trained: version of the numerics (src/netstab/training/numerics.json)"
     assert f"{numerics} {training} -> {training + 1}\n" in said
     monkeypatch.undo()
-    monkeypatch.chdir(project.root)
+    monkeypatch.chdir(measured.root)
     other = MANIFEST.model_copy(update={"content_sha256": "5" * 64})
-    (project.root / "data" / "manifest.json").write_text(other.to_json())
-    assert f"{'4' * 12}... -> {'5' * 12}..." in project.netstab("plan", "--explain").stdout
-    (project.root / "data" / "manifest.json").unlink()
-    result = project.netstab("plan", "--explain")
+    (measured.root / "data" / "manifest.json").write_text(other.to_json())
+    assert f"{'4' * 12}... -> {'5' * 12}..." in measured.netstab("plan", "--explain").stdout
+    (measured.root / "data" / "manifest.json").unlink()
+    result = measured.netstab("plan", "--explain")
     assert f"{'4' * 12}... -> not prepared" in result.stdout
     assert "after dvc repro data this tells more" in result.stderr
 
@@ -382,19 +399,19 @@ def test_a_run_that_is_new_or_was_stopped_is_told_from_one_that_was_changed(
     assert "to be trained: another schedule (epochs, rates, interventions)\n  expB-64-0  " in said
 
 
+@full
 def test_what_is_measured_anew_is_told_by_setting_or_version(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    measured: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill_measured(project)
-    images = project.ledger.params.measure.stability.images
-    project.set(measure={"stability": {"every_epochs": 10, "images": 64}})
-    said = project.netstab("plan", "--explain").stdout.splitlines()
+    images = measured.ledger.params.measure.stability.images
+    measured.set(measure={"stability": {"every_epochs": 10, "images": 64}})
+    said = measured.netstab("plan", "--explain").stdout.splitlines()
     told = f"to be measured, trained already: measure.stability.images {images} -> 64"
     assert len(said[said.index(told) + 1 : said.index("")]) == 18
-    project.set()
+    measured.set()
     training, measures = versions()
     monkeypatch.setattr("netstab.store.ledger.versions", lambda: (training, measures + 1))
-    found = explained(project)["outpost-0"]
+    found = explained(measured)["outpost-0"]
     assert found["action"] == "measure"
     assert found["changes"] == [{"parameter": "measures", "old": measures, "new": measures + 1}]
 

@@ -32,9 +32,11 @@ KINDS = ("tar", "tar.gz", "tar.bz2", "tar.xz", "zip")
 @pytest.fixture(autouse=True)
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Relative sources and downloads belong here."""
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    root = tmp_path / "checkout"
+    root.mkdir()
+    monkeypatch.setenv("DVC_ROOT", str(root))
     monkeypatch.setenv("no_proxy", "*")
-    return tmp_path
+    return root
 
 
 def refusal(**changes: Any) -> str:

@@ -29,7 +29,7 @@ from netstab.sweep.estimate import seconds
 from netstab.training import trajectory
 from netstab.training.observer import Observer
 from tests import small
-from tests.checkout import QUICK_SHARPNESS
+from tests.checkout import TINY
 
 PAGE = (small.ROOT / "docs" / "NETWORKS.md").read_text(encoding="utf-8")
 BLOCKS = {"early": ["first", "second"], "late": ["third", "classifier"]}
@@ -311,9 +311,10 @@ def test_the_example_comes_to_its_curves_and_verdicts(
     sections = YAML(typ="safe", pure=True).load(shown)
     content = small.content(
         seeds=[0, 1, 2],
+        experiments=["expC"],
         train={"time_scale": 0.05, "batch_size": 8, "precision": "fp32", "crop_padding": 2},
         data={"image_size": small.SIZE},
-        measure={"stability": {"every_epochs": 100, "images": 8}, "sharpness": QUICK_SHARPNESS},
+        measure=TINY["measure"],
         expE={"bnrecal": small.SHIPPED["expE"]["bnrecal"]},
         ceiling={"seeds": []},
         runtime={"threads": 1, "device": "cpu", "save_interval_s": 1e6},

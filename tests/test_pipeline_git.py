@@ -69,6 +69,7 @@ def test_the_curves_can_be_seen_at_once(clone: Clone) -> None:
     assert all(f'"{curve}"' in page for curve in curves)
 
 
+@pytest.mark.long
 def test_results_on_another_disk_are_written_through_the_link(clone: Clone, tmp_path: Path) -> None:
     (clone.root / "metrics").rename(tmp_path / "disk")
     (clone.root / "metrics").symlink_to(tmp_path / "disk")
@@ -104,7 +105,8 @@ def test_a_fresh_clone_makes_its_images_and_trains_what_is_new(fresh: Clone) -> 
     assert fresh.git("status", "--short") == "", "the same images, to the byte"
     # States stay where they were trained: a new run trains its past here, once.
     fresh.change(own={"late": {"512": {"180": 0.3}}})
-    assert fresh.dvc("repro").stages == ["own@late-0", "report"]
+    assert fresh.dvc("repro", "--dry").stages == ["own@late-0", "report"]
+    fresh.dvc("repro", "own@late-0")
     assert [row["epoch"] for row in fresh.trained()] == list(range(10))
 
 
@@ -192,6 +194,7 @@ def test_a_study_that_cannot_be_is_refused_before_anything_runs(
     assert clone.git("status", "--short") == "" and not clone.git("for-each-ref", "refs/exps")
 
 
+@pytest.mark.long
 def test_a_shallow_clone_that_keeps_no_experiment_has_the_results(
     clone: Clone, tmp_path: Path
 ) -> None:
@@ -208,6 +211,7 @@ def test_a_shallow_clone_that_keeps_no_experiment_has_the_results(
     assert "late" not in shallow.read("demo/params.yaml")
 
 
+@pytest.mark.long
 def test_a_study_with_a_run_that_cannot_be_trained_has_the_results_of_the_others(
     clone: Clone,
 ) -> None:
