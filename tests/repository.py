@@ -1,12 +1,16 @@
 """A git repository with a synthetic study's parameters and results, as commands find a checkout."""
 
+import copy
+import json
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from click.testing import Result
 from dvc.utils.serialize import dumps_yaml
+from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from netstab import paths
@@ -42,9 +46,9 @@ class Repository:
 
     def write(self, data: dict[str, Any] = synthetic.CIFAR10, **changes: Any) -> synthetic.Study:
         """Put a study's parameters and runs into the workspace."""
-        content = small.content(**{**SMALL, "seeds": [0, 1, 2], **changes})
-        (self.root / "params.yaml").write_text(dumps_yaml(content))
-        study = synthetic.Study(check(content), data)
+        text = dumps_yaml(small.content(**{**SMALL, "seeds": [0, 1, 2], **changes}))
+        (self.root / "params.yaml").write_text(text)
+        study = _study(text, json.dumps(data))
         shutil.rmtree(self.root / paths.METRICS, ignore_errors=True)
         study.write(self.root)
         return study
@@ -60,3 +64,14 @@ class Repository:
         result = CliRunner().invoke(app, arguments, env={"COLUMNS": "140"})
         assert result.exit_code == code, result.output
         return result
+
+
+def _study(params: str, data: str) -> synthetic.Study:
+    """A study of one's own, which is made up once."""
+    made = _made_up(params, data)
+    return copy.deepcopy(made, {id(made.params): made.params})
+
+
+@cache
+def _made_up(params: str, data: str) -> synthetic.Study:
+    return synthetic.Study(check(YAML(typ="safe").load(params)), json.loads(data))

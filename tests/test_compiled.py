@@ -98,6 +98,7 @@ def test_a_pattern_that_comes_back_is_not_compiled_again() -> None:
     assert counts[0] < counts[1] == counts[2]
 
 
+@pytest.mark.long
 def test_epochs_match_eager_where_the_next_run_overwrites_results() -> None:
     # A batch of three pieces adds up gradients; a phase and a state come back to graphs in use.
     study = small.params()

@@ -27,7 +27,10 @@ from tests.reference import NaiveTrainer
 from tests.test_engine import PATTERNS, phase
 from tests.test_measuring import SHARPNESS
 
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+DEVICES = [
+    pytest.param("cpu", marks=pytest.mark.long),
+    pytest.param("cuda", marks=pytest.mark.gpu),
+]
 # tests/test_engine.py has the CPU's patterns; one here shows that these tests hold water.
 CASES = [("cpu", "all but 256")]
 CASES += [pytest.param("cuda", pattern, marks=pytest.mark.gpu) for pattern in PATTERNS]  # type: ignore[misc]
@@ -196,7 +199,7 @@ def test_compiled_batches_in_pieces_and_restored_states(where: str, batch_size: 
     ("where", "precision", "compiled"),
     [
         # tests/test_same_bits.py has the CPU's precisions.
-        ("cpu", "fp32", False),
+        pytest.param("cpu", "fp32", False, marks=pytest.mark.long),
         *(
             pytest.param("cuda", precision, compiled, marks=pytest.mark.gpu)
             for precision in ("fp32", "bf16")

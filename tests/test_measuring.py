@@ -117,7 +117,12 @@ def entries(ledger: Ledger, run: Run) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("name", "precision"),
-    [("baseline", "fp32"), ("outpost", "fp32"), ("expB-128", "fp32"), ("expB-128", "bf16")],
+    [
+        ("outpost", "fp32"),
+        ("expB-128", "bf16"),
+        pytest.param("baseline", "fp32", marks=pytest.mark.long),
+        pytest.param("expB-128", "fp32", marks=pytest.mark.long),
+    ],
 )
 def test_measuring_changes_no_bit_of_a_run(name: str, precision: str, tmp_path: Path) -> None:
     params = study({"every_epochs": 20}, train={"precision": precision})
@@ -132,7 +137,7 @@ def test_measuring_changes_no_bit_of_a_run(name: str, precision: str, tmp_path: 
     assert state.equal(state.read(files[0]), state.read(files[1]))
 
 
-@pytest.mark.parametrize("name", ["baseline", "expB-128"])
+@pytest.mark.parametrize("name", [pytest.param("baseline", marks=pytest.mark.long), "expB-128"])
 def test_a_replay_measures_what_would_have_been_measured_on_the_way(
     name: str, tmp_path: Path
 ) -> None:

@@ -33,6 +33,13 @@ THAW = {
 
 
 UNFROZEN = ("baseline", "outpost", "expA-128", "own-cycles")
+CUT_OFTEN = (
+    ("outpost", "live"),
+    ("own-cycles", "live"),
+    ("own-thaw", "live"),
+    ("expC-256", "eval"),
+)
+"""Those that each run of the tests cuts; the others are long."""
 
 
 def study(mode: str = "live", **changes: object) -> Params:
@@ -57,9 +64,18 @@ def assert_same(ledger: Ledger, record: Record, other: Ledger, expected: Record)
 
 @pytest.mark.parametrize(
     ("kind", "mode"),
-    [(kind, "live") for kind in KINDS]
-    # What freezes nothing has no mode.
-    + [(kind, "eval") for kind in KINDS if kind not in UNFROZEN],
+    [
+        pytest.param(
+            kind,
+            mode,
+            marks=() if (kind, mode) in CUT_OFTEN else pytest.mark.long,
+            id=f"{kind}-{mode}",
+        )
+        for mode in ("live", "eval")
+        for kind in KINDS
+        # What freezes nothing has no mode.
+        if mode == "live" or kind not in UNFROZEN
+    ],
 )
 def test_a_run_cut_at_every_epoch_is_the_run_without_a_stop(
     kind: str, mode: str, tmp_path: Path

@@ -211,8 +211,13 @@ def dense(model: nn.Module, subset: Subset, names: list[str]) -> Tensor:
     return torch.autograd.functional.hessian(loss, point)  # type: ignore[no-any-return, no-untyped-call]
 
 
-@pytest.mark.parametrize("mode", ["eval", "train"])
-@pytest.mark.parametrize("part", ["stem", "head"])
+@pytest.mark.parametrize(
+    ("part", "mode"),
+    [
+        *(("stem", "eval"), ("head", "eval"), ("head", "train")),
+        pytest.param("stem", "train", marks=pytest.mark.long),
+    ],
+)
 def test_a_block_of_a_network_has_the_spectrum_of_its_dense_hessian(
     part: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,7 +376,7 @@ class Attending(nn.Module):
 @pytest.mark.parametrize(
     "model",
     [
-        ResNet(2, 3, 5, norm="group"),
+        pytest.param(ResNet(2, 3, 5, norm="group"), marks=pytest.mark.long),
         VisionTransformer(4, 3, 5, 8),
         Attending(),
         Called(lambda net, h: net.same(functional.gelu(h))),

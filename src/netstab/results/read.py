@@ -1,6 +1,7 @@
 """How a run's files are read: checked, and refused by name where they are missing or damaged."""
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +27,10 @@ from netstab.study.schedule import Frozen, Schedule
 from netstab.text import few, one_line
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+KEYS = ("epoch", "distance", "block")
+"""Columns that say of what a row of shifts is."""
 
 
 class UnusableFileError(Exception):
@@ -124,7 +129,7 @@ def _read_shifts(
 ) -> pd.DataFrame:
     """A table of what shifts over a distance, from epochs on: a row a block and the network."""
     table = read_table(path, columns, ("distance", "block"))
-    measures = [column for column in columns if column not in ("epoch", "distance", "block")]
+    measures = [column for column in columns if column not in KEYS]
     if table.empty:  # a view measures nothing of its own
         kinds = {"epoch": "int64", **dict.fromkeys(measures, "float64")}
         return table[list(columns)].astype(kinds)
@@ -148,16 +153,12 @@ def _problem_of_shifts(
         # An empty column is read as floats.
         if table[column].dtype.kind not in "if" or np.isinf(table[column]).any():
             return f"{column} holds what is no finite number"
-    when = ["epoch", "distance"]
-    named = table[when].assign(block=table["block"].astype(str))
-    wrong = (
-        ~named["block"].isin(blocks)
-        | named.duplicated()
-        | (named.groupby(when)["block"].transform("size") != len(blocks))
-    )
-    if wrong.any():
-        epoch, distance = table.loc[wrong, when].iloc[0]
-        return f"epoch {epoch}, distance {distance} has not each of {', '.join(blocks)} once"
+    named = defaultdict(list)
+    for epoch, distance, block in zip(*(table[key] for key in KEYS), strict=True):
+        named[epoch, distance].append(block)
+    for (epoch, distance), found in named.items():
+        if sorted(found) != sorted(blocks):
+            return f"epoch {epoch}, distance {distance} has not each of {', '.join(blocks)} once"
     return ""
 
 
