@@ -384,10 +384,8 @@ def wide(figure: str) -> bool:
 
 
 def one_seed() -> synthetic.Study:
-    params = synthetic.parameters(
-        seeds=[0], train={"time_scale": 0.1}, ceiling={"seeds": []}, experiments=["expB", "strict"]
-    )
-    return synthetic.Study(params)
+    alone = {"seeds": [0], "ceiling": {"seeds": []}, "experiments": ["expB"], "own": {}}
+    return synthetic.Study(synthetic.parameters(**alone, train={"time_scale": 0.1}))
 
 
 def missing_run() -> synthetic.Study:
@@ -407,8 +405,8 @@ def unmeasured() -> synthetic.Study:
 @pytest.mark.parametrize(
     ("lacking", "said", "figures"),
     [
-        # Two panels with curves and what was measured, of four kinds; own; three of the whole.
-        (one_seed, "With 1 seed no verdict on any statement is possible", 3 * 9 + 4),
+        # Two panels with curves and what was measured, of four kinds; four of the whole.
+        (one_seed, "With 1 seed no verdict on any statement is possible", 2 * 9 + 4),
         (missing_run, "3 of 12 runs have files that are missing", 9 + 3),
         (unmeasured, "Not measured on any run.", 5 + 1),
     ],
