@@ -362,12 +362,11 @@ def test_other_numerics_and_other_images_are_named(
     measured: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training, measures = versions()
-    monkeypatch.setattr("netstab.store.ledger.versions", lambda: (training + 1, measures))
-    said = measured.netstab("plan", "--explain").stdout
+    with monkeypatch.context() as patch:
+        patch.setattr("netstab.store.ledger.versions", lambda: (training + 1, measures))
+        said = measured.netstab("plan", "--explain").stdout
     numerics = "to be trained: version of the numerics (src/netstab/training/numerics.json)"
     assert f"{numerics} {training} -> {training + 1}\n" in said
-    monkeypatch.undo()
-    monkeypatch.chdir(measured.root)
     other = MANIFEST.model_copy(update={"content_sha256": "5" * 64})
     (measured.root / "data" / "manifest.json").write_text(other.to_json())
     assert f"{'4' * 12}... -> {'5' * 12}..." in measured.netstab("plan", "--explain").stdout

@@ -22,9 +22,8 @@ from tests.synthetic_report import PANELS, Reported, embedded, in_one_process
 
 pytestmark = [pytest.mark.browser, in_one_process]
 
-DESKTOP = 1280
-PHONE = 375
-"""So narrow that titles, not plots, say how wide some figures are."""
+DESKTOP, PHONE, NARROW = 1280, 390, 375
+"""Widths; the last one so narrow that titles, not plots, say how wide some figures are."""
 CURVES = {"expA": 5, "expB": 5, "expC": 6, "expD": 6, "expE": 10, "own": 3}
 """Lines of each panel."""
 
@@ -47,7 +46,7 @@ class Opened:
 @pytest.fixture(scope="module")
 def opened(browser: Browser) -> dict[int, Opened]:
     """The page opened afresh at each width, the wide one last."""
-    return {width: watch(browser, width) for width in (PHONE, DESKTOP)}
+    return {width: watch(browser, width) for width in (NARROW, DESKTOP)}
 
 
 def watch(browser: Browser, width: int) -> Opened:
@@ -83,7 +82,7 @@ CUT = """return Object.fromEntries([...document.querySelectorAll('figure')].map(
 """By figure, pixels by which lines are cut before their plot ends, at most."""
 
 
-@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+@pytest.mark.parametrize("width", [DESKTOP, NARROW])
 def test_every_figure_draws_without_a_word_on_the_console(
     opened: dict[int, Opened], whole: Reported, width: int
 ) -> None:
@@ -112,12 +111,12 @@ def test_every_figure_draws_without_a_word_on_the_console(
     assert opened[width].console == []
 
 
-@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+@pytest.mark.parametrize("width", [DESKTOP, NARROW])
 def test_lines_reach_the_end_of_their_axis(opened: dict[int, Opened], width: int) -> None:
     assert {name: cut for name, cut in opened[width].cuts.items() if cut > 2} == {}
 
 
-@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+@pytest.mark.parametrize("width", [DESKTOP, NARROW])
 def test_nothing_is_asked_of_the_network(
     browser: Browser, opened: dict[int, Opened], width: int
 ) -> None:
