@@ -492,6 +492,26 @@ def test_rivals_are_drawn_with_their_share_of_the_outposts_gain() -> None:
     assert rivals.rivals(study.results()) is None
 
 
+@pytest.mark.parametrize(("gain", "edge"), [(9.0, "right"), (-9.0, "left"), (1.0, "")])
+def test_a_rival_beyond_the_picture_stands_at_its_edge(gain: float, edge: str) -> None:
+    rival = {"head": {"freeze_epoch": 60}}
+    study = synthetic.Study(synthetic.small(seeds=[0], train={"time_scale": 0.1}, expE=rival))
+    for name, top1 in (("baseline", 80.0), ("outpost", 81.0), ("expE-head", 80.0 + gain)):
+        study.change(f"{name}-0", val_top1_pct=top1)
+    figure = rivals.rivals(study.results())
+    assert figure
+    picture = ElementTree.fromstring(to_svg(figure.filled({})))
+    marks = [e for g in picture.iter() if "mark-symbol" in (g.get("class") or "") for e in g]
+    (mark,) = (e for e in marks if e.get("fill") == theme.GAIN_COLOUR)
+    place = re.match(r"translate\(([\d.]+),", mark.get("transform") or "")
+    assert place
+    assert (float(place[1]) == 0) == (edge == "left")
+    told = figure.spec["title"]["subtitle"][-1]
+    assert ("triangles: means beyond" in told) == bool(edge)
+    # A circle has arcs, a triangle none.
+    assert ("A" in (mark.get("d") or "")) == (not edge)
+
+
 def texts(root: ElementTree.Element) -> list[str]:
     return [
         "".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text")

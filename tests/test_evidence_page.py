@@ -425,6 +425,21 @@ def test_page_without_measurements_says_so() -> None:
     assert {name.split("-")[0] for name in page.figures} == {"tree", "expB"}
 
 
+@pytest.mark.parametrize(("norm", "told"), [("batch", False), ("group", True)])
+def test_experiment_e_says_what_is_left_of_it_without_batch_norm(norm: str, told: bool) -> None:
+    rival = {"bnrecal": {"start_epoch": 60, "batch_norm_images": 64}}
+    params = synthetic.small(**TINY, expE=rival, model={"norm": norm})
+    page = shown(synthetic.Study(params))
+    assert ("bnrecal is the baseline itself, and strict is experiment B." in page.text) == told
+
+
+def test_a_window_of_one_epoch_is_the_last_epoch() -> None:
+    page = shown(synthetic.Study(synthetic.small(**TINY)))
+    assert "final: mean of the last epoch." in page.text
+    assert "Mean of the last epoch: " in page.figures["expB-val_loss"]["description"]
+    assert "last 1 " not in page.text
+
+
 def test_a_study_that_does_not_ask_for_the_field_has_no_word_of_it() -> None:
     measure = synthetic.small().measure.model_dump(mode="json")
     asked = shown(synthetic.Study(synthetic.small(**TINY)))

@@ -180,6 +180,77 @@ def test_logits_of_another_shape_and_what_is_no_module_are_refused(
         made(lambda channels, classes: {}, monkeypatch)  # type: ignore[arg-type]
 
 
+class Tail(nn.Module):
+    """Two parts; what it does with images can be made anything."""
+
+    def __init__(self, channels: int, classes: int, *, fails: str = "") -> None:
+        super().__init__()
+        self.body = nn.Conv2d(channels, 4, 3)
+        self.tail = nn.Linear(4, classes)
+        self.fails = fails
+        if fails == "begin":
+            raise ValueError("no such width")
+        if fails == "frozen":
+            self.tail.bias.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.body(x)
+        if self.fails == "draw":
+            h = h + torch.randn_like(h)
+        logits: Tensor = self.tail(h if self.fails == "forward" else h.mean((2, 3)))
+        return logits
+
+
+@pytest.mark.parametrize(
+    ("fails", "fault"),
+    [
+        ("begin", r"called with channels, classes, fails: ValueError: no such width \(.*py, line"),
+        (
+            "forward",
+            r"cannot take images \(2, 3, 16, 16\): RuntimeError: .* \(.*own.*py, line \d+\)",
+        ),
+        ("frozen", r"asks for no gradient of tail\.bias; make buffers of them, or train them"),
+        ("draw", "makes other logits of the same images when asked again; in mode eval it must"),
+    ],
+)
+def test_what_the_users_code_raises_or_cannot_do_is_told_with_its_place(
+    fails: str, fault: str
+) -> None:
+    # As if this file were the user's.
+    blocks = {"all": ["body", "tail"]}
+    model = {"name": "tests.test_own_network:Tail", "arguments": {"fails": fails}}
+    with pytest.raises(ParameterError, match=fault):
+        build(study("tests.test_own_network:Tail", model=model, blocks=blocks), 3, 10)
+
+
+def test_a_module_that_cannot_be_imported_is_told_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lacking.py").write_text("\nimport nowhere_at_all\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    told = "lacking cannot be imported: ModuleNotFoundError: No module named 'nowhere_at_all' ("
+    with pytest.raises(ParameterError, match=re.escape(told) + r".*lacking\.py, line 2\)"):
+        build(study("lacking:net"), 3, 10)
+
+
+def test_layers_that_take_their_size_from_the_first_images_begin_by_the_seed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lazy(channels: int, classes: int) -> nn.Module:
+        head = nn.Sequential(nn.Flatten(), nn.LazyLinear(classes))
+        return nn.Sequential(nn.Conv2d(channels, 2, 3), head)
+
+    network = made(lazy, monkeypatch, blocks={"all": ["0", "1"]})
+    network.initialise(network.module, 0)
+    first = network.module.get_parameter("1.1.weight").detach().clone()
+    network.initialise(network.module, 1)
+    other = network.module.get_parameter("1.1.weight").detach().clone()
+    network.initialise(network.module, 0)
+    assert first.shape == (10, 2 * 14 * 14)
+    assert torch.equal(network.module.get_parameter("1.1.weight"), first)
+    assert not torch.equal(other, first)
+
+
 def test_single_parameters_and_nested_modules_can_be_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     class Tokens(nn.Module):
         def __init__(self, channels: int, classes: int) -> None:

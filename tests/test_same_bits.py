@@ -3,10 +3,13 @@
 import itertools
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from netstab.params import PARTS, Params
 from netstab.store.ledger import Ledger
@@ -93,6 +96,53 @@ def test_a_run_cut_at_every_epoch_is_the_run_without_a_stop(
             break
     assert_same(cut, record, whole, expected)
     assert len(record.provenance) > 5, "it was cut"
+
+
+class Drawing(nn.Module):
+    """Draws in its forward pass, and has batch norm whose statistics depend on that."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, 4, 3, padding=1),
+            nn.Dropout2d(0.3),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+        )
+        self.tail = nn.Linear(4, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.tail(self.body(x).mean((2, 3)))
+        return logits
+
+
+def test_a_network_with_dropout_comes_to_the_same_bits_cut_or_not_and_so_do_its_views(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("networks.example.made", Drawing, raising=False)
+    model = {"name": "networks.example:made", "width": None, "arguments": {}}
+    changes = {"model": model, "blocks": {"one": ["body"], "two": ["tail"]}, "own": {}}
+
+    def trained(name: str, **runtime: float) -> Ledger:
+        ledger = small.ledger(small.params(**changes, runtime=runtime), tmp_path / name)
+        run = small.run(ledger.params, "baseline")
+        context = _of_one_epoch if runtime else small.context
+        while ledger.finished(run) is None:
+            torch.seed()  # as every process begins: anywhere
+            with suppress(_CutError):
+                trajectory.train(ledger, run, context(ledger.params), small.silent)
+        return ledger
+
+    whole, cut = trained("whole"), trained("cut", save_interval_s=1e-9)
+    ends: dict[str, list[Record]] = {}
+    for name in ("baseline", "expE-ema", "expE-bnrecal"):
+        found = [ledger.finished(small.run(ledger.params, name)) for ledger in (cut, whole)]
+        ends[name] = [record for record in found if record]
+        ours, expected = ends[name]
+        assert ours.history == expected.history, name
+    ours, expected = ends["baseline"]
+    assert_same(cut, ours, whole, expected)
 
 
 def test_each_epoch_is_trained_at_the_rate_of_its_shape(tmp_path: Path) -> None:

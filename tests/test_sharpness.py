@@ -476,6 +476,23 @@ def test_a_measured_network_is_as_it_was_to_the_bit(mode: str) -> None:
     assert all(weight.grad is None for weight in model.parameters())
 
 
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_the_mode_of_batch_norm_is_no_mode_of_dropout(mode: str) -> None:
+    def curvature(dropped: float) -> float | None:
+        layers = (nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2), nn.Dropout(dropped), nn.Flatten())
+        model = nn.Sequential(*layers, nn.Linear(2 * 6 * 6, 4)).double()
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.copy_(0.1 * draw(*weight.shape))
+        subset = sharpness.Subset(draw(24, 3, 8, 8, seed=1), torch.arange(24) % 4)
+        names = [name for name, _ in model.named_parameters()]
+        how = settings(batch_norm=mode, tolerance=0.01)
+        (found,) = sharpness.measure(model, subset, {"network": names}, how, 0)
+        return found.eigenvalue
+
+    assert curvature(0.5) == curvature(0.0) is not None
+
+
 def test_the_same_seed_gives_the_same_numbers_and_the_protocol_names_what_they_depend_on() -> None:
     model, subset = small()
     names = [name for name, _ in model.named_parameters()]

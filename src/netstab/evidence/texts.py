@@ -30,8 +30,8 @@ EXPERIMENT_IDEAS = {
     "expD": "The outpost's decay in every block; from the freeze on, block k alone is trained.",
     "expE": "Can something else than a falling rate have the outpost's gain? ema and bnrecal look "
     "at the baseline otherwise (averaged weights; recomputed batch-norm statistics), batch "
-    "enlarges the batch where the rate would fall, head trains the linear head alone, and strict "
-    "is experiment B with still batch-norm statistics.",
+    "enlarges the batch where the rate would fall, head trains the last part alone (the article's "
+    "linear head), and strict is experiment B with still batch-norm statistics.",
     "expF": "The article's outlook. The rate of every block falls along a cosine, falls along "
     "several with warm restarts, or goes in triangular cycles between low and high; then all keep "
     "the low rate, which is the outpost's last. Do they end as steady as steps, and when within a "
@@ -40,6 +40,11 @@ EXPERIMENT_IDEAS = {
 }
 
 
+WITHOUT_BATCH_NORM = (
+    "This network has no batch norm: bnrecal is the baseline itself, and strict is experiment B."
+)
+"""What that means for experiment E."""
+
 NETWORK_TITLES = {
     "resnet18": "ResNet-18",
     "resnet34": "ResNet-34",
@@ -47,6 +52,13 @@ NETWORK_TITLES = {
     "wide_resnet": "wide ResNet-16",
     "vit": "small vision transformer",
 }
+
+
+def experiment_idea(experiment: str, model: Model) -> str:
+    """What an experiment asks, of such a network."""
+    idea = EXPERIMENT_IDEAS[experiment]
+    has_all = experiment != "expE" or model.has_batch_norm
+    return idea if has_all else f"{idea} {WITHOUT_BATCH_NORM}"
 
 
 def network_title(model: Model) -> str:
@@ -65,6 +77,11 @@ def network_size(model: Model) -> str:
 def counted(number: int, what: str) -> str:
     """`1 epoch`, `10 epochs`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def last(number: int, what: str) -> str:
+    """`last epoch`, `last 10 epochs`."""
+    return f"last {what if number == 1 else counted(number, what)}"
 
 
 def shortened(text: str, limit: int) -> str:

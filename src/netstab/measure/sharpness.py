@@ -226,7 +226,11 @@ def _borrowed(model: nn.Module, settings: Settings) -> Iterator[None]:
     asked = {weight: weight.requires_grad for weight in model.parameters()}
     buffers = {buffer: buffer.clone() for buffer in model.buffers()}
     try:
-        model.train(settings.batch_norm == "train")
+        model.eval()
+        for module in modes:
+            # Alone: whatever else has a mode, such as dropout, would be another network.
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.train(settings.batch_norm == "train")
         # Of torch's ways to attend the plain one alone can be differentiated twice.
         with full_precision(), sdpa_kernel(SDPBackend.MATH):
             yield

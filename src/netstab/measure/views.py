@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from netstab.data.batches import Images
+from netstab.data.seeds import drawing
 from netstab.measure.probe import probe
 
 Average = dict[str, Tensor]
@@ -60,8 +61,8 @@ def recompute_batch_norm(
     """
     x, _ = probe(images, count, "batch norm")
     whole = len(x) - len(x) % batch_size or len(x)
-    # Another random subset would do as well, this one is the same for all runs and seeds.
-    with autocast:
+    # Another random subset, and other dropout, would do as well; these are the same for all runs.
+    with autocast, drawing(x.device, 0, "batch norm"):
         update_bn(x[:whole].split(batch_size), model)  # type: ignore[no-untyped-call]
 
 

@@ -5,16 +5,20 @@ Importing the user's code runs it.
 
 import importlib
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from netstab.data.seeds import generator
-from netstab.errors import ParameterError
+from netstab.errors import NetstabError, ParameterError
 from netstab.params import Params
 from netstab.source_code import roots
+from netstab.text import few, one_line
 
 
 def own_network(
@@ -30,10 +34,22 @@ def own_network(
     Raises:
         ParameterError: the function cannot be found, or what it makes is no such network.
     """
-    function = _function(params.model.name)
+    model, size = params.model, params.data.image_size
+    function = _function(model.name)
+    images = torch.randn(2, channels, size, size, generator=torch.Generator().manual_seed(0))
 
     def make() -> nn.Module:
-        return function(channels=channels, classes=classes, **params.model.arguments)
+        given = ", ".join(["channels", "classes", *model.arguments])
+        with _running(model.name, f"{model.name} cannot be called with {given}"):
+            made: object = function(channels=channels, classes=classes, **model.arguments)
+        if not isinstance(made, nn.Module):
+            kind = type(made).__name__
+            raise ParameterError(
+                "params.yaml", [f"model.name: {model.name} makes a {kind}, no nn.Module"]
+            )
+        if any(nn.parameter.is_lazy(weight) for weight in made.parameters()):
+            _forward(made, params, images)
+        return made
 
     def begin(module: nn.Module, seed: int) -> None:
         # As the function draws: by torch's own generator, on the CPU.
@@ -45,8 +61,36 @@ def own_network(
 
     with torch.random.fork_rng(devices=[]):
         module = make()
-    _check(module, params, channels, classes)
+    _check(module, params, images, classes)
     return module, begin
+
+
+@contextmanager
+def _running(name: str, fault: str) -> Iterator[None]:
+    """Refuse with a fault, and where it is in the user's files, what the user's code raises."""
+    try:
+        yield
+    except NetstabError:
+        raise
+    except Exception as error:  # whatever the user's code raises
+        package = name.split(":")[0].split(".")[0]
+        frames = traceback.extract_tb(error.__traceback__)
+        files = {f.filename: Path(f.filename) for f in frames if f.filename != __file__}
+        own = [
+            f
+            for f in frames
+            if (at := files.get(f.filename)) and package in at.with_suffix("").parts
+        ]
+        where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+        why = f"{type(error).__name__}: {one_line(error)}{where}"
+        raise ParameterError("params.yaml", [f"model.name: {fault}: {why}"]) from error
+
+
+def _forward(module: nn.Module, params: Params, images: Tensor) -> Any:
+    """What comes out of a network in mode `eval`."""
+    shape = tuple(images.shape)
+    with _running(params.model.name, f"{params.model.name} cannot take images {shape}"):
+        return module.eval()(images)
 
 
 def _function(name: str) -> Callable[..., nn.Module]:
@@ -55,25 +99,32 @@ def _function(name: str) -> Callable[..., nn.Module]:
     if root not in sys.path:
         # A command starts with its own folder there, a stage with the checkout.
         sys.path.insert(0, root)
-    found: Callable[..., nn.Module] | None = getattr(
-        importlib.import_module(module), function, None
-    )
+    with _running(name, f"{module} cannot be imported"):
+        found: Callable[..., nn.Module] | None = getattr(
+            importlib.import_module(module), function, None
+        )
     if not callable(found):
         raise ParameterError("params.yaml", [f"model.name: {module} has no function {function}"])
     return found
 
 
-def _check(module: object, params: Params, channels: int, classes: int) -> None:
+def _check(module: nn.Module, params: Params, images: Tensor, classes: int) -> None:
     """Refuse what is no classifier of such images, or has not what `model` says."""
-    name, size = params.model.name, params.data.image_size
-    if not isinstance(module, nn.Module):
-        kind = type(module).__name__
-        raise ParameterError("params.yaml", [f"model.name: {name} makes a {kind}, no nn.Module"])
-    calls, logits = _calls(module, params, torch.zeros(2, channels, size, size))
+    name = params.model.name
+    fixed = [weight for weight, p in module.named_parameters() if not p.requires_grad]
+    if fixed:
+        told = f"asks for no gradient of {few(fixed)}; make buffers of them, or train them"
+        raise ParameterError("params.yaml", [f"model.name: {name} {told}"])
+    calls, logits = _calls(module, params, images)
     shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
     faults = []
     if shape == (2, classes):
         faults += [f"model.name: {name} does not use {idle}" for idle in _idle(module, logits)]
+        if not torch.equal(logits, _forward(module, params, images)):
+            faults.append(
+                f"model.name: {name} makes other logits of the same images when asked again; in "
+                "mode eval it must draw nothing and remember nothing"
+            )
     else:
         faults.append(f"model.name: {name} makes {shape} of 2 images, not logits (2, {classes})")
     if _has_batch_norm(module) != params.model.has_batch_norm:
@@ -118,7 +169,7 @@ def _calls(module: nn.Module, params: Params, x: torch.Tensor) -> tuple[list[str
         if (first := next((path for path in paths if path in modules), None)) is not None
     ]
     try:
-        logits = module.eval()(x)
+        logits = _forward(module, params, x)
     finally:
         for hook in hooks:
             hook.remove()

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from netstab.data.batches import Images, draw_epoch, training_batches
+from netstab.data.seeds import drawing
 from netstab.errors import TrainingError
 from netstab.measure.evaluate import Evaluation, evaluate
 from netstab.networks.network import Network
@@ -80,7 +81,7 @@ class Engine:
             phase: what is trained, how.
             training: images to train on.
             validation: images to evaluate on.
-            seed: of order and augmentation.
+            seed: of order, augmentation, and what layers draw.
             epoch: likewise.
             after_step: told after every step; looks at the weights and changes nothing.
 
@@ -92,6 +93,18 @@ class Engine:
         Raises:
             TrainingError: a loss is not finite; the epoch and the step are named.
         """
+        with drawing(self.device, seed, "layers", epoch):
+            return self._epoch(phase, training, validation, seed, epoch, after_step)
+
+    def _epoch(
+        self,
+        phase: Phase,
+        training: Images,
+        validation: Images,
+        seed: int,
+        epoch: int,
+        after_step: AfterStep | None,
+    ) -> Row:
         forward = self.enter(phase)
         draws = draw_epoch(
             len(training),

@@ -107,7 +107,7 @@ def _description(results: Results, panel: Panel, measure: str) -> str:
         f"{texts.MEASURE_TITLES[measure]} over "
         f"{texts.counted(results.params.train.run_epochs, 'epoch')}. "
         f"{texts.EXPERIMENT_TITLES[panel.experiment]}. "
-        f"Mean of the last {texts.counted(final_window(results.params), 'epoch')}: {ends}."
+        f"Mean of the {texts.last(final_window(results.params), 'epoch')}: {ends}."
     )
 
 

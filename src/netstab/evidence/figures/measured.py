@@ -123,7 +123,7 @@ def log_lines(base: alt.Chart, look: Look, name: str, *told: alt.Tooltip) -> lis
 
 def spots(base: alt.Chart, look: Look, number: str, *told: alt.Tooltip) -> alt.Chart:
     """A small spot at each measurement, which says what it is, and what else it is told."""
-    drawn: alt.Chart = base.mark_circle(clip=True, aria=False, size=15).encode(
+    drawn: alt.Chart = base.mark_circle(aria=False, size=15).encode(
         y=alt.Y("mean:Q", title=None),
         color=colour(look),
         opacity=when_picked(1, 0.1),

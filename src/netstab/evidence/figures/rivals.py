@@ -45,7 +45,7 @@ def rivals(results: Results) -> Figure | None:
         [
             *warning(results),
             f"point: mean; ticks: seeds{interval}",
-            *(["cut off at the edges"] if beyond else []),
+            *(["cut off at the edges; triangles: means beyond"] if beyond else []),
         ],
         f"Share of the outpost's gain over the baseline that each rival recovers: {shares}.",
         shares=[{key: row[key] for key in ("name", "mean", "low", "high")} for row in rows],
@@ -90,7 +90,7 @@ def _spec(
     Args:
         rows: as `_shares` has them.
         threshold: share from which on the gain counts as recovered.
-        domain: ends of the axis; what lies beyond is cut off.
+        domain: ends of the axis; what lies beyond is cut off, means are triangles there.
     """
     y = alt.Y(
         "name:N",
@@ -111,9 +111,12 @@ def _spec(
     ]
     rule = alt.Chart(alt.InlineData(marks)).encode(x="at:Q")
     up: Any = alt.ExprRef("datum.dy")
-    means = alt.Chart(alt.NamedData("shares")).encode(y=y)
     rival = alt.Tooltip("name:N", title="rival")
     numbers = (("mean", "share"), ("low", "from"), ("high", "to"))
+    told = [rival, *(alt.Tooltip(f"{n}:Q", title=title, format=".1%") for n, title in numbers)]
+    means = alt.Chart(alt.NamedData("shares")).encode(y=y, tooltip=told)
+    point: dict[str, Any] = {"filled": True, "size": 90, "color": GAIN_COLOUR, "aria": False}
+    low, high = domain
     layers = [
         rule.mark_rule(color="#999999", strokeDash=[3, 3], aria=False),
         rule.mark_text(color=SOFT, fontSize=11, baseline="bottom", dy=up, aria=False).encode(
@@ -129,14 +132,14 @@ def _spec(
             y=y,
             tooltip=[rival, alt.Tooltip("seed:N"), alt.Tooltip("share:Q", format=".1%")],
         ),
-        means.mark_point(
-            filled=True, size=90, color=GAIN_COLOUR, opacity=1, clip=True, aria=False
-        ).encode(
-            x=x,
-            tooltip=[
-                rival,
-                *(alt.Tooltip(f"{n}:Q", title=title, format=".1%") for n, title in numbers),
-            ],
-        ),
+        means.transform_filter(f"inrange(datum.mean, [{low}, {high}])")
+        .mark_point(**point, opacity=1)
+        .encode(x=x),
+        means.transform_filter(f"datum.mean < {low}")
+        .mark_point(shape="triangle-left", **point, opacity=1)
+        .encode(x=alt.value(0)),
+        means.transform_filter(f"datum.mean > {high}")
+        .mark_point(shape="triangle-right", **point, opacity=1)
+        .encode(x=alt.value("width")),
     ]
     return built(alt.layer(*layers), width="container", height=30 * len(rows), autosize=FIT)

@@ -8,7 +8,7 @@ from typing import Any
 from netstab.evidence.results import Results
 from netstab.evidence.summary.summaries import shown
 from netstab.evidence.summary.windows import final_window
-from netstab.evidence.texts import MEASURE_TITLES, counted, network_size, network_title
+from netstab.evidence.texts import MEASURE_TITLES, counted, last, network_size, network_title
 from netstab.params import Model, Params
 from netstab.results.runs import Collection
 from netstab.results.schema import Provenance, by_instruction_sets
@@ -86,7 +86,7 @@ def results_table(results: Results) -> dict[str, Any]:
         row = {"name": variant.name, "seeds": summary["n_seeds"], "cells": cells}
         groups.setdefault(group, []).append(row)
     return {
-        "caption": f"final: mean of the last {counted(final_window(results.params), 'epoch')}. "
+        "caption": f"final: mean of the {last(final_window(results.params), 'epoch')}. "
         "jitter: what changes from epoch to epoch at the end, as a standard deviation (of the "
         "differences between neighbouring epochs, over the square root of 2). Each is the mean "
         "over seeds ± the standard deviation over seeds.",

@@ -130,7 +130,7 @@ def _panel(results: Results, drawn: Drawn, panel: Panel) -> dict[str, Any]:
         "name": panel.experiment,
         "title": texts.EXPERIMENT_TITLES[panel.experiment],
         "short": texts.EXPERIMENT_TITLES[panel.experiment].split(":")[0],
-        "idea": texts.EXPERIMENT_IDEAS[panel.experiment],
+        "idea": texts.experiment_idea(panel.experiment, params.model),
         "interventions": events.sentences(params, schedules, panel),
         "absent": [line.label for line in panel.lines if line not in usable(results, panel)],
         "start": curves.start(results, panel),
