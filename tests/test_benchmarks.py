@@ -120,11 +120,12 @@ def test_measuring_adds_up_what_a_seed_takes(tried: Callable[..., Any]) -> None:
     printed, told = tried(measuring.main, "--epochs", "0")
     results, shares = told["results"], told["results"]["share_of_training"]
     epochs = results["an epoch of training"]
-    stability = results["stability of an epoch"]
-    expected = stability["a_seed"] * stability["s"]["median"]
-    expected /= epochs["a_seed"] * epochs["s"]["median"]
-    assert shares["stability"]["median"] == pytest.approx(expected)
-    assert f"stability {Spread((expected,))}" in " ".join(printed.split())
+    for what in ("stability", "field"):
+        measured = results[f"{what} of an epoch"]
+        expected = measured["a_seed"] * measured["s"]["median"]
+        expected /= epochs["a_seed"] * epochs["s"]["median"]
+        assert shares[what]["median"] == pytest.approx(expected)
+        assert f"{what} {Spread((expected,))}" in " ".join(printed.split())
 
 
 @pytest.mark.long
