@@ -377,7 +377,7 @@ class Attending(nn.Module):
     "model",
     [
         pytest.param(ResNet(2, 3, 5, norm="group"), marks=pytest.mark.long),
-        VisionTransformer(4, 3, 5, 8),
+        pytest.param(VisionTransformer(4, 3, 5, 8), marks=pytest.mark.long),
         Attending(),
         Called(lambda net, h: net.same(functional.gelu(h))),
         nn.Sequential(Standardised(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 64, 5)),
