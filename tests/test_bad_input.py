@@ -230,7 +230,6 @@ def record(**changes: object) -> dict[str, object]:
     return {**asdict(sound), **changes}
 
 
-TRAINED = pieces.provenance(3, "here")[0]
 RECORDS: dict[str, dict[str, object]] = {
     "a name with escapes": {"run": "\x1b[31mx"},
     "a name of a path": {"run": "../x"},

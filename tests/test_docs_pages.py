@@ -30,8 +30,6 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs").glob("*/README.md")),
 ]
-MADE = ("metrics/", "demo/", "mini/", "article/", "data/", "pieces/", ".netstab/", ".dvc/", ".venv")
-"""What commands make: such files are not in a checkout."""
 FOLDERS = ("src/", "tests/", "docs/", "benchmarks/", "torture/", ".ci/")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -28,11 +28,6 @@ SMALL = 1024
 """Bytes up to which a file is cut at every byte."""
 Read = Callable[[], Any]
 """Reads a file: what it holds; None where it was set aside."""
-CRASHES = (
-    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError),
-    *(OSError, RuntimeError, TypeError, ValueError),
-)
-"""What no reader may raise: none of them says what to do."""
 LEFT = "left to dvc"
 """A file that reads as another sound one: nothing in it tells, but its hash in dvc.lock does."""
 

@@ -19,7 +19,6 @@ from torture.checkout import Checkout
 from torture.mounts import limit_files, mounted, read_only
 
 VARIANT = "outpost"
-Found = dict[str, Any]
 
 
 @dataclass
