@@ -14,6 +14,8 @@ import torch
 from tests import forks
 
 if TYPE_CHECKING:
+    from tests.pipeline_helpers import Clone
+    from tests.repository import Repository
     from tests.synthetic_report import Reported
 
 torch.set_num_threads(1)
@@ -49,6 +51,24 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, which is the working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def repository(root: Path, monkeypatch: pytest.MonkeyPatch) -> "Repository":
+    """A git repository with nothing of the machine's own settings, which is the working folder."""
+    from tests.repository import Repository
+
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    return Repository(root)
+
+
+@pytest.fixture
+def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Clone]":
+    """A clone of the project with a study that has been trained, for one test."""
+    from tests.pipeline_helpers import lent_clone
+
+    yield from lent_clone(tmp_path_factory, tmp_path)
 
 
 @pytest.fixture(scope="session")

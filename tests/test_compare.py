@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,13 +32,6 @@ def effects(old: synthetic.Study, new: synthetic.Study, variant: str, measure: s
         return float(final(study.params, history[measure].to_numpy()))
 
     return [figure(new, seed) - figure(old, seed) for seed in old.params.seeds]
-
-
-@pytest.fixture
-def repository(root: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    return Repository(root)
 
 
 def test_a_moved_freeze_is_compared_by_seed_with_the_claims_interval(

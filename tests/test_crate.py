@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from netstab.exchange import crate
 from netstab.results.schema import Provenance
 from netstab.store.settings import versions
 from tests import pipeline_helpers, small, synthetic
-from tests.pipeline_helpers import Clone, lent_clone
+from tests.pipeline_helpers import Clone
 from tests.repository import Repository
 from tests.test_cli import MANIFEST
 
@@ -34,13 +33,6 @@ VALIDATOR = Path(os.environ.get("ROC_VALIDATOR") or Path(sys.prefix) / "validato
 """Of an environment of its own: roc-validator wants an older rich than the rest does."""
 NETSTAB = ("-c", "from netstab.cli import app; app()")
 DATA = {"name": "cats and dogs", "official": False, "content_sha256": MANIFEST.content_sha256}
-
-
-@pytest.fixture
-def repository(root: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    return Repository(root)
 
 
 def publish(repository: Repository, **told: Any) -> synthetic.Study:
@@ -74,11 +66,6 @@ def changed(source: Path, target: Path, changes: dict[str, Any]) -> Path:
 
 
 # Round trip
-
-
-@pytest.fixture
-def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    yield from lent_clone(tmp_path_factory, tmp_path)
 
 
 @described

@@ -3,14 +3,12 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests import small
 from tests.checkout import DVC
-from tests.pipeline_helpers import BLOCKS, RIVALS, RUNS, Clone, lent_clone
+from tests.pipeline_helpers import BLOCKS, RIVALS, RUNS, Clone
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
@@ -22,11 +20,6 @@ TRAINING = [
     *(f"rival@{name}-0" for name in RIVALS),
 ]
 HISTORY, PROVENANCE = "outpost-0/history.csv", "expB-64-0/provenance.json"
-
-
-@pytest.fixture
-def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    yield from lent_clone(tmp_path_factory, tmp_path)
 
 
 def test_every_run_has_its_stage(clone: Clone) -> None:

@@ -1,7 +1,7 @@
 """`netstab collect` in a real pipeline: what `dvc repro` would record, and no more."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,16 +14,11 @@ from netstab import paths
 from netstab.commands import collect
 from netstab.errors import NetstabError
 from tests import small
-from tests.pipeline_helpers import RUNS, Clone, lent_clone
+from tests.pipeline_helpers import RUNS, Clone
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 COLLECT = ("-c", "from netstab.cli import app; app(['collect'])")
-
-
-@pytest.fixture
-def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    yield from lent_clone(tmp_path_factory, tmp_path)
 
 
 def rows(clone: Clone) -> dict[str, Any]:

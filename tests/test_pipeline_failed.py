@@ -1,23 +1,16 @@
 """A run that cannot be trained costs the study that run alone."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.pipeline_helpers import Clone, lent_clone
+from tests.pipeline_helpers import Clone
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 HOT = {"hot": {"64": {"60": 1e30}}}
 WHY = "the training loss is not finite at epoch 3, step "
 """The rate rises at 60 of 200, which is epoch 3 of 10."""
-
-
-@pytest.fixture
-def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    yield from lent_clone(tmp_path_factory, tmp_path)
 
 
 def test_the_report_of_the_others_is_made_and_names_a_run_whose_loss_is_not_finite(

@@ -1,22 +1,16 @@
 """Results in git: clones that have them, branches that are compared, studies on the side."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.checkout import Result
-from tests.pipeline_helpers import BLOCKS, MOVED, RIVALS, RUNS, Clone, lent_clone
+from tests.pipeline_helpers import BLOCKS, MOVED, RIVALS, RUNS, Clone
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 NETSTAB = ("-c", "from netstab.cli import app; app()")
-
-
-@pytest.fixture
-def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    yield from lent_clone(tmp_path_factory, tmp_path)
 
 
 def assert_expB_and_the_report(ran: list[str]) -> None:

@@ -1,6 +1,5 @@
 """What is refused leaves the committed results in place, and says what to do."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,16 +16,11 @@ from netstab.sweep.refusals import refuse_days
 from netstab.training import device, trainer
 from netstab.training.device import choose
 from tests import small
-from tests.pipeline_helpers import Clone, lent_clone
+from tests.pipeline_helpers import Clone
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    yield from lent_clone(tmp_path_factory, tmp_path)
 
 
 def assert_only_params_changed(clone: Clone, *settings: str) -> None:
