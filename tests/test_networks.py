@@ -51,11 +51,11 @@ EVERY = pytest.mark.parametrize(
 )
 
 
-# Sizes, against those that are published
+# Sizes: against torchvision, counted by hand, and against those that are published
 
 
-def test_resnet18_has_the_published_number_of_parameters() -> None:
-    assert count(made("resnet18").module) == 11_173_962
+def test_resnet18_is_torchvisions_but_for_stem_and_classes() -> None:
+    assert count(made("resnet18").module) == count(torchvision_twin()) == 11_173_962
 
 
 def test_resnet34_is_torchvisions_but_for_stem_and_classes() -> None:
@@ -74,22 +74,37 @@ def test_the_plain_network_has_all_of_resnet18_but_its_projections() -> None:
     assert projections == sum(count(layer[0].downsample) for layer in layers) == 173_824
 
 
+def wide_by_hand(factor: int) -> int:
+    """Parameters of WRN-16: convolutions without bias, norms with two a channel, a classifier."""
+    total, inputs = 3 * 16 * 9, 16
+    for outputs in (16 * factor, 32 * factor, 64 * factor):
+        first = 2 * inputs + 9 * inputs * outputs + 2 * outputs + 9 * outputs**2
+        shortcut = inputs * outputs if inputs != outputs else 0
+        total += first + shortcut + 2 * (2 * outputs + 9 * outputs**2)
+        inputs = outputs
+    return total + 2 * inputs + 10 * inputs + 10
+
+
 @pytest.mark.parametrize(
-    ("factor", "millions"),
-    # Of depth 16: 1612.03928, table 1 (1 and 2), and 1605.07146, table 5 (8).
-    [(1, 0.2), (2, 0.7), (8, 11.0)],
+    ("factor", "parameters", "millions"),
+    # Millions: of 1605.07146, as tables of its reproductions cite it.
+    [(1, 175_066, None), (2, 691_674, None), (4, 2_748_890, 2.7), (8, 10_961_370, 11.0)],
 )
-def test_the_wide_resnet_has_the_published_sizes(factor: int, millions: float) -> None:
-    assert round(count(made("wide_resnet", width=16 * factor).module) / 1e6, 1) == millions
-
-
-def test_wide_resnet_16_4_has_2_7_million_parameters() -> None:
-    assert count(made("wide_resnet").module) == 2_748_890
+def test_the_wide_resnet_has_its_size(factor: int, parameters: int, millions: float | None) -> None:
+    found = count(made("wide_resnet", width=16 * factor).module)
+    assert found == wide_by_hand(factor) == parameters
+    assert millions is None or round(found / 1e6, 1) == millions
 
 
 def test_the_vision_transformer_has_the_published_size() -> None:
-    # ViT-Lite-7/4 of 2104.05704, table 2: 3.717 M.
-    assert count(made("vit", width=256).module) == 3_716_874
+    width, tokens = 256, 1 + 8 * 8
+    embedding = (3 * 4 * 4 + 1) * width + width + tokens * width
+    attention = 3 * width**2 + (width + 1) * width  # no bias of queries, keys and values
+    perceptron = (width + 1) * 2 * width + (2 * width + 1) * width
+    blocks = 7 * (2 * 2 * width + attention + perceptron)
+    by_hand = embedding + blocks + 2 * width + (width + 1) * 10
+    # ViT-Lite-7/4 in its authors' repository, SHI-Labs/Compact-Transformers: 3.717 M.
+    assert count(made("vit", width=256).module) == by_hand == 3_716_874
 
 
 # What they compute
