@@ -272,7 +272,7 @@ def test_measurements_are_at_interventions_and_where_cycles_turn() -> None:
         ),
         (
             network(e60={"shape": "triangular", "to": 0.0, "cycles": 71}),
-            "own.x.network.60: has 1 epochs a cycle at this train.time_scale, and needs 2; "
+            "own.x.network.60: has 1 epoch a cycle at this train.time_scale, and needs 2; "
             "lengthen the shape, ask for fewer cycles, or raise the scale",
         ),
         (
@@ -408,7 +408,7 @@ def test_cyclical_rates_end_at_the_outposts_and_hold_it(
         ({"end_epoch": 201}, "expF.end_epoch: 201 is past the end (train.epochs is 200); lower it"),
         (
             {"shapes": ["triangular"], "cycles": 46},
-            "expF (triangular): has 1 epochs a cycle at this train.time_scale, and needs 2; "
+            "expF (triangular): has 1 epoch a cycle at this train.time_scale, and needs 2; "
             "lengthen the shape, ask for fewer cycles, or raise the scale",
         ),
     ],

@@ -137,7 +137,8 @@ def _shape_faults(key: str, changes: Changes, train: Timing) -> Iterator[str]:
 def _length_faults(key: str, bounds: Sequence[int], fewest: int) -> Iterator[str]:
     shortest = min(end - begin for begin, end in pairwise(bounds))
     if shortest < fewest:
+        epochs = "epoch" if shortest == 1 else "epochs"
         yield (
-            f"{key}: has {shortest} epochs a cycle at this train.time_scale, and needs {fewest}; "
+            f"{key}: has {shortest} {epochs} a cycle at this train.time_scale, and needs {fewest}; "
             "lengthen the shape, ask for fewer cycles, or raise the scale"
         )
