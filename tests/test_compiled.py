@@ -89,6 +89,7 @@ def assert_one_step_matches_eager(backend: str, mode: Frozen, names: list[str]) 
             torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-5, msg=key)
 
 
+@pytest.mark.long
 def test_a_pattern_that_comes_back_is_not_compiled_again() -> None:
     engine = compiled(small.params(), "aot_eager")
     counts = []
@@ -144,6 +145,7 @@ def test_runs_share_their_past_to_the_bit_where_the_next_run_overwrites_results(
         assert state.equal(state.read(ours), state.read(theirs)), name
 
 
+@pytest.mark.long
 def test_weights_and_buffers_are_read_where_they_are() -> None:
     # What else the graph changes, or were copied, would keep torch from making a CUDA graph of it.
     moving: list[str] = []

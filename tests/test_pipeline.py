@@ -80,6 +80,7 @@ def test_how_to_run_reruns_nothing(clone: Clone) -> None:
     assert clone.dvc("repro").stages == []
 
 
+@pytest.mark.long
 def test_raised_numerics_make_every_run_stale_and_train_it_anew(clone: Clone) -> None:
     path = clone.root / "src/netstab/training/numerics.json"
     text = path.read_text()

@@ -109,6 +109,7 @@ def test_a_trainer_that_outlives_its_dvc_is_waited_for(clone: Clone) -> None:
     assert_runs_unchanged(clone)
 
 
+@pytest.mark.long
 def test_a_killed_trainer_loses_what_it_had_not_saved_and_no_more(clone: Clone) -> None:
     # Killed before epoch 5; the last state kept is that of epoch 4.
     clone.close_gate(5)

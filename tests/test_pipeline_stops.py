@@ -72,6 +72,7 @@ def assert_saved_at_6(clone: Clone, said: str) -> None:
     assert not list((clone.root / ".netstab/store/states").glob("*.part"))
 
 
+@pytest.mark.long
 def test_a_stage_that_is_ended_at_a_time_limit_has_saved_the_epoch_under_way(clone: Clone) -> None:
     said = end(clone, STAGE, signal.SIGTERM)
     assert "stopping once the epoch under way is saved; once more stops at once" in said
