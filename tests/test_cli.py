@@ -441,10 +441,11 @@ def test_the_store_as_json_has_every_state_and_what_it_is_wanted_for(project: Pr
     project.fill("expB-64-0")
     project.set(expB={"freeze_epoch": 100})
     told = json.loads(project.netstab("store", "ls", "--json").stdout)
-    assert told["store"] == str(project.store.root) and told["bytes"] == 200_000
-    shared, end = told["states"]
+    assert told["store"] == str(project.store.root) and told["bytes"] == 300_000
+    early, shared, end = told["states"]
+    assert early["wanted_for"] == "baseline-0 at 30"
     assert shared["wanted_for"] == "baseline-0 at 60" and end["wanted_for"] is None
-    assert {shared["key"], end["key"]} == project.store.listing()
+    assert {early["key"], shared["key"], end["key"]} == project.store.listing()
     assert (end["run"], end["epoch"], end["bytes"]) == ("expB-64-0", 200, 100_000)
     assert end["imported"] is False
 
@@ -458,11 +459,12 @@ def test_store_ls_lists_states_with_what_they_are_for(project: Project) -> None:
     project.set(expB={"freeze_epoch": 100})
     said = lines(project.netstab("store", "ls").stdout)
     run = next(run for run in runs(project.ledger.params) if run.name == "baseline-0")
-    key = project.ledger.key(run, 60)[:12]
     assert said[0] == "key trained by epoch MB wanted for"
-    assert said[1] == f"{key} expB-64-0 60 0.1 baseline-0 at 60"
-    assert said[2].endswith("expB-64-0 200 0.1 nothing in the current params.yaml")
-    assert said[3] == f"2 states, 0.2 MB in {project.store.root}"
+    for line, epoch in zip(said[1:3], (30, 60), strict=True):
+        key = project.ledger.key(run, epoch)[:12]
+        assert line == f"{key} expB-64-0 {epoch} 0.1 baseline-0 at {epoch}"
+    assert said[3].endswith("expB-64-0 200 0.1 nothing in the current params.yaml")
+    assert said[4] == f"3 states, 0.3 MB in {project.store.root}"
 
 
 def test_store_ls_names_a_folder_as_it_is(
@@ -478,16 +480,16 @@ def test_store_verify_fails_where_a_state_is_damaged(project: Project) -> None:
     project.fill("expB-64-0")
     assert (
         project.netstab("store", "verify").stdout
-        == "2 states and measurements are sound, 0 were set aside\n"
+        == "3 states and measurements are sound, 0 were set aside\n"
     )
     tensors = sorted(project.store.states.glob("*.safetensors"))[0]
     tensors.write_bytes(b"damaged")
     result = project.netstab("store", "verify", code=1)
-    assert result.stdout == "1 states and measurements are sound, 1 were set aside\n"
+    assert result.stdout == "2 states and measurements are sound, 1 were set aside\n"
     assert f"warning: state {tensors.stem[:12]} is set aside" in result.stderr
     assert (
         project.netstab("store", "verify").stdout
-        == "1 states and measurements are sound, 0 were set aside\n"
+        == "2 states and measurements are sound, 0 were set aside\n"
     )
 
 
@@ -726,7 +728,7 @@ def test_a_mini_study_without_a_source_takes_the_head_of_cifar10(
     monkeypatch.setattr(study.preflight, "check", lambda root: None)  # no repository is needed
     monkeypatch.setattr(study, "run_dvc", lambda _root, command, _env: asked.append(command) or 1)
     (project.root / "subset.tar.gz").touch()
-    root, own = project.root, small.content()["data"]
+    own = small.content()["data"]
 
     def sources(*words: str, **data: Any) -> list[str]:
         project.set(data={**own, "dataset": "cifar10", "source": None, **data})
@@ -736,9 +738,12 @@ def test_a_mini_study_without_a_source_takes_the_head_of_cifar10(
         assert named == any("subset.tar.gz" in word for word in command)
         return [word for word in command if word.lstrip("+").startswith("data.source")]
 
-    assert sources("mini") == [f"++data.source='{root}/subset.tar.gz'"]
+    assert sources("mini") == ["++data.source='subset.tar.gz'"]
     assert sources("article") == []
-    assert sources("mini", "--source", "dvc.yaml") == [f"++data.source='{root}/dvc.yaml'"]
+    assert sources("mini", "--source", "dvc.yaml") == ["++data.source='dvc.yaml'"]
+    outside = str(project.root.parent / "pets.zip")
+    Path(outside).touch()
+    assert sources("mini", "--source", outside) == [f"++data.source='{outside}'"]
     # Whoever names images gets these.
     assert sources("mini", "-S", "data.source=/mine") == ["data.source=/mine"]
     assert sources("mini", "-S", "data.dataset=cifar100") == []

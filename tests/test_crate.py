@@ -25,7 +25,7 @@ from netstab.results.schema import Provenance
 from netstab.store.settings import versions
 from tests import pipeline_helpers, small, synthetic
 from tests.pipeline_helpers import Clone
-from tests.repository import Repository
+from tests.repository import SMALL, Repository
 from tests.test_cli import MANIFEST
 
 described = pytest.mark.skipif(find_spec("rocrate") is None, reason="needs the extra: crate")
@@ -198,6 +198,21 @@ def test_results_that_the_runs_do_not_give_are_named(
     forged = changed(study, repository.root / "forged.zip", {name: change})
     found = repository.netstab("claims", "--results", str(forged), code=1)
     assert found.stdout == "" and said in found.stderr
+
+
+@described
+def test_a_crate_that_names_images_by_a_path_of_this_machine_says_so(
+    repository: Repository,
+) -> None:
+    repository_data = small.content()["data"]
+    publish(repository)
+    content = small.content(**{**SMALL, "seeds": [0, 1, 2]})
+    for source, warned in (("/home/me/pets.zip", True), ("pets.zip", False)):
+        content["data"] = {**repository_data, "source": source}
+        paths.PARAMS.write_text(dumps_yaml(content))
+        repository.commit()
+        said = repository.netstab("crate", "--output", "study.zip").stderr
+        assert (f"by a path of this machine ({source})" in said) == warned
 
 
 # What is refused

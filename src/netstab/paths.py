@@ -62,6 +62,16 @@ def main_root() -> Path:
     return Path(named) if named else project_root()
 
 
+def named_in(root: Path, path: Path) -> Path:
+    """How parameters name a file: relative to the checkout if it lies there, else absolute.
+
+    Args:
+        root: the checkout, absolute.
+        path: of the file, absolute.
+    """
+    return path.relative_to(root) if path.is_relative_to(root) else path
+
+
 def store_root() -> Path:
     """Folder of the store of states: `NETSTAB_STORE`, or `.netstab/store`.
 

@@ -48,6 +48,13 @@ def run(study: Path | None, target: Path | None, console: Console) -> None:
                 + "\n  ".join(wrong)
                 + "\nMake it anew: dvc repro, or netstab study"
             )
+        source = results.params.data.source
+        if source and Path(source).expanduser().is_absolute():
+            print(
+                f"warning: the crate's params.yaml names the images by a path of this machine "
+                f"({source}). Who reruns it names theirs: netstab rerun CRATE RUN --source FILE",
+                file=sys.stderr,
+            )
         name = "study" if study is None else folder.resolve().name
         target = target or Path(f"netstab-{name}-{commit[:7]}.zip")
         crate.write(whole, whole, root / crate.WORKFLOW, _facts(root, results, commit), target)

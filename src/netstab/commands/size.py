@@ -93,6 +93,5 @@ def _images(root: Path, size: str, source: str | None) -> dict[str, Value]:
         return {"data.source": source, "data.name": None}
     if size != MINI:
         return {}
-    kept = subset.official()
-    named = kept.relative_to(root) if kept.is_relative_to(root) else kept
+    named = paths.named_in(root, subset.official())
     return {"data.source": str(named), "data.name": subset.NAME}

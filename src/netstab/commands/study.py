@@ -51,7 +51,7 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
         source = str(subset.official())
         sized.append(f"++data.name='{subset.NAME}'")
     # One process after another would import torch once a run.
-    overrides = ["runtime.sweep=true", *sized, *_source(size, source), *extra]
+    overrides = ["runtime.sweep=true", *sized, *_source(root, size, source), *extra]
     asked = overridden(root / paths.PARAMS, overrides)
     started = time.monotonic()
     name = f"{size}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
@@ -115,7 +115,7 @@ def _is_official(data: Mapping[str, Any], extra: list[str]) -> bool:
     return source is None and dataset == "cifar10"
 
 
-def _source(size: str, source: str | None) -> list[str]:
+def _source(root: Path, size: str, source: str | None) -> list[str]:
     if source is None:
         return []
     if size == "demo":
@@ -124,7 +124,8 @@ def _source(size: str, source: str | None) -> list[str]:
         path = Path(source).expanduser().resolve()
         if not path.exists():
             raise NetstabError(f"{source}: is not there; name an archive or a folder of images")
-        source = str(path)
+        # A path of this machine would go out with the study's results.
+        source = str(paths.named_in(root, path))
     # Quoted for the override's own grammar, in which = and , have a meaning, and a backslash one
     # only before a quote.
     quoted = re.sub(

@@ -44,13 +44,15 @@ def official(dataset: str) -> Path:
     archive = CIFAR10 if dataset == "cifar10" else CIFAR100
     if check_integrity(kept, archive.tgz_md5):
         return kept
-    with _whole_or_nothing(archive.url, kept) as part, _patience():
+    # Where it is kept is what helps whatever command needs it, `netstab size mini` too.
+    otherwise = f"put a copy of {kept.name} there"
+    with _whole_or_nothing(archive.url, kept, otherwise) as part, _patience():
         try:
             download_url(archive.url, part.parent, part.name, archive.tgz_md5)
         except RuntimeError as error:
             raise DataError(
                 f"{archive.url}: the download is damaged or cut short ({error}). Try again, or "
-                "name a copy in data.source."
+                f"put a copy of {kept.name} into {kept.parent}."
             ) from error
     return kept
 
@@ -110,7 +112,9 @@ def _download(url: str, part: Path) -> None:
 
 
 @contextmanager
-def _whole_or_nothing(url: str, kept: Path) -> Iterator[Path]:
+def _whole_or_nothing(
+    url: str, kept: Path, otherwise: str = "name a local copy in data.source"
+) -> Iterator[Path]:
     """A place for a download, which becomes `kept` if all goes well and vanishes otherwise."""
     try:
         with replacing(kept, shared=True) as part:
@@ -121,7 +125,7 @@ def _whole_or_nothing(url: str, kept: Path) -> Iterator[Path]:
             error.close()
         raise DataError(
             f"{url}: cannot be fetched into {kept.parent} ({error}). Check the address, the "
-            "connection and the disk, or name a local copy in data.source."
+            f"connection and the disk, or {otherwise}."
         ) from error
 
 

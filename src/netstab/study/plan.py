@@ -100,17 +100,16 @@ def _grow(
 def kept_epochs(params: Params, whole: Tree, variant: Variant) -> list[int]:
     """Epochs at which the state of a run is kept, in rising order; the last is its end.
 
-    Branch points of the tree on the run's way, its end, and for the references one every
-    `runtime.keep_every` epochs, so that a moved intervention finds a state near by. Of a view the
-    end alone: it takes its past from the baseline.
+    Branch points of the tree on the run's way, its end, and on the way of a reference one every
+    `runtime.keep_every` epochs, so that a moved intervention finds a state near by, whichever run
+    has trained it. Of a view the end alone: it takes its past from the baseline.
     """
     if variant in whole.views:
         return [whole.schedules[variant].epochs]
-    kept = {segment.end for segment in whole.segments() if variant in segment.variants}
-    if variant.experiment in REFERENCES:
-        every = max(1, params.train.at_scale(params.runtime.keep_every))
-        kept |= set(range(every, whole.schedules[variant].epochs, every))
-    return sorted(kept)
+    own = [segment for segment in whole.segments() if variant in segment.variants]
+    shared = [s.end for s in own if any(other.experiment in REFERENCES for other in s.variants)]
+    every = max(1, params.train.at_scale(params.runtime.keep_every))
+    return sorted({s.end for s in own} | set(range(every, max(shared, default=0), every)))
 
 
 @dataclass(frozen=True, slots=True)
