@@ -137,6 +137,16 @@ def test_memory_is_that_of_a_trainer_part_by_part(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_trainers_at_once_are_timed_beside_one_alone(tmp_path: Path) -> None:
+    few = ("--rounds", "1", "--epochs", "1", "--threads", "1")
+    results = run_alone("side_by_side", tmp_path, *few)["results"]
+    alone, two = results["one alone"], results["two at once"]
+    ratio = two["wall_s"]["median"] / alone["wall_s"]["median"]
+    assert results["two at once / one alone"]["ratio"]["median"] == pytest.approx(ratio)
+    assert two["processor_s"]["median"] > 1.2 * alone["processor_s"]["median"] > 0
+
+
+@pytest.mark.long
 def test_the_pipeline_is_timed_with_every_run_stored(tmp_path: Path) -> None:
     told = run_alone("pipeline", tmp_path, "--seeds", "1", "--rounds", "1")
     assert told["settings"]["runs"] == 27
