@@ -69,6 +69,7 @@ EXEMPT_OF = {
     },
     "netstab.stages.train": {
         "netstab.stages.train": "a thin entry",
+        "netstab.stages.run": "likewise",
         "netstab.machine": "says how many cores there are, and how threads wait",
         "netstab.data.tensors": "what it loads is checked against the manifest's hashes",
         "netstab.sweep.makespan": "says how long a sweep takes",
@@ -81,6 +82,7 @@ EXEMPT_OF = {
         "netstab.training.replay": "trains by the trajectory's own means",
         "netstab.results.write": "writes down what the record says",
         "netstab.store.finished": "likewise",
+        "netstab.store.ahead": "moves what a stage has written, while nothing has changed",
         "netstab.sweep.estimate": "says how long a sweep takes",
         "netstab.sweep.single": "brings tested pieces together",
         "netstab.sweep.refusals": "says what is not trained",
@@ -101,6 +103,7 @@ EXEMPT_OF = {
         "netstab.training.replay": "trains by the trajectory's own means",
         "netstab.results.write": "writes down what it is given",
         "netstab.store.finished": "likewise",
+        "netstab.store.ahead": "moves what a stage has written, while nothing has changed",
         "netstab.sweep.estimate": "says how long a sweep takes",
         "netstab.sweep.single": "brings tested pieces together",
         "netstab.sweep.refusals": "says what is not trained",

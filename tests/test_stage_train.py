@@ -1,8 +1,10 @@
 """What a trainer's stage writes, and when it rather writes nothing."""
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,15 @@ from netstab.errors import NetstabError
 from netstab.machine import WAIT_POLICY
 from netstab.params import check
 from netstab.results.read import FailedRunError, read_ceiling
-from netstab.stages import ceiling
-from netstab.stages import train as stage
+from netstab.results.schema import RUN_FILES
+from netstab.stages import ceiling, train
+from netstab.stages import run as stage
+from netstab.store.ledger import open_ledger
 from netstab.store.measurements import Measurements
 from netstab.store.states import Store
-from tests import small
-from tests.checkout import TINY
+from netstab.study.experiments import Run, Variant
+from tests import pieces, small
+from tests.checkout import TINY, files_in
 
 STUDY: dict[str, Any] = {**TINY, "train": {**TINY["train"], "time_scale": 0.015}}
 
@@ -130,3 +135,92 @@ def test_a_damaged_measurement_is_taken_again_by_the_stage_that_finds_it(
             assert f"measurement {key[:12]} is set aside" in capsys.readouterr().err
             again = measurements.read(key)
             assert again is not None and again["rows"] == before["rows"]
+
+
+# Runs that are collected ahead, by a stage for those that come after it
+
+
+@pytest.fixture
+def collected(checkout: Path) -> Path:
+    """A checkout whose store has both seeds of the baseline; the stage of the first has ended."""
+    ask_for(seeds=[0, 1])
+    ledger = open_ledger(checkout, Store(checkout / "store"))
+    pieces.fill(ledger, [Run(Variant("baseline"), seed) for seed in (0, 1)])
+    train.main("baseline", 0)
+    return checkout
+
+
+def files() -> dict[str, bytes]:
+    return files_in(paths.run_dir("baseline-1"))
+
+
+@pytest.fixture
+def whole_ways(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """The runs whose stages did not find their files collected."""
+    asked: list[tuple[str, int]] = []
+    monkeypatch.setattr(stage, "main", lambda *run: asked.append(run))
+    return asked
+
+
+def test_the_next_stage_of_an_experiment_moves_its_files_and_checks_nothing_anew(
+    collected: Path,
+) -> None:
+    assert not paths.run_dir("baseline-1").exists(), "only its own stage writes it"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "netstab.stages.train", "baseline", "1"],
+        env={**os.environ, "PYTHONPATH": str(small.ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "netstab.store.ahead" in imported and not {"pydantic", "ruamel.yaml"} & imported
+    moved = files()
+    assert moved.keys() == set(RUN_FILES)
+    shutil.rmtree(paths.run_dir("baseline-1"))
+    stage.main("baseline", 1)
+    assert files() == moved
+
+
+def test_a_run_that_is_collected_ahead_is_taken_once(
+    collected: Path, whole_ways: list[tuple[str, int]]
+) -> None:
+    train.main("baseline", 1)
+    assert not whole_ways
+    train.main("baseline", 1)
+    assert whole_ways == [("baseline", 1)], "so that a damaged store is noticed"
+
+
+def change_code(checkout: Path) -> None:
+    source = paths.NUMERICS.parents[1] / "write.py"
+    source.write_text(source.read_text() + "\n")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _: ask_for(seeds=[0, 1], baseline={"changes": {"60": 0.2}}),
+        lambda _: ask_for(seeds=[0, 1], measure={"stability": {"images": 7}}),
+        lambda root: (root / paths.MANIFEST).write_text((root / paths.MANIFEST).read_text() + " "),
+        lambda root: shutil.rmtree(root / "store"),
+        change_code,
+    ],
+    ids=["parameters", "measures", "images", "store", "code"],
+)
+def test_a_run_collected_ahead_is_not_taken_where_what_it_was_made_from_has_changed(
+    change: Callable[[Path], object],
+    checkout: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    package = checkout / "package" / "training"
+    package.mkdir(parents=True)
+    shutil.copy(paths.NUMERICS, package)
+    (package.parent / "write.py").touch()
+    monkeypatch.setattr(paths, "NUMERICS", package / paths.NUMERICS.name)
+    request.getfixturevalue("collected")
+    whole_ways = request.getfixturevalue("whole_ways")
+    change(checkout)
+    train.main("baseline", 1)
+    assert whole_ways == [("baseline", 1)]
+    assert not paths.run_dir("baseline-1").exists()

@@ -199,5 +199,5 @@ def preload() -> None:
     import torch
 
     torch.set_num_threads(1)
-    for name in ("netstab.training.trainer", "netstab.stages.train"):
+    for name in ("netstab.training.trainer", "netstab.stages.train", "netstab.stages.run"):
         importlib.import_module(name)

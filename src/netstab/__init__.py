@@ -25,7 +25,7 @@ Names in backquotes behind a package are files or folders in it, not all of them
 * `evidence/`   from result files to verdicts and pictures: `summary/` (final figures, jitter),
                 `claims/` (`statements` and `mechanisms`: what each claim compares, `judge`: its
                 verdict), `figures/` (`theme` has the colours), `page/`; `report` joins them
-* `stages/`     the entry points of DVC's stages; `train` serves five of them
+* `stages/`     the entry points of DVC's stages; `train` serves five of them, by `run`
 * `commands/`   what each command does
 
 At the top level stands `cli` (the commands' names and options), and what every package may import:

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +20,7 @@ def part_of(path: Path) -> Path:
 
     No other process has it, on whatever host; the process's number is there for people.
     """
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}")
+    return path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}{SUFFIX}")
 
 
 @contextmanager

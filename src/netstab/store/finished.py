@@ -1,6 +1,7 @@
 """Finished runs: whether the store has all of one, and what it has, as the files of the run."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from netstab.results.schema import (
     TrainedSegment,
 )
 from netstab.results.write import write_run
+from netstab.store import ahead
 from netstab.store.documents import Entry
 from netstab.store.ledger import Ledger, open_ledger
 from netstab.store.records import Record
@@ -73,6 +75,22 @@ def write(ledger: Ledger, run: Run, record: Record, data: Origin, *, root: Path)
         sharpness=_sharpness(curvatures),
         provenance=provenance,
     )
+
+
+def collect_ahead(ledger: Ledger, run: Run, data: Origin) -> None:
+    """Collect the other finished runs of a run's experiment for their stages; see `ahead`."""
+    if ledger.params.model.is_own:
+        return  # its code may lie anywhere
+    for other in runs(ledger.params):
+        if other == run or other.variant.experiment != run.variant.experiment:
+            continue
+        record = complete(ledger, other)
+        if record is None or record.key not in ledger.store:
+            continue
+        # What fails here fails in the run's own stage, which is the one to tell of it.
+        state, *_ = ledger.store.files(record)
+        with suppress(NetstabError, OSError), ahead.place(other.name, state.absolute()) as new:
+            write(ledger, other, record, data, root=new)
 
 
 def write_failed(
