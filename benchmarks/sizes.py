@@ -13,7 +13,7 @@ from netstab.data.prepare import prepare as prepare_source
 from netstab.data.sources import Source
 from netstab.data.tensors import NAMES, Tensors
 from netstab.params import Params, check
-from netstab.params.sizes import read_sizes, whole
+from netstab.params.sizes import read_sizes, whole, write_values
 from tests.checkout import ROOT, changed
 
 RANDOM_COUNTS = {"mini": (5_085, 1_017), "article": (50_000, 10_000)}
@@ -22,15 +22,9 @@ RANDOM_COUNTS = {"mini": (5_085, 1_017), "article": (50_000, 10_000)}
 
 def content(size: str, **changes: Any) -> dict[str, Any]:
     """What `params.yaml` says at a size (demo, mini or article), with changes: see `changed`."""
-    yaml = YAML(typ="safe", pure=True)
-    made: dict[str, Any] = yaml.load((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
-    for key, value in whole(read_sizes(ROOT / "sizes.yaml"), size).items():
-        *folders, name = key.split(".")
-        place = made
-        for folder in folders:
-            place = place[folder]
-        place[name] = value
-    changed(made, **changes)
+    text = (ROOT / paths.PARAMS).read_text(encoding="utf-8")
+    sized = write_values(text, whole(read_sizes(ROOT / "sizes.yaml"), size))
+    made: dict[str, Any] = changed(YAML(typ="safe", pure=True).load(sized), **changes)
     return made
 
 

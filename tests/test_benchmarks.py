@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from dvc.utils.serialize import dumps_yaml
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 from typer import Typer
@@ -26,6 +28,17 @@ from tests import small
 MINI = sizes.params("mini")
 FROZEN = epoch_cases.ways_of_freezing(MINI)
 PHASES = {"trunk": trainer.trunk(MINI), **FROZEN}
+
+
+def test_a_size_is_measured_where_interventions_were_removed_from_the_parameters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(ROOT / "sizes.yaml", tmp_path)
+    (tmp_path / "params.yaml").write_text(dumps_yaml(small.content(expE={}, own={})))
+    monkeypatch.setattr(sizes, "ROOT", tmp_path)
+    found = sizes.params("demo", threads=1)
+    assert (found.expE.rivals, found.runtime.threads) == ({}, 1)
+    assert found.train.time_scale == 0.1
 
 
 # Counting and comparing
