@@ -83,6 +83,10 @@ def start(
         file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for number in (1, 2):
             os.dup2(file, number)
+        # Streams of its own: its parent's would seek where they went before, which may be a file.
+        sys.stdout, sys.stderr = (
+            os.fdopen(number, "w", buffering=1, encoding="utf-8") for number in (1, 2)
+        )
         if prepare:
             prepare()
         else:
