@@ -136,6 +136,17 @@ def test_rates_that_follow_a_shape_are_drawn_and_steps_are_not() -> None:
     assert "<svg" in to_svg(filled)
 
 
+def test_the_rate_of_a_shape_in_one_block_is_that_blocks() -> None:
+    shape = {"shape": "linear", "to": 0.0, "until": 160}
+    params = synthetic.small(own={"one": {"64": {"60": shape}}, "step": {"64": {"60": 0.01}}})
+    one, step = (
+        tables.highest_rates(schedule(params, find_variant(params, f"own-{name}")))
+        for name in ("one", "step")
+    )
+    assert [one[epoch] for epoch in (0, 60, 110, 160, 199)] == pytest.approx([0.1, 0.1, 0.05, 0, 0])
+    assert set(step) == {0.1}
+
+
 def test_every_shape_has_a_symbol_in_the_tree_and_is_marked_on_its_own_lane() -> None:
     params = synthetic.small(
         expF=CYCLES,
@@ -224,6 +235,18 @@ def test_signals_are_means_over_seeds_and_told_per_unit_of_path() -> None:
         assert found == pytest.approx([0.3, 0.2, 0.4])
         assert row["cka_mean"] == pytest.approx(0.2)
         assert row["path_mean"] == pytest.approx(0.075)
+
+
+def test_a_place_that_cannot_be_measured_is_named_and_has_no_empty_cell() -> None:
+    study = synthetic.Study(synthetic.small(train={"time_scale": 0.1}))
+    for run in study.runs:
+        missing = study.stability[run]["block"] == "128"
+        study.stability[run].loc[missing, ["backward_change", "backward_cka"]] = None
+    drawn = drawings.draw(study.results())
+    figure = drawn.everything()["expB-signals"]
+    assert "not measured: out of 128" in figure.spec["title"]["subtitle"]
+    shown = texts(ElementTree.fromstring(to_svg(figure.filled(drawn.tables))))
+    assert "out of 64" in shown and "out of 128" not in shown
 
 
 def field_rows(study: synthetic.Study, name: str, distance: str) -> list[dict[str, Any]]:

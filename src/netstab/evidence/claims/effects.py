@@ -209,7 +209,9 @@ class Study:
             try:
                 found.append(drift(self._shifts(run)))
             except LookupError:
-                raise Lacking(Verdict.NOT_MEASURED, f"{run.name}: {what}") from None
+                raise Lacking(
+                    Verdict.NOT_MEASURED, f"{run.name}: {what} was not measured"
+                ) from None
         return np.array(found)
 
     def _shifts(self, run: Run) -> Shifts:

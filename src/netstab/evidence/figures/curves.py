@@ -53,10 +53,11 @@ def _rates(results: Results, panel: Panel, lines: Sequence[Line]) -> dict[str, F
     common = events.common_epochs(results, drawn, of_training=True)
     spec = finished(
         _spec(look(results, panel, lines), start(results, panel), is_loss=True, is_log=lowest > 0),
-        "Learning rate (the highest of any part)",
-        warning(results),
+        "Learning rate",
+        [*warning(results), "the highest of the parts that follow a shape;", "else of any part"],
         f"Learning rate over {texts.counted(results.params.train.run_epochs, 'epoch')}, the "
-        f"highest of any part. {texts.EXPERIMENT_TITLES[panel.experiment]}. In the last epoch: "
+        "highest of the parts that follow a shape, else of any part. "
+        f"{texts.EXPERIMENT_TITLES[panel.experiment]}. In the last epoch: "
         + ", ".join(
             f"{line.label} {highest_rates(plan)[-1]:g}"
             for line, plan in zip(lines, plans, strict=True)

@@ -1,5 +1,6 @@
 """Stability over epochs: how far signals shift, and how many predictions change."""
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -36,12 +37,24 @@ def stability(results: Results, panel: Panel, tables: Tables) -> dict[str, Figur
     lines = measured(results, tables, panel, "stability")
     if not lines:
         return {}
-    drawn, places = look(results, panel, lines), all_places(results.params)
+    drawn = look(results, panel, lines)
+    seen = {
+        row["place"]
+        for line in lines
+        for row in rows(tables[f"{line.variant.name}/stability"])
+        if row["change_mean"] is not None
+    }
+    places = tuple(place for place in all_places(results.params) if place in seen)
+    unseen = [place for place in all_places(results.params) if place not in seen]
     title, notes = texts.EXPERIMENT_TITLES[panel.experiment], seed_note(results, lines)
     signals = finished(
         _signals(drawn, places),
         {"expr": f"'Signals: ' + {CHANGE.words} + ' over ' + {DISTANCE.words}"},
-        [*notes, "triangles on the lower edge: exactly zero"],
+        [
+            *notes,
+            "triangles on the lower edge: exactly zero",
+            *(["not measured: " + ", ".join(unseen)] if unseen else []),
+        ],
         f"Stability by block over epochs. {title}. Small multiples of relative change, "
         f"{', '.join(places)}. Over an epoch, in the last one measured, forward and backward "
         f"(mean over places): {_signal_ends(tables, lines)}.",
@@ -118,7 +131,7 @@ def _signals(look: Look, places: tuple[str, ...]) -> dict[str, Any]:
         [*rules(look), *log_lines(base, look, "hover")],
         "place",
         {place: place for place in places},
-        min(4, len(places) // 2),
+        min(4, math.ceil(len(places) / 2)),
         data=alt.NamedData("signals"),
         spacing=14,
         width=CELL[0],

@@ -3,7 +3,7 @@
 Each is the mean over seeds, with the smallest and the largest. None where there is no number.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from netstab.params import Params
 from netstab.results.schema import MEASURES, Curvature
 from netstab.study.experiments import Run, Variant
 from netstab.study.measuring import NETWORK
-from netstab.study.schedule import Frozen, Schedule
+from netstab.study.schedule import Frozen, Phase, Schedule
 
 Table = dict[str, list[Any]]
 
@@ -73,9 +73,18 @@ def of_results(results: Results) -> dict[str, Table]:
 
 
 def highest_rates(plan: Schedule) -> list[float]:
-    """The highest rate of any part, in each epoch; 0 where all are frozen."""
+    """In each epoch the highest rate of the parts that follow a shape, or without one of any part.
+
+    It is 0 where all of them are frozen.
+    """
+    parts = {part for sweep in plan.sweeps for part in sweep.parts} or set(plan.phases[0].parts)
+
+    def rates(phase: Phase) -> Iterator[float]:
+        settings = map(phase.setting, sorted(parts))
+        return (setting for setting in settings if not isinstance(setting, Frozen))
+
     return [
-        max((s for s in phase.settings if not isinstance(s, Frozen)), default=0.0)
+        max(rates(phase), default=0.0)
         for phase in plan.phases
         for _ in range(phase.start, phase.end)
     ]
@@ -155,7 +164,7 @@ def _field(results: Results, variant: Variant) -> pd.DataFrame:
     if not summed.empty:
         roots = [f"{shift}_{end}" for shift in ("shift", "path") for end in ENDS]
         summed[roots] = np.sqrt(summed[roots].clip(lower=0))
-    return summed.dropna(subset=summed.columns.difference(keys), how="all")
+    return summed
 
 
 def _measured(found: Mapping[Run, pd.DataFrame], variant: Variant) -> list[pd.DataFrame]:
@@ -215,12 +224,13 @@ def _traits(found: Curvature) -> Iterable[dict[str, Any]]:
 
 
 def _over_seeds(tables: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
+    """Mean, low and high of each column but the keys; without the rows that have no number."""
     if not tables:
         return pd.DataFrame(columns=keys)
     groups = pd.concat(tables).groupby(keys, sort=False)
     parts = {"mean": groups.mean(), "low": groups.min(), "high": groups.max()}
     summed = pd.concat([t.add_suffix(f"_{name}") for name, t in parts.items()], axis=1)
-    return summed.reset_index()
+    return summed.dropna(how="all").reset_index()
 
 
 def _columns(table: pd.DataFrame) -> Table:
