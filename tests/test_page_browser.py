@@ -139,6 +139,7 @@ def test_figures_say_what_they_show(browser: Browser, whole: Reported) -> None:
     assert labels == {name: spec["description"] for name, spec in figures.items()}
 
 
+@pytest.mark.long
 def test_page_fits_its_width_and_figures_theirs(browser: Browser) -> None:
     browser.at(DESKTOP)
     # Turned and turned back, as a phone is.
@@ -350,6 +351,7 @@ def test_figures_can_be_saved_and_lead_nowhere_else(browser: Browser) -> None:
     assert ["Save as SVG", "netstab-expA-val_loss.svg"] in links
 
 
+@pytest.mark.long
 def test_paper_has_figures_of_its_own_width_and_the_list_of_runs(browser: Browser) -> None:
     browser.at(DESKTOP)
     browser.run(
@@ -405,7 +407,12 @@ def unmeasured() -> synthetic.Study:
     ("lacking", "said", "figures"),
     [
         # Two panels with curves and what was measured, of four kinds; four of the whole.
-        (one_seed, "With 1 seed no verdict on any statement is possible", 2 * 9 + 4),
+        pytest.param(
+            one_seed,
+            "With 1 seed no verdict on any statement is possible",
+            2 * 9 + 4,
+            marks=pytest.mark.long,
+        ),
         (missing_run, "3 of 12 runs have files that are missing", 9 + 3),
         (unmeasured, "Not measured on any run.", 5 + 1),
     ],

@@ -73,6 +73,7 @@ def assert_runs_unchanged(clone: Clone) -> None:
     assert set(json.loads(clone.dvc("status", "--json").output)) <= {"report"}
 
 
+@pytest.mark.long
 def test_two_stages_at_once_train_their_shared_past_once(clone: Clone) -> None:
     clone.close_gate(2)
     first = Background(clone, *forced("reference@baseline-0"))

@@ -13,6 +13,7 @@ WHY = "the training loss is not finite at epoch 3, step "
 """The rate rises at 60 of 200, which is epoch 3 of 10."""
 
 
+@pytest.mark.long
 def test_the_report_of_the_others_is_made_and_names_a_run_whose_loss_is_not_finite(
     clone: Clone,
 ) -> None:

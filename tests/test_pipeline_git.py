@@ -219,6 +219,7 @@ def test_a_study_with_a_run_that_cannot_be_trained_has_the_results_of_the_others
     assert clone.git("status", "--short") == ""
 
 
+@pytest.mark.long
 def test_a_study_that_stops_leaves_the_results_of_the_one_before(clone: Clone) -> None:
     (clone.root / "demo").mkdir()
     (clone.root / "demo/report.html").write_text("of the one before")
