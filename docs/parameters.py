@@ -45,6 +45,7 @@ values, where they differ (`sizes.yaml`). An empty value is `null` in YAML.
 | `freeze` | what freezes, but `strict` |
 | `blocks` | the experiments; stability, field and sharpness by block |
 | `measure`, `ceiling` | measurements, and the epochs that these need from a stored state |
+| `measure.barriers` | barriers, in the report: no epoch and no other measurement |
 | `report`, `claims` | the report |
 | `runtime` | nothing: no stage tracks it |
 """

@@ -52,6 +52,7 @@ TINY: dict[str, Any] = {
         "stability": {"every_epochs": 100, "images": 8},
         "field": {"every_epochs": 100, "images": 4, "seed": 0},
         "sharpness": QUICK_SHARPNESS,
+        "barriers": {"images": None, "points": 11},
     },
     "expE": {},
     "own": {},

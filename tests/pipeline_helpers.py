@@ -29,6 +29,7 @@ STUDY: dict[str, Any] = {
         "stability": {"every_epochs": 100, "images": 16},
         "field": TINY["measure"]["field"],
         "sharpness": {**QUICK_SHARPNESS, "settle_epochs": 0},
+        "barriers": TINY["measure"]["barriers"],
     },
     "expE": {
         "ema": small.SHIPPED["expE"]["ema"],

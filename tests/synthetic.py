@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from netstab import paths
 from netstab.evidence.results import Results
 from netstab.params import Ema, Params, check
+from netstab.results.barriers import Barriers
 from netstab.results.runs import Collection, Fault
 from netstab.results.schema import (
     CEILING_COLUMNS,
@@ -21,12 +22,17 @@ from netstab.results.schema import (
     FIELD_MEASURES,
     MEASURES,
     STABILITY_MEASURES,
+    Barrier,
+    BarriersFile,
     Provenance,
     SharpnessFile,
+    Unmeasured,
     history_columns,
 )
+from netstab.study.barriers import Pair, pairs
 from netstab.study.experiments import Run, runs, variants, view
 from netstab.study.keys import identity, state_key, view_identity
+from netstab.study.measuring import barrier_inputs, measurement_key
 from netstab.study.schedule import Frozen, Phase, Schedule
 from tests import synthetic_measures
 from tests.synthetic_measures import schedule
@@ -101,6 +107,7 @@ def collection(
     sharpness: Mapping[Run, SharpnessFile],
     provenance: Mapping[Run, Provenance] | None = None,
     field: Mapping[Run, pd.DataFrame] | None = None,
+    barriers: Barriers | None = None,
 ) -> Collection:
     """What `collect` would read; of a run without a history, that it is missing."""
     expected = tuple(runs(params))
@@ -116,6 +123,7 @@ def collection(
         sharpness=dict(sharpness),
         ceiling=ceiling.astype(dict.fromkeys(CEILING_MEASURES, "float64")),
         ceiling_problem="",
+        barriers=barriers or Barriers(),
         faults=tuple(
             Fault(run, f"{paths.run_dir(run.name) / 'history.csv'} is missing")
             for run in expected
@@ -140,6 +148,7 @@ class Study:
         stability: likewise.
         field: likewise.
         sharpness: content of each run's file by the run's name.
+        lines: losses from the end of a run to another state, by the run's name and that.
         provenance: likewise.
     """
 
@@ -151,6 +160,10 @@ class Study:
         self.stability = {n: synthetic_measures.stability(params, r) for n, r in self.runs.items()}
         self.field = {n: synthetic_measures.field(params, r) for n, r in self.runs.items()}
         self.sharpness = {n: synthetic_measures.sharpness(params, r) for n, r in self.runs.items()}
+        self.pairs = {(p.run.name, p.against): p for p in pairs(params, self.schedules)}
+        self.lines: dict[tuple[str, str], list[float]] = {
+            at: synthetic_measures.losses(params, pair) for at, pair in self.pairs.items()
+        }
         self.provenance: dict[str, dict[str, Any]] = {}
         for name in self.runs:
             self.provenance[name] = self._provenance(self.runs[name])
@@ -185,12 +198,41 @@ class Study:
         self.stability[run] = self.stability[run].iloc[:0]
         self.field[run] = self.field[run].iloc[:0]
         self.sharpness[run]["measurements"] = []
+        self.lines = {at: found for at, found in self.lines.items() if at[0] != run}
 
     def lose(self, run: str) -> None:
         """Leave nothing of a run."""
         every = (self.histories, self.stability, self.field, self.sharpness, self.provenance)
         for kept in every:
             del kept[run]
+
+    def barriers(self) -> BarriersFile:
+        """The file of barriers, as the report writes it."""
+        there = {at: pair for at, pair in self.pairs.items() if at[0] in self.provenance}
+        found = tuple(
+            Barrier(
+                run=at[0],
+                against=pair.against,
+                epoch=pair.epoch,
+                key=self._key(pair),
+                losses=tuple(self.lines[at]),
+            )
+            for at, pair in there.items()
+            if at in self.lines
+        )
+        lacking = (at for at in there if at not in self.lines)
+        why = "the run's end is not in the store"
+        missing = tuple(Unmeasured(run=run, against=other, why=why) for run, other in lacking)
+        return BarriersFile(measures=1, barriers=found, missing=missing)
+
+    def _key(self, pair: Pair) -> str:
+        told = self.provenance[pair.run.name]
+        first, plan = told["key"], self.schedules[pair.other.variant]
+        data, numerics = told["data"]["content_sha256"], told["numerics_version"]
+        who = identity(self.params, pair.run.seed, data=data, numerics=numerics)
+        who |= view_identity(self.params, pair.other.variant, pair.epoch)
+        keys = first, state_key(who, plan, pair.epoch)
+        return measurement_key(1, barrier_inputs(self.params, keys))
 
     def collection(self) -> Collection:
         """What `collect` would read."""
@@ -205,7 +247,18 @@ class Study:
             {run: parsed(SharpnessFile, self.sharpness[name]) for name, run in there.items()},
             {run: parsed(Provenance, self.provenance[name]) for name, run in there.items()},
             {run: self.field[name].astype(shifts) for name, run in there.items()} if asked else {},
+            self._barriers(),
         )
+
+    def _barriers(self) -> Barriers:
+        rows = {(row.run, row.against): row for row in self.barriers().barriers}
+        told = {
+            (pair.run, pair.against): rows[at]
+            for at, pair in self.pairs.items()
+            if at in rows and pair.other.name in self.histories and at[0] in self.histories
+        }
+        missing = tuple(f"{m.run} to {m.against}: {m.why}" for m in self.barriers().missing)
+        return Barriers(told, missing)
 
     def results(self) -> Results:
         """What they come to."""
@@ -225,6 +278,7 @@ class Study:
             ):
                 (folder / file).write_text(json.dumps(content))
         (root / paths.CEILING).write_text(json.dumps(synthetic_measures.ceiling(self.params)))
+        (root / paths.BARRIERS).write_text(self.barriers().model_dump_json())
 
     def _history(self, run: Run) -> pd.DataFrame:
         table = history(run, self.schedules[run.variant])

@@ -10,6 +10,7 @@ import pandas as pd
 from netstab.params import Params
 from netstab.results.schema import FIELD_COLUMNS, STABILITY_MEASURES
 from netstab.study import experiments
+from netstab.study.barriers import Pair
 from netstab.study.experiments import REFERENCES, Run, Variant, view
 from netstab.study.measuring import NETWORK, field_epochs, sharpness_scopes, stability_epochs
 from netstab.study.schedule import Frozen, Schedule
@@ -179,3 +180,14 @@ def ceiling(params: Params) -> dict[str, Any]:
         for depth, block in enumerate((*params.blocks, NETWORK))
     ]
     return {"seeds": list(params.ceiling.seeds), "comparisons": rows}
+
+
+def losses(params: Params, pair: Pair) -> list[float]:
+    """High between a run and the baseline, less so to where it leaves it; none to the average."""
+    points = params.measure.barriers.points
+    noise = np.random.default_rng([pair.run.seed, zlib.crc32(pair.run.name.encode())])
+    first, jolt = 0.05 * float(np.exp(0.1 * noise.standard_normal())), noise.standard_normal()
+    last = {"baseline": 0.4, "branch": 0.5, "ema": 0.07}[pair.against]
+    top = {"baseline": 1.2, "branch": 0.3, "ema": 0.004}[pair.against] * float(np.exp(0.1 * jolt))
+    shares = (at / (points - 1) for at in range(points))
+    return [first + (last - first) * s + 4 * top * s * (1 - s) for s in shares]

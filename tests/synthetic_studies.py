@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 
 from netstab.params import Params
+from netstab.results.barriers import Barriers
 from netstab.results.runs import Collection
 from netstab.results.schema import (
     FIELD_MEASURES,
     MEASURES,
     STABILITY_MEASURES,
+    Barrier,
     Curvature,
     SharpnessFile,
 )
@@ -50,6 +52,7 @@ class Study:
     drifts: list[tuple[str, str, float, tuple[int, ...]]] = field(default_factory=list)
     eigenvalues: list[tuple[str, str, float | None]] = field(default_factory=list)
     moves: list[tuple[str, str, float]] = field(default_factory=list)
+    lines: list[tuple[str, float, float]] = field(default_factory=list)
 
     def shift(self, who: str, measure: str, amount: float, start: int = 0) -> "Study":
         """Add to a measure of a variant, or of an experiment on all blocks, from an epoch on."""
@@ -71,6 +74,11 @@ class Study:
         self.moves.append((who, column, factor))
         return self
 
+    def line(self, who: str, barrier: float, more: float) -> "Study":
+        """Add to the barrier to the averaged baseline, and to the loss at the run's own end."""
+        self.lines.append((who, barrier, more))
+        return self
+
     def eigenvalue(self, who: str, block: str, factor: float | None) -> "Study":
         """Multiply the eigenvalue of a block, `network`, or `own` block; None: not converged."""
         self.eigenvalues.append((who, block, factor))
@@ -86,6 +94,7 @@ class Study:
             {run: self._stability(run, random) for run in every},
             {run: self._sharpness(run, random) for run in every},
             field={run: self._field(run, random) for run in every},
+            barriers=Barriers({(run, "ema"): self._line(run, random) for run in every}),
         )
 
     def _history(self, run: Run, random: np.random.Generator) -> np.ndarray:
@@ -118,6 +127,13 @@ class Study:
                 table[column] *= factor
         return table
 
+    def _line(self, run: Run, random: np.random.Generator) -> Barrier:
+        barrier, more = 0.002 * random.normal(size=2)
+        for who, added, worse in self.lines:
+            if named(run, who):
+                barrier, more = barrier + added, more + worse
+        return line(run, barrier, more)
+
     def _sharpness(self, run: Run, random: np.random.Generator) -> SharpnessFile:
         found: dict[str, float | None] = {}
         for block in (*self.params.blocks, NETWORK):
@@ -133,6 +149,13 @@ class Study:
 def named(run: Run, who: str) -> bool:
     """Whether a name means a run: `expA-64-0`, its variant `expA-64`, or its experiment `expA`."""
     return who in (run.name, run.variant.name, run.variant.experiment)
+
+
+def line(run: Run, barrier: float, more: float) -> Barrier:
+    """From a run's end to the averaged baseline's, whose loss is smaller by so much."""
+    losses = (1 + more, 1 + more / 2 + max(0.0, barrier), 1)
+    told = {"run": run.name, "against": "ema", "epoch": 200, "key": "0" * 64}
+    return Barrier.model_validate({**told, "losses": losses})
 
 
 def stability(params: Params, variant: Variant, draw: Callable[[int], np.ndarray]) -> pd.DataFrame:

@@ -28,6 +28,7 @@ from netstab.evidence.claims.statistics import Sample, Within, above
 from netstab.evidence.page.findings import manner
 from netstab.evidence.summary.field import log_shift
 from netstab.params import PARTS, Params
+from netstab.results.barriers import Barriers
 from netstab.results.runs import Collection
 from netstab.results.schema import MEASURES
 from netstab.study.experiments import BASELINE, OUTPOST, Run, Variant, cyclical
@@ -114,6 +115,10 @@ def s4(s: Study, sign: int) -> None:
     s.move("outpost", "shift_squared", 1e-4 if sign > 0 else 4).move("outpost", "path", 0.1)
 
 
+def s5(s: Study, sign: int) -> None:
+    s.line("outpost", 0.0 if sign > 0 else 0.1, -0.05)
+
+
 def rival(who: str) -> Truth:
     def truth(s: Study, sign: int) -> None:
         s.shift("outpost", "val_top1_pct", 4, 60).shift(who, "val_top1_pct", 2 + sign, 60)
@@ -163,6 +168,7 @@ TRUTHS: dict[str, Truth] = {
     "S2": s2,
     "S3": s3,
     "S4": s4,
+    "S5": s5,
     "R-ema": rival("expE-ema"),
     "R-bnrecal": rival("expE-bnrecal"),
     "R-batch": rival("expE-batch"),
@@ -196,7 +202,7 @@ def test_each_claim_is_contradicted_where_it_is_false(claim: str) -> None:
 
 def test_an_effect_within_the_noise_is_inconclusive() -> None:
     found = judged(Study(FIVE))
-    directions = set(CLAIMS) - {"C3", "D1", "S3"}
+    directions = set(CLAIMS) - {"C3", "D1", "S3", "S5"}
     assert {found[claim].verdict for claim in directions} == {Verdict.INCONCLUSIVE}
 
 
@@ -519,12 +525,12 @@ INCOMPARABLE: list[tuple[dict[str, Any], set[str]]] = [
     # One that never falls: rates up to 0.2 and back.
     (
         {"outpost": {"decay_epochs": [], "changes": {"60": 0.2}}},
-        {"A1", "A3", "C1", "C2", "C5", "C6", "D1", "S1", "S3", "S4"}
+        {"A1", "A3", "C1", "C2", "C5", "C6", "D1", "S1", "S3", "S4", "S5"}
         | {"R-ema", "R-bnrecal", "R-batch", "R-head", "R-strict"},
     ),
     (
         {"baseline": {"changes": {"100": 0.05}}},
-        {"A2", "B1", "B2", "C2", "S2", "S3", "R-batch", "R-head", "R-strict"},
+        {"A2", "B1", "B2", "C2", "S2", "S3", "S5", "R-batch", "R-head", "R-strict"},
     ),
 ]
 
@@ -741,6 +747,29 @@ def test_s4_is_asked_where_the_field_is_measured() -> None:
     measure["field"]["every_epochs"] = None
     params = synthetic.parameters(seeds=[0, 1, 2], own={}, measure=measure)
     assert "S4" not in judged(Study(params))
+
+
+def test_an_outpost_in_the_same_basin_with_a_higher_loss_has_not_settled() -> None:
+    found = judged(Study(FIVE).line("outpost", 0.0, 0.1))["S5"]
+    barrier, loss = found.parts
+    assert (barrier.verdict, loss.verdict) == (Verdict.SUPPORTED, Verdict.CONTRADICTED)
+    assert found.verdict is Verdict.CONTRADICTED
+    assert loss.effect == pytest.approx(0.1, abs=0.01)
+
+
+def test_s5_is_asked_where_barriers_are_measured_and_names_the_one_that_lacks() -> None:
+    collection = Study(FIVE).collection()
+    kept = {at: line for at, line in collection.barriers.found.items() if at[0].seed != 2}
+    lacking = replace(collection, barriers=Barriers(kept))
+    found = {j.id: j for j in judge(FIVE, lacking)}["S5"]
+    assert found.verdict is Verdict.NOT_MEASURED
+    assert found.note == "outpost-2: barrier to the averaged baseline"
+    measure = FIVE.measure.model_dump(mode="json")
+    measure["barriers"]["images"] = None
+    params = synthetic.parameters(seeds=[0, 1, 2], own={}, measure=measure)
+    assert "S5" not in judged(Study(params))
+    params = synthetic.parameters(seeds=[0, 1, 2], own={}, expE={})
+    assert judged(Study(params))["S5"].verdict is Verdict.MISSING_RUN
 
 
 def test_an_eigenvalue_that_did_not_converge_is_named_and_withholds_the_verdict() -> None:

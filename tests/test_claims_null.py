@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from netstab.evidence.claims.judge import CLAIMS, judge
 from netstab.evidence.claims.judgement import Verdict
 from netstab.evidence.claims.statistics import holm
 from netstab.params import Params
+from netstab.results.barriers import Barriers
 from netstab.results.runs import Collection
 from netstab.results.schema import MEASURES
 from netstab.study.experiments import Run, Variant, cyclical, variants, view
@@ -209,8 +211,9 @@ def noise(pasts: Pasts, random: np.random.Generator) -> np.ndarray:
     return found
 
 
-def measured(random: np.random.Generator) -> dict[str, dict]:
-    """Stability of the runs whose stability claims look at, and sharpness at the end of runs."""
+def measured(random: np.random.Generator) -> dict[str, Any]:
+    """Stability of the runs whose stability claims look at, sharpness and barriers at their end."""
+    nats = PARAMS.claims.margin_loss
     moved = [
         *(Variant("baseline"), Variant("outpost"), Variant("expB", "64"), Variant("expB", "512")),
         *cyclical(PARAMS),
@@ -244,4 +247,11 @@ def measured(random: np.random.Generator) -> dict[str, dict]:
             for v in curved
             for seed in PARAMS.seeds
         },
+        # S5: a barrier of the margin, and a loss that is higher by it.
+        "barriers": Barriers(
+            {
+                (run, "ema"): studies.line(run, *(nats + 0.01 * random.standard_normal(2)))
+                for run in (Run(Variant("outpost"), seed) for seed in PARAMS.seeds)
+            }
+        ),
     }

@@ -23,6 +23,7 @@ from netstab.evidence.figures import (
 from netstab.evidence.figures.lines import Look, label_rows, line_styles
 from netstab.evidence.figures.tree import SHAPES, lanes_of, shared_pasts
 from netstab.evidence.figures.vega import to_svg
+from netstab.evidence.page import render
 from netstab.evidence.summary.curves import panels
 from netstab.evidence.summary.relative import Point, locate
 from netstab.study.experiments import Variant, cyclical, find_variant, schedule, variants
@@ -494,6 +495,37 @@ def test_who_has_no_place_in_the_question_is_named_with_the_reason() -> None:
             *("strict-128", "strict-256", "strict-512"),
         ],
     }
+
+
+def test_barriers_are_drawn_for_each_end_and_what_lacks_is_named_on_the_page() -> None:
+    study = synthetic.Study(synthetic.parameters(seeds=[0, 1]))
+    for seed, top in enumerate((0.5, 0.7)):
+        study.lines[f"expB-64-{seed}", "baseline"] = [0.1, 0.1 + top, 0.1]
+    del study.lines["expB-64-0", "ema"], study.lines["expB-64-1", "ema"]
+    results = study.results()
+    figure = drawings.draw(results).summary["barriers"]
+    rows = {(row["curve"], row["state"]): row for row in figure.spec["datasets"]["barriers"]}
+    assert len(rows) == 24 * 3 + 1 - 1
+    found = rows["expB-64", "baseline's end"]
+    numbers = [found[key] for key in ("mean", "low", "high", "seeds")]
+    assert numbers == pytest.approx([0.6, 0.5, 0.7, 2])
+    assert ("expB-64", "averaged baseline's end") not in rows
+    assert "expB-64 to baseline's end 0.6;" in figure.spec["description"]
+    html = render.render(results)
+    assert "Not measured: expB-64-0 to ema: the run&#39;s end is not in the store." in html
+    assert 'href="#basins"' in html and 'id="basins"' in html
+    assert results.summaries["expB-64"]["barrier_loss_to_baseline"] == pytest.approx(0.6)
+    assert results.summaries["expB-64"]["barrier_loss_to_ema"] is None
+
+
+def test_a_study_that_asks_for_no_barriers_has_none_of_it() -> None:
+    measure = {**synthetic.parameters().measure.model_dump(mode="json")}
+    measure["barriers"]["images"] = None
+    results = synthetic.Study(synthetic.small(measure=measure)).results()
+    drawn = drawings.draw(results)
+    assert "barriers" not in drawn.summary
+    assert "basins" not in render.render(results, drawn)
+    assert not any("barrier" in name for name in results.summaries["outpost"])
 
 
 def test_rivals_are_drawn_with_their_share_of_the_outposts_gain() -> None:

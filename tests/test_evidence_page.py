@@ -77,7 +77,8 @@ def test_page_loads_nothing_from_anywhere() -> None:
     assert page.addresses
     for address in page.addresses:
         assert re.match(
-            r"data:|#|(curves|claims)\.csv$|claims\.json$|variants/|runs/|figures/$", address
+            r"data:|#|(curves|claims)\.csv$|(claims|barriers)\.json$|variants/|runs/|figures/$",
+            address,
         ), address
     assert not {"iframe", "img", "object", "embed"} & set(page.tags)
     html = page.html
@@ -120,7 +121,7 @@ def test_page_has_the_articles_figures_and_what_was_measured_of_every_experiment
     kinds = ("signals", "functional", "field", "sharpness")
     measured = [f"{panel}-{kind}" for panel in PANELS for kind in kinds]
     curves = [f"{panel}-{measure}" for panel in PANELS for measure in MEASURES]
-    summary = ["question", "tree", "rivals", "sharpness-end"]
+    summary = ["question", "tree", "rivals", "sharpness-end", "barriers"]
     page = read(whole.page)
     drawn = embedded(page.html)
     assert set(drawn["figures"]) == {*summary, *curves, *measured}

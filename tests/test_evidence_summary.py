@@ -20,6 +20,7 @@ from netstab.evidence.summary.summaries import from_file, to_file
 from netstab.evidence.summary.windows import final_window, jitter_window
 from netstab.params import Params
 from netstab.results.schema import MEASURES
+from netstab.study.barriers import AGAINST
 from netstab.study.experiments import find_variant, schedule
 from tests import synthetic
 from tests.synthetic_report import PANELS, Reported, in_one_process
@@ -128,13 +129,18 @@ def test_a_file_a_variant_all_flat_with_the_same_keys(whole: Reported) -> None:
     told = [f"{kind}_{measure}" for kind in ("final", "jitter") for measure in measures]
     errors = {f"{key}_error" for key in measured[3:]}
     spread = {f"{key}{end}" for key in (*told, *measured) for end in ("", "_sd")}
-    assert {*keys[3:]} == spread | errors
+    heights = [f"barrier_loss_mnats_to_{against}" for against in AGAINST]
+    barriers = {f"{name}{end}" for name in heights for end in ("", "_sd")}
+    assert {*keys[3:]} == spread | errors | barriers
     for name, summary in written.items():
         assert list(summary) == keys
         assert all(value is None or isinstance(value, int | float) for value in summary.values())
         # A view is the baseline seen otherwise: nothing of it is measured.
         is_view = name in ("expE-ema", "expE-bnrecal")
-        assert all((summary[key] is None) == is_view for key in measured), name
+        assert all((summary[key] is None) == is_view for key in (*measured, heights[2])), name
+        # The baseline's end is not joined with itself.
+        alone = is_view or name == "baseline"
+        assert all((summary[key] is None) == alone for key in heights[:2]), name
 
 
 def test_drift_and_sharpness_at_the_end_are_means_over_seeds_of_what_was_measured() -> None:
@@ -204,7 +210,8 @@ def test_small_figures_keep_three_digits_in_dvc_metrics_show() -> None:
     metrics = {"": {"data": {"expB-64.json": {"data": to_file(summary)}}}}
     table = metrics_table(metrics, precision=DEFAULT_PRECISION, round_digits=True)
     shown = dict(zip(table.keys(), next(iter(table)), strict=True))
-    read = from_file({name: float(text) for name, text in shown.items() if name != "Path"})
+    known = {name: text for name, text in shown.items() if name != "Path" and text != "None"}
+    read = from_file({name: float(text) for name, text in known.items()})
     for name, value in small.items():
         assert read[name] == pytest.approx(value, rel=0.005), name
 
@@ -219,7 +226,7 @@ def test_files_of_what_is_no_longer_asked_for_are_removed(root: Path) -> None:
     assert names(paths.VARIANTS) == ["baseline.json", "outpost.json"]
     assert not any(name.startswith("expB") for name in names(paths.FIGURES))
     assert names(paths.METRICS) == [
-        *("ceiling.json", "claims.csv", "claims.json", "curves.csv"),
+        *("barriers.json", "ceiling.json", "claims.csv", "claims.json", "curves.csv"),
         *("figures", "report.html", "runs", "variants"),
     ]
 

@@ -14,6 +14,7 @@ from netstab.errors import StoreError
 from netstab.exchange import exporting
 from netstab.exchange.importing import import_files
 from netstab.params import check
+from netstab.results.schema import measurement_fault
 from netstab.store import finished
 from netstab.store.housekeeping import entries, garbage, verify
 from netstab.store.ledger import Ledger
@@ -203,6 +204,56 @@ def test_the_ceiling_of_runs_without_weights_is_refused_with_the_ways_out(
     with pytest.raises(StoreError, match=r"baseline-0: was imported without its weights.*seeds: "):
         ceiling.compare_seeds(here, None)  # type: ignore[arg-type]
     assert not sweep.ceiling_is_missing(here, runs(here.params)), "no sweep can measure it"
+
+
+# Barriers, which are between weights of two runs
+
+
+def test_a_piece_brings_the_barriers_of_its_runs_and_others_are_named(
+    here: Ledger, tmp_path: Path
+) -> None:
+    there = ledger_on(tmp_path / "there")
+    chosen = choose(there.params, ["reference,expE-ema"], [0])
+    pieces.fill(there, chosen)
+    ready, _ = there.unmeasured_barriers()
+    assert {(pair.run.name, pair.against) for pair in ready} == {
+        ("baseline-0", "ema"),
+        *(("outpost-0", against) for against in ("baseline", "branch", "ema")),
+    }
+    losses = [{"share": at / 2, "loss": float(at)} for at in range(3)]
+    for pair in ready:
+        found = pieces.entry({"measure": "barrier"}) | {"rows": losses}
+        there.measurements.write(there.barrier_key(pair), there.barrier_inputs(pair), found)
+    import_files(here, [export(there, "reference,expE-ema", tmp_path / "references.json.gz")])
+    import_files(here, [export(pieces_of(tmp_path), "expA-64", tmp_path / "a.json.gz")])
+    told = finished.barriers(here)
+    assert [(row.run, row.against, row.barrier) for row in told.barriers] == [
+        ("baseline-0", "ema", 0.0),
+        *(("outpost-0", against, 0.0) for against in ("baseline", "branch", "ema")),
+    ]
+    why = {(row.run, row.against): row.why for row in told.missing}
+    assert why["expA-64-0", "ema"] == "the run's end was imported without its weights"
+    assert why["expA-128-0", "ema"] == "the run's end is not in the store"
+    assert here.unmeasured_barriers()[0] == [] and len(why) == len(here.pairs) - 4
+    assert garbage(here) == []
+    # Rows of a file, as in a clone of committed results, stay where the keys are those of today.
+    empty = ledger_on(tmp_path / "empty")
+    assert finished.barriers(empty, told.barriers).barriers == told.barriers
+    moved = ledger_on(tmp_path / "empty", study(outpost={"decay_epochs": [60, 100]}))
+    assert [row.run for row in finished.barriers(moved, told.barriers).barriers] == ["baseline-0"]
+
+
+def pieces_of(folder: Path) -> Ledger:
+    elsewhere = ledger_on(folder / "elsewhere")
+    pieces.fill(elsewhere, choose(elsewhere.params, ["expA-64"], [0]))
+    return elsewhere
+
+
+def test_a_barrier_of_another_kind_of_row_is_refused() -> None:
+    told = pieces.entry({"measure": "barrier"})
+    assert measurement_fault("barrier", told | {"rows": [{"share": 0.0}]})
+    assert measurement_fault("barrier", told | {"rows": [{"share": 0.0, "loss": "1"}]})
+    assert not measurement_fault("barrier", told | {"rows": [{"share": 0.0, "loss": None}]})
 
 
 # Pasts of other bits

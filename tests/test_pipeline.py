@@ -8,7 +8,7 @@ import pytest
 
 from tests import small
 from tests.checkout import DVC
-from tests.pipeline_helpers import BLOCKS, RIVALS, RUNS, Clone
+from tests.pipeline_helpers import BLOCKS, RIVALS, RUNS, STUDY, Clone
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
@@ -90,7 +90,7 @@ def test_raised_numerics_make_every_run_stale_and_train_it_anew(clone: Clone) ->
     old = clone.states()
     assert sorted(clone.dvc("repro", "--dry").stages) == ["ceiling", "settings"]
     clone.dvc("repro", "settings")
-    assert sorted(clone.dvc("repro", "--dry").stages) == sorted([*TRAINING, "ceiling"])
+    assert sorted(clone.dvc("repro", "--dry").stages) == sorted([*TRAINING, "ceiling", "report"])
     clone.dvc("repro", "train@expB-64-0")
     assert [row["epoch"] for row in clone.trained()] == list(range(10)), "nothing was reused"
     assert len(clone.states()) > len(old) and clone.states().items() > old.items()
@@ -123,6 +123,34 @@ def test_an_intervention_of_ones_own_runs_its_stage_alone(clone: Clone) -> None:
     assert clone.trained(), "it trained"
     assert min(row["epoch"] for row in clone.trained()) >= 6, "from the baseline's state at 6"
     assert (clone.root / "metrics/variants/own-late.json").exists()
+
+
+def test_barriers_follow_their_ends_and_their_settings_rerun_the_report_alone(
+    clone: Clone,
+) -> None:
+    def losses() -> dict[tuple[str, str], list[float]]:
+        told = json.loads(clone.read("metrics/barriers.json"))
+        assert told["missing"] == []
+        return {(row["run"], row["against"]): row["losses"] for row in told["barriers"]}
+
+    states = clone.states()
+    clone.change(measure={"barriers": {"images": 8, "points": 3}})
+    assert clone.dvc("repro").stages == ["settings", "report"]
+    first = losses()
+    assert not clone.trained() and clone.states() == states
+    # Of baseline, outpost, two of expB and expE-batch.
+    assert len(first) == 1 + 4 * 3
+    assert clone.dvc("repro").stages == []
+    rival = {**STUDY["expE"], "ema": {**STUDY["expE"]["ema"], "decay": 0.5}}
+    clone.change(expE=rival)
+    assert clone.dvc("repro").stages == ["rival@ema-0", "report"]
+    second = losses()
+    assert second.keys() == first.keys()
+    assert {at for at in first if first[at] != second[at]} == {at for at in first if at[1] == "ema"}
+    clone.change(outpost={"decay_factor": 0.2})
+    assert clone.dvc("repro").stages == ["reference@outpost-0", "ceiling", "report"]
+    third = losses()
+    assert {at[0] for at in first if third[at] != second[at]} == {"outpost-0"}
 
 
 def test_a_smaller_study_leaves_no_variant_behind(clone: Clone) -> None:

@@ -121,6 +121,7 @@ SMALLER = [
     *("-S", "measure.field.images=4", "-S", "measure.sharpness.images=8"),
     *("-S", "measure.sharpness.settle_epochs=0", "-S", "measure.sharpness.tolerance=0.9"),
     *("-S", "measure.sharpness.max_products=10", "-S", "measure.sharpness.trace_samples=2"),
+    *("-S", "measure.barriers.images=null"),
 ]
 """Overrides that make of the demo the study that the base's store has."""
 

@@ -1,5 +1,6 @@
 """`netstab sweep` in a real pipeline: the same bits, each epoch once, and no harm by kills."""
 
+import json
 import re
 import shutil
 import signal
@@ -82,6 +83,31 @@ def test_dvc_trains_the_whole_study_in_its_first_stage_each_epoch_once_in_two_pr
             assert after[name] == content, name
 
 
+def barriers(clone: Clone) -> dict[Path, list[dict[str, float]]]:
+    """Losses on each line that is stored, by the measurement's file."""
+    files = (clone.root / ".netstab/store/measurements").glob("*.json")
+    told = {path: json.loads(path.read_text()) for path in files}
+    return {p: c["entry"]["rows"] for p, c in told.items() if c["inputs"]["measure"] == "barrier"}
+
+
+def test_a_sweep_measures_barriers_of_stored_states_to_the_same_bits_in_any_number_of_processes(
+    clone: Clone,
+) -> None:
+    clone.change(measure={"barriers": {"images": 8, "points": 3}})
+    assert "measuring barriers between states of a seed (13)" in clone.python(*SWEEP).text
+    found = barriers(clone)
+    assert len(found) == 13 and not clone.trained()
+    assert "nothing to train" in clone.python(*SWEEP).text
+    assert clone.dvc("repro").stages == ["settings", "report"]
+    told = json.loads(clone.read("metrics/barriers.json"))
+    assert told["missing"] == [] and len(told["barriers"]) == 13
+    for path in found:
+        path.unlink()
+    clone.change(runtime={"workers": 1})
+    clone.python(*SWEEP)
+    assert barriers(clone) == found
+
+
 @pytest.mark.long
 def test_a_sweep_survives_the_loss_of_a_process_or_of_all_and_comes_to_the_same_bits(
     clone: Clone,
@@ -122,6 +148,7 @@ def test_a_sweep_by_ray_listens_on_loopback_alone_is_stopped_goes_on_and_dvc_col
     expected = emptied(clone)
     # Several workers are the matter of `test_cluster`.
     clone.change(experiments=[], expE={"ema": STUDY["expE"]["ema"]}, runtime={"workers": 1})
+    clone.change(measure={"barriers": {"images": 8, "points": 3}})
     clone.close_gate(5)
     swept = Swept(clone, BY_RAY)
     wait_for(lambda: any(row["epoch"] == 5 for row in clone.trained()), "the gate")
@@ -149,6 +176,7 @@ def test_a_sweep_by_ray_listens_on_loopback_alone_is_stopped_goes_on_and_dvc_col
     clone.python(*BY_RAY)
     states = clone.states()
     assert states and states == {key: expected[key] for key in states}
+    assert len(barriers(clone)) == 4
     trained = len(clone.trained())
     shutil.rmtree(clone.root / "metrics/runs")
     clone.dvc("repro", "reference", "rival")

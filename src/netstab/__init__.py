@@ -7,15 +7,17 @@ Names in backquotes behind a package are files or folders in it, not all of them
 * `study/`      pure: `experiments` (which rate each block has when, what is frozen), `courses`
                 (changes that come into force, and shapes of rates), `schedule`, `plan` (the tree of
                 shared pasts), `keys` (what determines a state), `differences` (which parameters
-                tell two states apart), `cost`
+                tell two states apart), `barriers` (which states are joined), `cost`
 * `data/`       images: `sources` finds and reads them, `prepare` makes checked tensors, `batches`
-* `results/`    the files of a run: `schema` states their columns, `write` and `read`
+* `results/`    the files of a run: `schema` states their columns, `write` and `read`; `barriers`:
+                which of them are of the runs of today
 * `networks/`   what is trained: `resnet`, `wide`, `vit`; `network` builds one and assigns its
                 parameters to parts, `own` calls a function of the user's and checks its network
 * `store/`      `states` and `measurements` under their keys; `wanted`: which ones the parameters
                 ask for, `ledger`: which of them are there, `why`: how a run differs from them;
                 `faults` sets aside what is damaged
 * `measure/`    what is evaluated on a state: `stability`, `field`, `sharpness`, `similarity`,
+                `barriers` (the loss between two states),
                 `views` (the baseline with averaged weights or recomputed batch-norm statistics)
 * `training/`   everything that changes weights: `modes`, `optimizer`, `engine`, `state`,
                 `trajectory`, `device`; `numerics` compares them with stored golden values

@@ -40,6 +40,7 @@ FILES = {
     "sharpness": RUN / "sharpness.json",
     "provenance": RUN / "provenance.json",
     "ceiling": paths.CEILING,
+    "barriers": paths.BARRIERS,
     "claims": paths.CLAIMS,
     "parts": paths.CLAIM_PARTS,
     "summary": paths.VARIANTS / "expB-64.json",

@@ -35,6 +35,7 @@ RESULTS = (
     ("claims.csv", "Every test behind the claims", "text/csv"),
     ("curves.csv", "The curves over epochs, means over seeds", "text/csv"),
     ("ceiling.json", "How alike the signals of two seeds are", "application/json"),
+    ("barriers.json", "Loss on straight lines between states of a seed", "application/json"),
     ("report.html", "The page: claims, curves, stability, sharpness", "text/html"),
     ("variants", "Final figures of each variant", ""),
     ("figures", "The page's figures", ""),
@@ -47,7 +48,7 @@ MOST_BYTES = 512 * 2**20
 """Of all that is read; an article-sized study of three seeds has some 20 MB."""
 _RUN = r"[A-Za-z0-9_-]{1,200}"
 _READ = re.compile(
-    rf"params\.yaml|dvc\.yaml|data/manifest\.json|{re.escape(METADATA)}|(claims|ceiling)\.json|"
+    rf"params\.yaml|dvc\.yaml|data/manifest\.json|{re.escape(METADATA)}|(claims|ceiling|barriers)\.json|"
     rf"(claims|curves)\.csv|variants/{_RUN}\.json|"
     rf"runs/{_RUN}/({'|'.join(map(re.escape, RUN_FILES))})"
 )

@@ -22,7 +22,8 @@ def ready(ledger: Ledger, run: Run) -> bool:
 def piece(ledger: Ledger, chosen: Sequence[Run]) -> Piece:
     """The histories, measurements and provenance of finished runs.
 
-    With the references of both seeds of `ceiling.seeds` goes what was found on them together.
+    With the references of both seeds of `ceiling.seeds` goes what was found on them together, and
+    with each run the barriers that start from its end, as far as they are measured.
 
     Args:
         ledger: of the study.
@@ -35,6 +36,7 @@ def piece(ledger: Ledger, chosen: Sequence[Run]) -> Piece:
         raise StoreError("the images are not prepared here; prepare them: dvc repro data")
     measurements = {found.key: found for run in chosen for found in _measured(ledger, run)}
     measurements |= {found.key: found for found in _ceiling(ledger, chosen)}
+    measurements |= {found.key: found for found in _barriers(ledger, chosen)}
     return Piece(
         data=ledger.dataset.identity,
         numerics=ledger.numerics,
@@ -107,6 +109,13 @@ def _ceiling(ledger: Ledger, chosen: Sequence[Run]) -> Iterator[Measurement]:
     for name, key in ledger.ceiling_keys().items():
         if key in ledger.measurements and all(run in chosen for run in ledger.compared(name)):
             yield _measurement(ledger, key, ledger.ceiling_inputs(name))
+
+
+def _barriers(ledger: Ledger, chosen: Sequence[Run]) -> Iterator[Measurement]:
+    for pair in ledger.pairs:
+        key = ledger.barrier_key(pair)
+        if pair.run in chosen and key in ledger.measurements:
+            yield _measurement(ledger, key, ledger.barrier_inputs(pair))
 
 
 def _measurement(ledger: Ledger, key: str, inputs: dict[str, Any]) -> Measurement:

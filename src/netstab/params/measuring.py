@@ -53,12 +53,22 @@ class Sharpness(Section):
     is not piecewise linear in each weight, as with batch norm in mode train (Hutchinson)."""
 
 
+class Barriers(Section):
+    """`measure.barriers`: the loss along straight lines between states of a seed."""
+
+    images: Annotated[Whole, Field(ge=2, le=100_000)] | None
+    """Training images, not augmented, the same for all runs and seeds; null for no barriers."""
+    points: Annotated[Whole, Field(ge=3, le=1001)]
+    """Points of a line, its ends among them, at equal distances."""
+
+
 class Measure(Section):
     """`measure`: what is measured on states while a run trains, or afterwards by a replay."""
 
     stability: Stability
     field: FieldStability
     sharpness: Sharpness
+    barriers: Barriers
 
 
 class Ceiling(Section):

@@ -17,6 +17,7 @@ from netstab.results.schema import (
     FIELD_COLUMNS,
     MEASURES,
     STABILITY_COLUMNS,
+    BarriersFile,
     CeilingFile,
     Provenance,
     SharpnessFile,
@@ -213,6 +214,15 @@ def read_ceiling(path: Path, seeds: tuple[int, ...]) -> pd.DataFrame:
 def _ceiling_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=list(CEILING_COLUMNS))
     return table.astype({"epoch": "int64", **dict.fromkeys(CEILING_MEASURES, "float64")})
+
+
+def read_barriers(path: Path) -> BarriersFile:
+    """`barriers.json`, checked.
+
+    Raises:
+        UnusableFileError: missing or damaged.
+    """
+    return _read_json(path, BarriersFile)
 
 
 def _read_json(path: Path, model: type[Model]) -> Model:

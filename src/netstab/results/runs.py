@@ -10,6 +10,7 @@ import pandas as pd
 from netstab import paths, source_code
 from netstab.errors import NetstabError, visible
 from netstab.params import Params
+from netstab.results.barriers import Barriers, collect_barriers
 from netstab.results.read import (
     FailedRunError,
     UnusableFileError,
@@ -75,6 +76,7 @@ class Collection:
         ceiling: two seeds compared (see `read_ceiling`); empty where there is nothing.
         ceiling_problem: why the ceiling cannot be used, and what to do; empty if it can, or is not
             asked for.
+        barriers: loss between states of a seed; those of runs that are there.
         faults: what is missing or cannot be used.
     """
 
@@ -87,6 +89,7 @@ class Collection:
     sharpness: dict[Run, SharpnessFile]
     ceiling: pd.DataFrame
     ceiling_problem: str
+    barriers: Barriers
     faults: tuple[Fault, ...]
 
     def of(self, variant: Variant) -> dict[int, pd.DataFrame]:
@@ -95,7 +98,7 @@ class Collection:
 
     def disagreements(self) -> list[str]:
         """What differs between runs that should be alike (numerics, data), or lacks beside them."""
-        found = [self.ceiling_problem] if self.ceiling_problem else []
+        found = [line for line in (self.ceiling_problem, self.barriers.problem) if line]
         for what in ("numerics version", "data"):
             groups: dict[str, list[str]] = {}
             for run, told in self.provenance.items():
@@ -113,7 +116,7 @@ def collect(params: Params, results: Path = paths.METRICS) -> Collection:
 
     Args:
         params: the parameters.
-        results: the folder with `runs/` and `ceiling.json`.
+        results: the folder with `runs/`, `ceiling.json` and `barriers.json`.
 
     Raises:
         NetstabError: no run at all can be used.
@@ -160,6 +163,7 @@ def collect(params: Params, results: Path = paths.METRICS) -> Collection:
         sharpness,
         ceiling,
         ceiling_problem,
+        collect_barriers(results / paths.BARRIERS.name, params, schedules, provenance, code),
         tuple(faults),
     )
 

@@ -8,8 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    computed_field,
+    model_validator,
+)
 
+from netstab.study.barriers import Against, height
 from netstab.study.measuring import NETWORK
 
 HISTORY = "history.csv"
@@ -85,6 +93,7 @@ Epoch = Annotated[int, Field(ge=1, le=1_000_000)]
 Whole = Annotated[int, Field(ge=0, le=10**9)]
 Text = Annotated[str, Field(max_length=300)]
 Number = Annotated[float, Field(ge=0)]
+Loss = Annotated[float, Field(ge=0, le=1e30)]
 Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"), AfterValidator(_a_time)]
 """In UTC, as text."""
 
@@ -263,6 +272,51 @@ class CeilingFile(BaseModel):
     """Why there is nothing to compare: a run that could not be trained."""
 
 
+class Barrier(BaseModel):
+    """The training loss on the straight line from the end of a run to another state of its seed."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    run: str
+    against: Against
+    """Which the other state is."""
+    epoch: int
+    """Of the other state."""
+    key: Sha256
+    """Of the measurement: a hash of both states' keys and of the settings."""
+    losses: Annotated[tuple[Loss | None, ...], Field(min_length=3)]
+    """At points of equal distances, from the run's end to the other one, in nats; None where it is
+    not finite."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def barrier(self) -> float | None:
+        """Largest excess of the losses over the straight line between the ends', in nats."""
+        return height(self.losses)
+
+
+class Unmeasured(BaseModel):
+    """A barrier that is asked for, and why it is not measured."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    against: str
+    why: str
+
+
+class BarriersFile(BaseModel):
+    """`barriers.json`: every barrier that is asked for, measured or not."""
+
+    measures: int
+    """Version of the numbers that measures compute."""
+    barriers: tuple[Barrier, ...]
+    missing: tuple[Unmeasured, ...]
+
+
+BARRIER_POINT = ("share", "loss")
+"""What the store keeps of each point of a line."""
+
 CEILING_COLUMNS = tuple(Comparison.model_fields)
 CEILING_MEASURES = CEILING_COLUMNS[3:]
 
@@ -271,7 +325,7 @@ def measurement_fault(measure: object, entry: Mapping[str, Any]) -> str | None:
     """What is wrong with a stored measurement that is to be of a measure, or None.
 
     Args:
-        measure: `stability`, `field`, `sharpness` or `ceiling`.
+        measure: `stability`, `field`, `sharpness`, `ceiling` or `barrier`.
         entry: `rows`, `provenance` and, of sharpness, its `protocol`.
     """
     rows, told = entry.get("rows"), entry.get("provenance")
@@ -284,7 +338,13 @@ def measurement_fault(measure: object, entry: Mapping[str, Any]) -> str | None:
         return "a measurement has no provenance"
     if measure == "sharpness" and not isinstance(entry.get("protocol"), dict):
         return "a measurement of sharpness has no protocol"
-    columns = {"stability": STABILITY_COLUMNS, "field": FIELD_COLUMNS}.get(str(measure))
-    if columns and any(row.keys() != set(columns[1:]) for row in rows):
+    columns = {
+        "stability": STABILITY_COLUMNS[1:],
+        "field": FIELD_COLUMNS[1:],
+        "barrier": BARRIER_POINT,
+    }.get(str(measure))
+    if columns and any(row.keys() != set(columns) for row in rows):
         return f"a measurement of {measure} has other columns than one has"
+    if measure == "barrier" and not all(isinstance(r["loss"], float | None) for r in rows):
+        return "a measurement of a barrier has losses that are no numbers"
     return None

@@ -1,20 +1,28 @@
 """Stage `report`: figures, curves and the page from the runs' files."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
 from netstab import paths
-from netstab.errors import NetstabError
+from netstab.data.manifest import read_manifest
+from netstab.errors import DataError, NetstabError
 from netstab.evidence import report
 from netstab.evidence.results import Results
 from netstab.evidence.summary.terminal import summary_table
 from netstab.exits import exit_codes
 from netstab.locks import results_lock
+from netstab.machine import wait_passively
 from netstab.params import Params, read
 from netstab.results import folder
+from netstab.results.read import UnusableFileError, read_barriers
+from netstab.results.schema import BarriersFile
+from netstab.results.write import write_json
+from netstab.store import finished
+from netstab.store.ledger import open_ledger
 from netstab.text import few
 
 
@@ -24,9 +32,12 @@ def main() -> None:
     Fails at its end where a run could not be trained: all is written by then.
     """
     errors = Console(stderr=True, soft_wrap=True)
+    wait_passively()
     with exit_codes():
         content = read(paths.PARAMS)
+        barriers = _barriers(content, errors)
         with results_lock("report"):
+            write_json(paths.BARRIERS, barriers.model_dump(mode="json"))
             results = _made(content)
             if study := os.environ.get(folder.VARIABLE):
                 folder.fill(Path(study), Path())
@@ -42,6 +53,34 @@ def main() -> None:
                 f"{len(collection.expected)} runs could not be trained: {few(failed)}. See the "
                 "warnings above for what to change; what is trained stays"
             )
+
+
+def _barriers(content: Params, errors: Console) -> BarriersFile:
+    """Barriers between the runs' states, measured now where the store has both and no barrier yet.
+
+    They are of two runs each, so they are taken when all runs are there. What cannot be measured
+    here, as in a clone without the states, stays as it is in the file.
+    """
+    told = BarriersFile(measures=0, barriers=(), missing=())
+    with suppress(UnusableFileError):
+        told = read_barriers(paths.BARRIERS)
+    try:
+        manifest = read_manifest()
+    except DataError:
+        return told  # the report does without the manifest
+    ledger = open_ledger(Path(), content=content)
+    why = ""
+    if ready := ledger.unmeasured_barriers()[0]:
+        # Only now torch: what is measured already is collected without it.
+        from netstab.sweep.barriers import measure_barriers
+
+        errors.print(f"measuring barriers between states of a seed ({len(ready)})")
+        try:
+            measure_barriers(ledger, manifest)
+        except DataError as error:
+            errors.print(f"[yellow]warning:[/] no barrier is measured: {escape(str(error))}")
+            why = "the images are not prepared here"
+    return finished.barriers(ledger, told.barriers, why)
 
 
 def _made(content: Params) -> Results:

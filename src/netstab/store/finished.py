@@ -1,6 +1,6 @@
 """Finished runs: whether the store has all of one, and what it has, as the files of the run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,13 @@ from netstab import paths
 from netstab.data.manifest import Manifest
 from netstab.errors import DivergedError, NetstabError, TrainingError
 from netstab.results.schema import (
+    Barrier,
+    BarriersFile,
     MeasuringTime,
     Origin,
     Provenance,
     TrainedSegment,
+    Unmeasured,
 )
 from netstab.results.write import write_run
 from netstab.store import ahead
@@ -172,6 +175,40 @@ def ceiling(ledger: Ledger) -> dict[str, Any] | None:
         return None
     rows = [row for entry in entries for row in entry["rows"]]
     return {"seeds": list(ledger.params.ceiling_pair), "comparisons": rows}
+
+
+def barriers(ledger: Ledger, before: Iterable[Barrier] = (), why: str = "") -> BarriersFile:
+    """Content of metrics/barriers.json: what is measured, and what is not with the reason.
+
+    Args:
+        ledger: of the study.
+        before: barriers that the file has so far. One whose states and settings are those of today
+            stays, wherever it was measured.
+        why: those that could be measured here are not; empty where none could.
+    """
+    _, lacking = ledger.unmeasured_barriers()
+    kept = {row.key: row for row in before}
+    found, missing = [], []
+    for pair in ledger.pairs:
+        key, run = ledger.barrier_key(pair), pair.run.name
+        entry = ledger.measurements.sound(key, "barrier")
+        if entry is not None:
+            losses = tuple(row["loss"] for row in entry["rows"])
+            found.append(
+                Barrier(
+                    run=run,
+                    against=pair.against,
+                    epoch=pair.epoch,
+                    key=key,
+                    losses=losses,
+                )
+            )
+        elif key in kept:
+            found.append(kept[key].model_copy(update={"run": run}))
+        else:
+            reason = lacking.get(pair, why or "it was damaged; run the same command again")
+            missing.append(Unmeasured(run=run, against=pair.against, why=reason))
+    return BarriersFile(measures=ledger.measures, barriers=tuple(found), missing=tuple(missing))
 
 
 def _entry(ledger: Ledger, key: str, measure: str) -> Entry:

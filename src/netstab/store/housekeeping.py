@@ -133,6 +133,7 @@ def _garbage(ledger: Ledger) -> list[Path]:
 def _useless_measurements(ledger: Ledger) -> list[Path]:
     wanted = {key for run in runs(ledger.params) for key in ledger.keys(run)}
     wanted |= set(ledger.ceiling_keys().values())
+    wanted |= {ledger.barrier_key(pair) for pair in ledger.pairs}
     return [p for p in sorted(ledger.measurements.root.glob("*.json")) if p.stem not in wanted]
 
 

@@ -16,6 +16,7 @@ from netstab.store.settings import versions
 from netstab.store.states import Store
 from netstab.store.wanted import Wanted
 from netstab.study import plan
+from netstab.study.barriers import Pair
 from netstab.study.experiments import Run, Variant
 
 
@@ -72,6 +73,26 @@ class Ledger(Wanted):
     def is_measured(self, run: Run) -> bool:
         """Whether everything that is wanted of a run is measured."""
         return not any(self.unmeasured(run))
+
+    def unmeasured_barriers(self) -> tuple[list[Pair], dict[Pair, str]]:
+        """Pairs without a barrier whose states are stored, and others with what these lack."""
+        there = self.store.listing() if self.pairs else set()
+        ready, lacking = [], {}
+        for pair in self.pairs:
+            if self.barrier_key(pair) in self.measurements:
+                continue
+            missing = [
+                f"{which} was imported without its weights"
+                if key in self.imports
+                else f"{which} is not in the store"
+                for key, which in self.barrier_states(pair).items()
+                if key not in there
+            ]
+            if missing:
+                lacking[pair] = missing[0]
+            else:
+                ready.append(pair)
+        return ready, lacking
 
     def finished(self, run: Run) -> Record | None:
         """The record of a run's end, where the store has it; without tensors if it was imported."""

@@ -22,7 +22,7 @@ class Measurements(Documents):
 
         Args:
             key: of the measurement.
-            measure: `stability`, `field`, `sharpness` or `ceiling`.
+            measure: `stability`, `field`, `sharpness`, `ceiling` or `barrier`.
 
         Raises:
             StoreError: see `read`.

@@ -35,10 +35,13 @@ def settings(content: Params, manifest: Manifest) -> dict[str, Any]:
         NetstabError: there is no code of the network that `params.yaml` names.
     """
     numerics, measures = versions()
+    shared = content.model_dump(mode="json", include=SHARED)
+    # No run's stage measures these: their settings make none of them stale.
+    del shared["measure"]["barriers"]
     told = {
         "numerics": {"training": numerics, "measures": measures},
         "images": manifest.model_dump(mode="json", include={"name", "official", "content_sha256"}),
-        **content.model_dump(mode="json", include=SHARED),
+        **shared,
     }
     if content.model.is_own:
         told["code"] = source_code.digest(content.model.name)

@@ -1,5 +1,6 @@
 """What the parameters ask for: runs, and the keys of their states and measurements. No files."""
 
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -7,6 +8,7 @@ from netstab import source_code
 from netstab.data.dataset import Dataset
 from netstab.params import Params
 from netstab.study import measuring, plan
+from netstab.study.barriers import Pair, pairs
 from netstab.study.cost import Costs
 from netstab.study.experiments import REFERENCES, Run, Variant, runs
 from netstab.study.keys import identity, state_key, view_identity
@@ -150,6 +152,33 @@ class Wanted:
     def compared(self, name: str) -> list[Run]:
         """The runs of a reference whose ends are compared: of two seeds, or none."""
         return [Run(Variant(name), seed) for seed in self.params.ceiling_pair]
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """The states between which barriers are asked for."""
+        return pairs(self.params, self.tree.schedules)
+
+    def barrier_key(self, pair: Pair) -> str:
+        """Key of the loss on the line between two states."""
+        return self.measurement_key(self.barrier_inputs(pair))
+
+    def barrier_inputs(self, pair: Pair) -> dict[str, Any]:
+        """What determines the loss on the line between two states."""
+        keys = self.end_key(pair.run), self.key(pair.other, pair.epoch)
+        return measuring.barrier_inputs(self.params, keys)
+
+    def barrier_states(self, pair: Pair) -> dict[str, str]:
+        """Key -> which it is, in words, of every state that the line needs.
+
+        An average is of weights alone: whatever else the network has comes from the baseline's end.
+        """
+        needed = {
+            self.end_key(pair.run): "the run's end",
+            self.key(pair.other, pair.epoch): "the state that it is joined with",
+        }
+        if self.is_view(pair.other):
+            needed.setdefault(self.key(self.host(pair.other), pair.epoch), "the baseline's end")
+        return needed
 
     def measurement_key(self, inputs: dict[str, Any]) -> str:
         """Key of a measurement."""

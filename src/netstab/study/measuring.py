@@ -111,6 +111,12 @@ def ceiling_inputs(params: Params, state_keys: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def barrier_inputs(params: Params, state_keys: Sequence[str]) -> dict[str, Any]:
+    """What determines the loss on the line between two states; `state_keys` are theirs."""
+    settings = params.measure.barriers.model_dump()
+    return {"measure": "barrier", "states": list(state_keys), **settings}
+
+
 def measurement_key(version: int, inputs: Mapping[str, Any]) -> str:
     """SHA-256 (hex) that names a measurement; `version` is of the numbers that measures compute."""
     return digest({"version": version, **inputs}, compact=True)

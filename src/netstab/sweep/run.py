@@ -80,6 +80,9 @@ class Workers(Protocol):
     def compare_seeds(self) -> None:
         """Measure the ceiling; see `ceiling.compare_seeds`."""
 
+    def measure_barriers(self) -> None:
+        """Measure barriers; see `barriers.measure_barriers`."""
+
 
 def sweep(
     ledger: Ledger,
@@ -102,7 +105,7 @@ def sweep(
     """
     chosen = runs(ledger.params) if chosen is None else chosen
     todo, ceiling = jobs(ledger, chosen), ceiling_is_missing(ledger, chosen)
-    if not todo and not ceiling:
+    if not todo and not ceiling and not ledger.unmeasured_barriers()[0]:
         display.print("nothing to train: the store has every run that is asked for, measured")
         return
     with workers(todo) as pool:
@@ -117,6 +120,9 @@ def sweep(
         if ceiling:
             display.print("comparing two seeds with each other (ceiling)")
             pool.compare_seeds()
+        if ready := ledger.unmeasured_barriers()[0]:
+            display.print(f"measuring barriers between states of a seed ({len(ready)})")
+            pool.measure_barriers()
 
 
 def warn_of_other_bits(ledger: Ledger, chosen: Sequence[Run], kind: str, display: Display) -> None:

@@ -79,6 +79,7 @@ def study(time_scale: float, batch_norm: str) -> Params:
                 "max_products": 200,
                 "trace_samples": 3,
             },
+            "barriers": {"images": 12, "points": 5},
         },
         "ceiling": {"seeds": []},
         "report": {"final_epochs": 10, "jitter_epochs": 50, "settle_epochs": 10, "jump_epochs": 5},

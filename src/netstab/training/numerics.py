@@ -21,6 +21,8 @@ from torch import Tensor
 
 from netstab import paths
 from netstab.data.dataset import Dataset
+from netstab.measure.barriers import losses_between
+from netstab.measure.probe import probe
 from netstab.networks import network as networks
 from netstab.params import Model, Params
 from netstab.store.ledger import Ledger
@@ -154,13 +156,23 @@ def measurements() -> dict[str, Any]:
         named = {f"{measure} {at}": key for (measure, at), key in ledger.epoch_keys(run).items()}
         named |= {f"sharpness {at} {scope}": key for (at, scope), key in curvatures.items()}
         entries = {name: ledger.measurements.read(key) for name, key in named.items()}
+        losses = _line(params, context)
     # How fast a search converges, and how far, depends on rounding, and so on the machine.
     vague = ("products", "residual", "eigenvalue_error")
     return {
         name: [[v for k, v in row.items() if not k.endswith(vague)] for row in e["rows"]]
         for name, e in entries.items()
         if e
-    }
+    } | {"barrier": [losses]}
+
+
+def _line(params: Params, context: EngineContext) -> list[float | None]:
+    """Losses between the state that the engine is in, and the first one."""
+    engine, settings = context.built.engine, params.measure.barriers
+    last = {name: tensor.clone() for name, tensor in engine.model.state_dict().items()}
+    engine.start(SEED)
+    x, y = probe(context.built.training, settings.images or 0, "barriers")
+    return losses_between(context.twin, last, engine.model.state_dict(), settings.points, x, y)
 
 
 def _ledger(params: Params, folder: str) -> Ledger:

@@ -26,7 +26,7 @@ class Claim:
     """A statement, and how it is tested.
 
     Attributes:
-        id: `A1` ... `D1`, `S1` ... `S4`, `R-ema` ... `R-strict`, `F1` ... `F3`.
+        id: `A1` ... `D1`, `S1` ... `S5`, `R-ema` ... `R-strict`, `F1` ... `F3`.
         statement: in one sentence.
         variants: whose runs it needs.
         checks: all of which have to hold.

@@ -11,22 +11,33 @@ Decisions:
   the others may be off stands beside each part.
 * S4: over one step, in the epochs of S1. Squares of shifts, which have no bias, are averaged over
   epochs; the ratio is of their roots. It is asked where the field is measured.
+* S5: losses of the ends are those of the same line: on training images that are not augmented, with
+  statistics of batch norm recomputed for both. 'Not the higher' is a difference below
+  `claims.margin_loss`. It is asked where barriers are measured.
 """
 
+from collections.abc import Callable
 from math import log1p
 
-from netstab.evidence.claims.checks import LOG_RATIO, Check, Effect
+import numpy as np
+
+from netstab.evidence.claims.checks import LOG_RATIO, NATS, Check, Effect
 from netstab.evidence.claims.comparability import (
+    any_of,
+    constant_baseline,
     decays,
     in_order,
     no_obstacle,
 )
 from netstab.evidence.claims.compare import Claim, each, needs
-from netstab.evidence.claims.effects import Study
-from netstab.evidence.claims.statistics import Side, above, below
+from netstab.evidence.claims.effects import Lacking, Study
+from netstab.evidence.claims.judgement import Verdict
+from netstab.evidence.claims.statistics import Side, Within, above, below
 from netstab.evidence.summary.drift import Direction, places
 from netstab.evidence.summary.windows import Floats
 from netstab.params import Params
+from netstab.results.schema import Barrier
+from netstab.study.barriers import AVERAGE
 from netstab.study.experiments import BASELINE, OUTPOST, Variant
 from netstab.study.measuring import NETWORK
 
@@ -129,6 +140,45 @@ def _s4(params: Params) -> list[Check]:
     ]
 
 
+def _line(of: Callable[[Barrier], float | None]) -> Effect:
+    """A figure of the line from the outpost's end to the averaged baseline's, in each seed."""
+
+    def effect(study: Study) -> Floats:
+        found = []
+        for run in study.runs(OUTPOST):
+            line = study.collection.barriers.found.get((run, "ema"))
+            value = None if line is None else of(line)
+            if value is None:
+                raise Lacking(Verdict.NOT_MEASURED, f"{run.name}: barrier to the averaged baseline")
+            found.append(value)
+        return np.array(found)
+
+    return effect
+
+
+def _less(line: Barrier) -> float | None:
+    first, *_, last = line.losses
+    return None if first is None or last is None else first - last
+
+
+def _s5(params: Params) -> list[Check]:
+    margin = params.claims.margin_loss
+    return [
+        Check(
+            "outpost: barrier between its end and the averaged baseline's",
+            NATS,
+            Within(margin),
+            _line(lambda line: line.barrier),
+        ),
+        Check(
+            "outpost: training loss at its end, less the averaged baseline's",
+            NATS,
+            below(margin),
+            _line(_less),
+        ),
+    ]
+
+
 MECHANISMS = (
     Claim(
         "S1",
@@ -165,6 +215,16 @@ MECHANISMS = (
         _s4,
         decays("outpost"),
         asked=lambda params: params.measure.field.every_epochs is not None,
+    ),
+    Claim(
+        "S5",
+        "Decay settles into the basin that the constant rate circles in: no barrier between the "
+        "outpost's end and the averaged baseline's, and the outpost's training loss is not the "
+        "higher",
+        needs(references=(BASELINE, OUTPOST, AVERAGE)),
+        _s5,
+        any_of(decays("outpost"), constant_baseline),
+        asked=lambda params: params.measure.barriers.images is not None,
     ),
 )
 """The claims about mechanisms."""

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from netstab.evidence.figures import (
+    barriers,
     curves,
     field,
     question,
@@ -26,7 +27,8 @@ class Drawn:
 
     Attributes:
         tables: the numbers that the figures are filled with.
-        summary: `question`, `tree`, `rivals`, `sharpness-end`; those that there are numbers for.
+        summary: `question`, `tree`, `rivals`, `sharpness-end`, `barriers`; those that there are
+            numbers for.
         curves: of each panel: the article's figures.
         stability: of each panel: signals and predictions.
         field: of each panel.
@@ -58,6 +60,7 @@ def draw(results: Results) -> Drawn:
         "tree": tree.shared_pasts(results.params),
         "rivals": rivals.rivals(results),
         **sharpness.at_the_end(results, numbers),
+        "barriers": barriers.barriers(results),
     }
     shown = panels(results.params)
     return Drawn(

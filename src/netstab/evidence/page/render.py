@@ -79,6 +79,7 @@ def render(results: Results, drawn: Drawn | None = None) -> str:
         field_choices=[field.DISTANCE, field.SHIFT],
         sharpness_choices=[sharpness.KIND, sharpness.scope(results)],
         protocol=facts.protocol(collection),
+        barriers=_barriers(results),
         sharing=facts.sharing(results),
         runs=facts.run_rows(collection),
         finished=facts.last_finished(collection),
@@ -141,6 +142,18 @@ def _panel(results: Results, drawn: Drawn, panel: Panel) -> dict[str, Any]:
         "unshifted": not_measured(results, drawn.tables, panel, "field"),
         "sharpness": _figures(drawn.sharpness[panel]),
         "unsharp": not_measured(results, drawn.tables, panel, "sharpness"),
+    }
+
+
+def _barriers(results: Results) -> dict[str, Any]:
+    """What the page says of barriers."""
+    settings = results.params.measure.barriers
+    return {
+        "asked": settings.images is not None,
+        "images": f"{settings.images or 0:,}",
+        "points": settings.points,
+        "normed": results.params.model.has_batch_norm,
+        "missing": results.collection.barriers.missing,
     }
 
 

@@ -28,6 +28,7 @@ from netstab.evidence.summary.windows import final, jitter, jitter_window
 from netstab.params import Params
 from netstab.results.runs import Collection
 from netstab.results.schema import MEASURES
+from netstab.study.barriers import AGAINST
 from netstab.study.experiments import Run, Variant
 from netstab.study.measuring import NETWORK
 
@@ -84,6 +85,8 @@ def summarise(params: Params, collection: Collection, variant: Variant) -> Summa
         jitters = [] if window is None else [float(jitter(curve[-window:])) for curve in curves]
         summary |= _spread(f"final_{measure}", [float(final(params, curve)) for curve in curves])
         summary |= _spread(f"jitter_{measure}", jitters)
+    for against, heights in _barriers(params, collection, variant).items():
+        summary |= _spread(f"barrier_loss_to_{against}", heights)
     errors = _errors(params, collection, variant)
     for name, values in _measured(params, collection, variant, window).items():
         summary |= _spread(f"final_{name}", values)
@@ -146,6 +149,20 @@ def _measured(
             found["sharpness"].append(last.eigenvalue)
             found["adaptive_sharpness"].append(last.adaptive_eigenvalue)
     return found
+
+
+def _barriers(
+    params: Params, collection: Collection, variant: Variant
+) -> dict[str, list[float | None]]:
+    """Barriers from the end to other states of a seed, in each seed; nothing if not asked for."""
+    if params.measure.barriers.images is None:
+        return {}
+    found = collection.barriers.found
+    runs = [Run(variant, seed) for seed in collection.of(variant)]
+    return {
+        against: [line.barrier if (line := found.get((r, against))) else None for r in runs]
+        for against in AGAINST
+    }
 
 
 def _errors(params: Params, collection: Collection, variant: Variant) -> dict[str, float | None]:

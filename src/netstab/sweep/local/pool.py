@@ -142,6 +142,10 @@ class WorkerPool:
         """See `run.Workers`."""
         self.executor.submit(worker.compare_seeds, self._size.threads).result()
 
+    def measure_barriers(self) -> None:
+        """See `run.Workers`."""
+        self.executor.submit(worker.measure_barriers, self._size.threads).result()
+
     def _submit(self, number: int, outcomes: Outcomes) -> Future[None]:
         job = outcomes.todo[number]
         return self.executor.submit(worker.train, number, job, self._size.threads)

@@ -204,6 +204,15 @@ def compare_seeds(threads: int) -> None:
         ceiling.compare_seeds(trainer.ledger, trainer.manifest)
 
 
+def measure_barriers(threads: int) -> None:
+    """Measure barriers; see `barriers.measure_barriers`."""
+    from netstab.sweep import barriers
+
+    with stops.stoppable(notice=b""):
+        trainer = _this[0].trainer(threads)
+        barriers.measure_barriers(trainer.ledger, trainer.manifest)
+
+
 def train(number: int, job: Job, threads: int) -> None:
     """Train a job, and report it; see `events.train_job`.
 

@@ -169,6 +169,11 @@ class RayPool:
         task = ray.remote(worker.compare_seeds).options(**self._options)
         asked(task.remote(self._config, self._server))
 
+    def measure_barriers(self) -> None:
+        """See `run.Workers`."""
+        task = ray.remote(worker.measure_barriers).options(**self._options)
+        asked(task.remote(self._config, self._server))
+
     def clean_up(self) -> None:
         """Have what workers keep on nodes that do not see the store removed.
 

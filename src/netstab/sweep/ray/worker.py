@@ -33,7 +33,7 @@ from netstab.params import Params
 from netstab.store.ledger import Ledger
 from netstab.store.states import Store
 from netstab.study.experiments import Run
-from netstab.sweep import ceiling, refusals
+from netstab.sweep import barriers, ceiling, refusals
 from netstab.sweep.events import WorkerEvent, train_job
 from netstab.sweep.jobs import Job
 from netstab.sweep.ray import places
@@ -178,6 +178,13 @@ def compare_seeds(config: WorkerConfig, server: Handle) -> None:
     with _trainer(config, server) as trainer:
         manifest = trainer.manifest
         ceiling.compare_seeds(trainer.ledger, manifest, lambda _: _read(config), node_name())
+
+
+def measure_barriers(config: WorkerConfig, server: Handle) -> None:
+    """Measure barriers; see `barriers.measure_barriers`."""
+    with _trainer(config, server) as trainer:
+        manifest = trainer.manifest
+        barriers.measure_barriers(trainer.ledger, manifest, lambda _: _read(config), node_name())
 
 
 def remove_copies(token: str) -> None:
