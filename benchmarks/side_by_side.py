@@ -26,7 +26,7 @@ from benchmarks.common import (
     report,
 )
 from netstab.data.manifest import read_manifest
-from netstab.machine import WAIT_POLICY, wait_passively
+from netstab.machine import WAITING, wait_briefly
 
 ALONE, TWO, SPINNING = "one alone", "two at once", "one, spinning"
 LIMITS = {TWO: 2.3, ALONE: 1.03}
@@ -54,8 +54,8 @@ def main(
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         sizes.prepare(sizes.params(size), size, Path(folder))
         trainers = [
-            stack.enter_context(_trainer(folder, size, on["threads"], passive=passive))
-            for passive in (True, True, False)
+            stack.enter_context(_trainer(folder, size, on["threads"], brief=brief))
+            for brief in (True, True, False)
         ]
         cases = {ALONE: trainers[:1], TWO: trainers[:2], SPINNING: trainers[2:]}
         for _ in range(rounds):
@@ -114,11 +114,11 @@ def _line(child: Child) -> str:
 
 
 @contextmanager
-def _trainer(folder: str, size: str, threads: int, *, passive: bool) -> Iterator[Child]:
+def _trainer(folder: str, size: str, threads: int, *, brief: bool) -> Iterator[Child]:
     """A warmed-up trainer that trains as many epochs as each line of its stdin says."""
-    arguments = f"{folder!r}, {size!r}, {threads}, passive={passive}"
+    arguments = f"{folder!r}, {size!r}, {threads}, brief={brief}"
     environment = child_environment(ROOT / "src", ROOT)
-    for name in (WAIT_POLICY, "OMP_NUM_THREADS"):
+    for name in (*WAITING, "OMP_NUM_THREADS"):
         environment.pop(name, None)
     with subprocess.Popen(
         [sys.executable, "-c", f"from benchmarks.side_by_side import train; train({arguments})"],
@@ -134,10 +134,10 @@ def _trainer(folder: str, size: str, threads: int, *, passive: bool) -> Iterator
         child.stdin.close()  # that is its end
 
 
-def train(folder: str, size: str, threads: int, *, passive: bool) -> None:
+def train(folder: str, size: str, threads: int, *, brief: bool) -> None:
     """Train as many epochs as each line says; print the processor seconds that they take."""
-    if passive:
-        wait_passively()
+    if brief:
+        wait_briefly()
     study = sizes.params(size, device="cpu", threads=threads)
     from benchmarks import trainer  # only now torch, and with it OpenMP
 

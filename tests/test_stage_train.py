@@ -14,7 +14,7 @@ from dvc.utils.serialize import dumps_yaml
 from netstab import paths
 from netstab.data.prepare import prepare
 from netstab.errors import NetstabError
-from netstab.machine import WAIT_POLICY
+from netstab.machine import WAITING
 from netstab.params import check
 from netstab.results.read import FailedRunError, read_ceiling
 from netstab.results.schema import RUN_FILES
@@ -45,26 +45,29 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("users", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_threads_of_a_trainer_sleep_while_they_wait_unless_the_user_says_otherwise(
-    users: str | None, policy: str, checkout: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("users", [{}, {"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "7"}])
+def test_threads_of_a_trainer_soon_sleep_while_they_wait_unless_the_user_says_otherwise(
+    users: dict[str, str], checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(WAIT_POLICY, raising=False)
-    if users:
-        monkeypatch.setenv(WAIT_POLICY, users)
-    seen: list[str | None] = []
+    for name in WAITING:
+        # Set and taken back, so that what the stage sets goes with the test.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    for name, value in users.items():
+        monkeypatch.setenv(name, value)
+    seen: list[dict[str, str]] = []
 
     def train(*_: object) -> None:
-        seen.append(os.environ.get(WAIT_POLICY))
+        seen.append({name: os.environ[name] for name in WAITING if name in os.environ})
         raise NetstabError("seen enough")
 
     monkeypatch.setattr(stage, "_train", train)
     with pytest.raises(SystemExit):
         stage.main("baseline", 0)
-    assert seen == [policy]
+    assert seen == [users or WAITING]
 
 
-def test_a_trainer_loads_torch_only_once_it_waits_passively() -> None:
+def test_a_trainer_loads_torch_only_once_it_is_said_how_threads_wait() -> None:
     # OpenMP reads its settings when torch is loaded.
     said = subprocess.run(
         [

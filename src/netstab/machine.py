@@ -6,22 +6,25 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-WAIT_POLICY = "OMP_WAIT_POLICY"
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
+"""How CPU threads wait for each other: some microseconds awake, then asleep."""
 MEMBERSHIP = Path("/proc/self/cgroup")
 """The control groups of this process, a line each: `ID:CONTROLLERS:PATH`; version 2 names none."""
 CGROUPS = Path("/sys/fs/cgroup")
 """Where control groups are mounted: version 2 itself, of version 1 a folder a controller."""
 
 
-def wait_passively() -> None:
-    """Let CPU threads that wait for each other sleep; what the user has set stays.
+def wait_briefly() -> None:
+    """Let CPU threads that wait for each other soon fall asleep; what the user has set stays.
 
-    By default they spin. Where processes train side by side on the same cores, each then waits for
-    threads that the others' spinning keeps from running, and a step takes many times as long
-    (docs/PERFORMANCE.md). No result changes by it. OpenMP reads it when torch is loaded: this comes
-    before that, and goes for processes that are started later.
+    By default they spin for milliseconds. Where processes train side by side on the same cores,
+    each then waits for threads that the others' spinning keeps from running, and a step can take
+    many times as long. Threads that never spin cost one trainer alone up to three times its time,
+    for waking them (docs/PERFORMANCE.md). No result changes by it. OpenMP reads it when torch is
+    loaded: this comes before that, and goes for processes that are started later.
     """
-    os.environ.setdefault(WAIT_POLICY, "PASSIVE")
+    if not WAITING.keys() & os.environ.keys():
+        os.environ.update(WAITING)
 
 
 def looks_like_gpu() -> bool:
