@@ -43,7 +43,7 @@ def barriers(results: Results) -> Figure | None:
     told = "; ".join(f"{r['curve']} to {r['state']} {r['mean']:.3g}" for r in rows)
     spec = finished(
         _spec(names),
-        "Barriers: excess of the training loss on the straight line",
+        "Barriers: excess training loss on a line",
         [*warning(results), f"from each variant's end; mean of {counted(seeds, 'seed')}"]
         + (["line: smallest to largest"] if seeds > 1 else []),
         f"Barriers in nats, from the end of each variant: {told}.",
