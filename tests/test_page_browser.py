@@ -406,14 +406,14 @@ def unmeasured() -> synthetic.Study:
 @pytest.mark.parametrize(
     ("lacking", "said", "figures"),
     [
-        # Two panels with curves and what was measured, of four kinds; four of the whole.
+        # Two panels with curves and what was measured, of four kinds; five of the whole.
         pytest.param(
             one_seed,
             "With 1 seed no verdict on any statement is possible",
-            2 * 9 + 4,
+            2 * 9 + 5,
             marks=pytest.mark.long,
         ),
-        (missing_run, "3 of 12 runs have files that are missing", 9 + 3),
+        (missing_run, "3 of 12 runs have files that are missing", 9 + 4),
         (unmeasured, "Not measured on any run.", 5 + 1),
     ],
 )

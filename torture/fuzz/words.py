@@ -64,7 +64,7 @@ def _source(word: str, place: Path) -> None:
         return
     if not path.is_file():
         return
-    (override,) = study._source("mini", str(path))
+    (override,) = study._source(place / "checkout", "mini", str(path))
     try:
         str(path).encode()
     except UnicodeEncodeError:

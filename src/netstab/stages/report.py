@@ -37,7 +37,8 @@ def main() -> None:
         content = read(paths.PARAMS)
         barriers = _barriers(content, errors)
         with results_lock("report"):
-            write_json(paths.BARRIERS, barriers.model_dump(mode="json"))
+            if paths.RUNS.is_dir():  # without any run the report is refused, and leaves nothing
+                write_json(paths.BARRIERS, barriers.model_dump(mode="json"))
             results = _made(content)
             if study := os.environ.get(folder.VARIABLE):
                 folder.fill(Path(study), Path())
