@@ -39,7 +39,9 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         clone = Checkout(Path(folder) / "clone")
         clone.copy_working_tree(spied=False)
-        clone.change(**sizes.content("demo", seeds=list(range(seeds))))
+        content = sizes.content("demo", seeds=list(range(seeds)))
+        content["measure"]["barriers"]["images"] = None  # they need weights, which are made up here
+        clone.change(**content)
         clone.commit("the demo's study")
         clone.run(*DVC, "repro", "--quiet", "data")
         ledger = open_ledger(clone.root, Store(clone.root / ".netstab" / "store"))

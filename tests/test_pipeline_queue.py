@@ -11,7 +11,7 @@ from tests.pipeline_helpers import BLOCKS, Clone, lent_clone, wait_for
 
 pytestmark = [pytest.mark.xdist_group("pipeline"), pytest.mark.long]
 
-GRID = {"grid-1": 90, "grid-2": 120, "grid-3": 150}
+GRID = {"grid-1": 80, "grid-2": 120, "grid-3": 160}
 """Name -> epoch at which all blocks but one are frozen; the baseline keeps its states there."""
 SCALE = 0.05
 
