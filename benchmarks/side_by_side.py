@@ -5,13 +5,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmarks import sizes
+from benchmarks import sizes, trainer
 from benchmarks.common import (
     ROOT,
     Goal,
@@ -26,11 +26,20 @@ from benchmarks.common import (
     report,
 )
 from netstab.data.manifest import read_manifest
-from netstab.machine import WAITING, wait_briefly
+from netstab.training import device as devices
 
-ALONE, TWO, SPINNING = "one alone", "two at once", "one, spinning"
+ALONE, TWO = "one alone", "two at once"
+CASES = {
+    ALONE: (1, True),
+    TWO: (2, True),
+    f"{ALONE}, no turns": (1, False),
+    f"{TWO}, no turns": (2, False),
+}
+"""How many trainers, and whether they take turns."""
+RATIOS = {TWO: ALONE, ALONE: f"{ALONE}, no turns", f"{TWO}, no turns": f"{ALONE}, no turns"}
+"""What each is compared with."""
 LIMITS = {TWO: 2.3, ALONE: 1.03}
-"""Times that two may take of one alone; and one alone of one whose threads spin while they wait."""
+"""Times that it may take of that."""
 
 Child = subprocess.Popen[str]
 
@@ -42,36 +51,29 @@ def main(
     threads: Threads = None,
     json: Json = None,
 ) -> None:
-    """Time epochs of trainers that are started and warmed up: one, two at once, one that spins.
+    """Time epochs of trainers that are started and warmed up: one and two at once.
 
-    Each is a process of its own on the CPU, and its threads wait as those of a stage do. The third
-    has what OpenMP does by default. Processor seconds are all trainers' together.
+    Each is a process of its own on the CPU. Two at once take turns as stages do, and then do not.
+    Processor seconds are all trainers' together.
     """
     on = machine()
     on["threads"] = threads or on["threads"]
-    walls: dict[str, list[float]] = {ALONE: [], TWO: [], SPINNING: []}
-    busy: dict[str, list[float]] = {name: [] for name in walls}
+    walls: dict[str, list[float]] = {name: [] for name in CASES}
+    busy: dict[str, list[float]] = {name: [] for name in CASES}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         sizes.prepare(sizes.params(size), size, Path(folder))
-        trainers = [
-            stack.enter_context(_trainer(folder, size, on["threads"], brief=brief))
-            for brief in (True, True, False)
-        ]
-        cases = {ALONE: trainers[:1], TWO: trainers[:2], SPINNING: trainers[2:]}
+        trainers = [stack.enter_context(_trainer(folder, size, on["threads"])) for _ in range(2)]
         for _ in range(rounds):
-            for name, chosen in cases.items():
-                wall, processor = _timed(chosen, epochs)
+            for name, (count, in_turn) in CASES.items():
+                wall, processor = _timed(trainers[:count], epochs, in_turn=in_turn)
                 walls[name].append(wall)
                 busy[name].append(processor)
     wall_s, processor_s = (
         {name: Spread(tuple(values)) for name, values in found.items()} for found in (walls, busy)
     )
-    ratios = {
-        TWO: Spread.of_ratios(wall_s[TWO], wall_s[ALONE]),
-        ALONE: Spread.of_ratios(wall_s[ALONE], wall_s[SPINNING]),
-    }
+    ratios = {name: Spread.of_ratios(wall_s[name], wall_s[of]) for name, of in RATIOS.items()}
     table = make_table(f"{size}: {epochs} epochs", "trainers", "s", "processor s", "ratio")
-    for name in cases:
+    for name in CASES:
         shown = f"{ratios[name]}" if name in ratios else ""
         table.add_row(name, str(wall_s[name]), str(processor_s[name]), shown)
     report(
@@ -81,27 +83,26 @@ def main(
         on=on,
         settings={"size": size, "rounds": rounds, "epochs": epochs, "threads": on["threads"]},
         results={
-            **{n: {"wall_s": wall_s[n], "processor_s": processor_s[n]} for n in cases},
-            "two at once / one alone": {"ratio": ratios[TWO]},
-            "one alone / one that spins": {"ratio": ratios[ALONE]},
+            **{n: {"wall_s": wall_s[n], "processor_s": processor_s[n]} for n in CASES},
+            **{f"{name} / {of}": {"ratio": ratios[name]} for name, of in RATIOS.items()},
         },
         goals=[
-            Goal("two at once over one alone,", ratios[TWO].median, LIMITS[TWO]),
-            Goal("one alone over one that spins,", ratios[ALONE].median, LIMITS[ALONE]),
+            Goal(f"{name} over {RATIOS[name]},", ratios[name].median, limit)
+            for name, limit in LIMITS.items()
         ],
         notes=[
-            f"n = {rounds}, in turn; median [min, max]. Ratios are taken round by round: of two at "
-            "once over one alone, and of one alone over one whose threads spin."
+            f"n = {rounds}, in turn; median [min, max]. Ratios are taken round by round: of two "
+            "over one alone, and of one alone over one that takes no turns."
         ],
     )
 
 
-def _timed(trainers: Sequence[Child], epochs: int) -> tuple[float, float]:
+def _timed(trainers: Sequence[Child], epochs: int, *, in_turn: bool) -> tuple[float, float]:
     """Wall time until all trainers are done, and their processor seconds."""
     started = time.perf_counter()
     for child in trainers:
         assert child.stdin
-        print(epochs, file=child.stdin, flush=True)
+        print(epochs, int(in_turn), file=child.stdin, flush=True)
     processor_s = sum(float(_line(child)) for child in trainers)
     return time.perf_counter() - started, processor_s
 
@@ -114,16 +115,13 @@ def _line(child: Child) -> str:
 
 
 @contextmanager
-def _trainer(folder: str, size: str, threads: int, *, brief: bool) -> Iterator[Child]:
-    """A warmed-up trainer that trains as many epochs as each line of its stdin says."""
-    arguments = f"{folder!r}, {size!r}, {threads}, brief={brief}"
-    environment = child_environment(ROOT / "src", ROOT)
-    for name in (*WAITING, "OMP_NUM_THREADS"):
-        environment.pop(name, None)
+def _trainer(folder: str, size: str, threads: int) -> Iterator[Child]:
+    """A warmed-up trainer; each line of its stdin says how many epochs, and whether in turn."""
+    call = f"train({folder!r}, {size!r}, {threads})"
     with subprocess.Popen(
-        [sys.executable, "-c", f"from benchmarks.side_by_side import train; train({arguments})"],
+        [sys.executable, "-c", f"from benchmarks.side_by_side import train; {call}"],
         cwd=ROOT,
-        env=environment,
+        env=child_environment(ROOT / "src", ROOT),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -134,20 +132,19 @@ def _trainer(folder: str, size: str, threads: int, *, brief: bool) -> Iterator[C
         child.stdin.close()  # that is its end
 
 
-def train(folder: str, size: str, threads: int, *, brief: bool) -> None:
-    """Train as many epochs as each line says; print the processor seconds that they take."""
-    if brief:
-        wait_briefly()
+def train(folder: str, size: str, threads: int) -> None:
+    """Train as each line says; print the processor seconds that it takes."""
     study = sizes.params(size, device="cpu", threads=threads)
-    from benchmarks import trainer  # only now torch, and with it OpenMP
-
     workload = trainer.workload_on(study, read_manifest(Path(folder)), Path(folder))
     epoch = workload.epochs(trainer.trunk(study))
+    used = devices.hardware(workload.device, threads)
     print("ready", flush=True)
     for line in sys.stdin:
+        epochs, in_turn = map(int, line.split())
         before = time.process_time()
-        for _ in range(int(line)):
-            epoch()
+        for _ in range(epochs):
+            with devices.turn(used) if in_turn else nullcontext():
+                epoch()
         print(time.process_time() - before, flush=True)
 
 

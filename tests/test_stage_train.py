@@ -13,8 +13,6 @@ from dvc.utils.serialize import dumps_yaml
 
 from netstab import paths
 from netstab.data.prepare import prepare
-from netstab.errors import NetstabError
-from netstab.machine import WAITING
 from netstab.params import check
 from netstab.results.read import FailedRunError, read_ceiling
 from netstab.results.schema import RUN_FILES
@@ -43,44 +41,6 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "dvc.yaml").touch()
     prepare(check(small.content(**STUDY)))
     return tmp_path
-
-
-@pytest.mark.parametrize("users", [{}, {"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "7"}])
-def test_threads_of_a_trainer_soon_sleep_while_they_wait_unless_the_user_says_otherwise(
-    users: dict[str, str], checkout: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in WAITING:
-        # Set and taken back, so that what the stage sets goes with the test.
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-    for name, value in users.items():
-        monkeypatch.setenv(name, value)
-    seen: list[dict[str, str]] = []
-
-    def train(*_: object) -> None:
-        seen.append({name: os.environ[name] for name in WAITING if name in os.environ})
-        raise NetstabError("seen enough")
-
-    monkeypatch.setattr(stage, "_train", train)
-    with pytest.raises(SystemExit):
-        stage.main("baseline", 0)
-    assert seen == [users or WAITING]
-
-
-def test_a_trainer_loads_torch_only_once_it_is_said_how_threads_wait() -> None:
-    # OpenMP reads its settings when torch is loaded.
-    said = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys, netstab.stages.train, netstab.stages.ceiling\n"
-            "import netstab.commands.sweep; print('torch' in sys.modules)",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert said.stdout == "False\n"
 
 
 def test_a_trainer_writes_nothing_that_nobody_asks_for_any_more(

@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,18 @@ class Observer:
         return None
 
 
+def while_it_waits_for_its_turn(context: EngineContext, _: Any) -> None:
+    turns = iter(range(100))
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        if next(turns) == 5:
+            ask()
+        yield
+
+    context.turn = turn  # type: ignore[method-assign]
+
+
 def in_a_measurement(_: EngineContext, observer: Any) -> None:
     assert observer
 
@@ -125,6 +138,7 @@ def in_a_measurement(_: EngineContext, observer: Any) -> None:
         (in_epoch_4, None, 1e6, 5),  # the epoch is trained to its end, and the one before saved
         (in_epoch_4, None, 1e-9, 4),  # nothing waits to be saved: at once
         (in_a_measurement, Observer(), 1e6, 5),  # which is not waited for
+        (while_it_waits_for_its_turn, None, 1e6, 5),
     ],
 )
 def test_a_trainer_that_is_asked_to_end_saves_the_epochs_that_wait_for_it(

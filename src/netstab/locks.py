@@ -4,8 +4,9 @@ import errno
 import fcntl
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from netstab.errors import NetstabError
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 """Errors of file systems without locks."""
+POLL_S = 0.02
+"""How often a waiting process looks whether a lock is free."""
 
 
 @contextmanager
@@ -36,7 +39,7 @@ def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[N
             lock.acquire(blocking=False)
         except Timeout:
             waiting()
-            lock.acquire(poll_interval=0.2)
+            lock.acquire(poll_interval=POLL_S)
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
@@ -80,6 +83,35 @@ def results_lock(name: str) -> Iterator[None]:
                 "room or mend the rights, then run the same command again"
             ) from error
         yield
+
+
+@contextmanager
+def turn(name: str) -> Iterator[None]:
+    """Be the only one of this user's processes on this machine that does some kind of work.
+
+    Whoever waits comes before the one that has just had it. Nothing is wrong where two work at
+    once, so without a folder to lock in it is done without.
+
+    Args:
+        name: of the kind.
+    """
+    folder = Path(tempfile.gettempdir()) / f"netstab-{os.getuid()}"
+    with ExitStack() as held:
+        with suppress(OSError):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            # Whoever waits for the turn is the next, and the others wait for being that.
+            with locked(folder / f"{name}-next.lock"):
+                held.enter_context(locked(folder / f"{name}.lock", _tell_of_turns))
+        yield
+
+
+@cache
+def _tell_of_turns() -> None:
+    print(
+        "another netstab process computes on these cores: they take turns, an epoch each",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 @contextmanager

@@ -6,25 +6,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
-"""How CPU threads wait for each other: some microseconds awake, then asleep."""
 MEMBERSHIP = Path("/proc/self/cgroup")
 """The control groups of this process, a line each: `ID:CONTROLLERS:PATH`; version 2 names none."""
 CGROUPS = Path("/sys/fs/cgroup")
 """Where control groups are mounted: version 2 itself, of version 1 a folder a controller."""
-
-
-def wait_briefly() -> None:
-    """Let CPU threads that wait for each other soon fall asleep; what the user has set stays.
-
-    By default they spin for milliseconds. Where processes train side by side on the same cores,
-    each then waits for threads that the others' spinning keeps from running, and a step can take
-    many times as long. Threads that never spin cost one trainer alone up to three times its time,
-    for waking them (docs/PERFORMANCE.md). No result changes by it. OpenMP reads it when torch is
-    loaded: this comes before that, and goes for processes that are started later.
-    """
-    if not WAITING.keys() & os.environ.keys():
-        os.environ.update(WAITING)
 
 
 def looks_like_gpu() -> bool:
@@ -32,14 +17,20 @@ def looks_like_gpu() -> bool:
     return shutil.which("nvidia-smi") is not None
 
 
+def own_cores() -> frozenset[int]:
+    """Numbers of the cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
+
+
 def usable_cores() -> int:
     """Number of cores that this process may run on: of those of its affinity what its quota pays.
 
     A quota of 1.5 cores is worth two: threads of which one waits at times.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     quotas = [math.ceil(quota) for group in _groups("cpu") if (quota := _quota(group))]
-    return min([cores or 1, *quotas])
+    return min([len(own_cores()), *quotas])
 
 
 def available_memory() -> int:

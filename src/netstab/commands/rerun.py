@@ -11,7 +11,6 @@ from netstab.commands.crate import opened
 from netstab.data import subset
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError
-from netstab.machine import wait_briefly
 from netstab.params import Params
 from netstab.results.read import UnusableFileError, read_provenance, read_table
 from netstab.results.schema import HISTORY, PROVENANCE, Provenance
@@ -34,7 +33,6 @@ def run(crate: Path, name: str, source: str | None, console: Console) -> None:
         NetstabError: the crate or its images cannot be used, this code computes other numbers, or
             the history is another one.
     """
-    wait_briefly()
     root, crate = paths.project_root(), crate.resolve()
     images = str(Path(source).resolve()) if source and "://" not in source else source
     with opened(crate) as folder:

@@ -12,7 +12,6 @@ from netstab.commands.dvc import run_dvc
 from netstab.data.manifest import read_manifest
 from netstab.errors import NetstabError
 from netstab.locks import shared_with_children
-from netstab.machine import wait_briefly
 from netstab.store.ledger import open_ledger
 from netstab.study.choice import choose
 from netstab.sweep.display import Display
@@ -43,7 +42,6 @@ def run(
         NetstabError: `params.yaml`, the choice or the images cannot be used, or a run cannot be
             trained.
     """
-    wait_briefly()
     if not by_ray and (address or gpus is not None):
         raise NetstabError("an address and --gpus-per-worker go with --ray: netstab sweep --ray")
     if by_ray:

@@ -9,7 +9,6 @@ from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import DivergedError, NetstabError
 from netstab.exits import exit_codes
 from netstab.locks import results_lock
-from netstab.machine import wait_briefly
 from netstab.results.write import write_json
 from netstab.store import finished
 from netstab.store.ledger import Ledger, open_ledger
@@ -17,7 +16,6 @@ from netstab.store.ledger import Ledger, open_ledger
 
 def main() -> None:
     """Write metrics/ceiling.json; trains what it needs and the store lacks."""
-    wait_briefly()
     with exit_codes():
         content = params.read(paths.PARAMS)
         found: dict[str, Any] = {"seeds": [], "comparisons": []}

@@ -15,7 +15,6 @@ from netstab.evidence.results import Results
 from netstab.evidence.summary.terminal import summary_table
 from netstab.exits import exit_codes
 from netstab.locks import results_lock
-from netstab.machine import wait_briefly
 from netstab.params import Params, read
 from netstab.results import folder
 from netstab.results.read import UnusableFileError, read_barriers
@@ -32,7 +31,6 @@ def main() -> None:
     Fails at its end where a run could not be trained: all is written by then.
     """
     errors = Console(stderr=True, soft_wrap=True)
-    wait_briefly()
     with exit_codes():
         content = read(paths.PARAMS)
         barriers = _barriers(content, errors)

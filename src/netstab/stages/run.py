@@ -8,7 +8,6 @@ from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import DivergedError, TrainingError
 from netstab.exits import exit_codes
 from netstab.locks import results_lock
-from netstab.machine import wait_briefly
 from netstab.store import finished
 from netstab.store.ledger import Ledger, open_ledger
 from netstab.store.records import Record
@@ -22,7 +21,6 @@ def main(variant: str, seed: int) -> None:
         variant: such as baseline, expB-64 or expE-ema.
         seed: one of params.yaml's seeds.
     """
-    wait_briefly()
     with exit_codes():
         content = params.read(paths.PARAMS)
         manifest = read_manifest()

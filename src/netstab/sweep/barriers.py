@@ -56,7 +56,8 @@ def measure_barriers(
         for pair in ready:
             started = time.monotonic()
             try:
-                losses = line(pair)
+                with devices.turn(used):
+                    losses = line(pair)
             except DamagedError:
                 continue
             steps = len(losses) - 1

@@ -56,14 +56,16 @@ def compare_seeds(
         training, _ = trainer.load_images(ledger.params, manifest, device, read)
         x, y = probe(training, ledger.params.measure.stability.images, "stability")
         boundaries = measuring.boundaries(ledger.params)
-        first, second = (signals(model.to(device), boundaries, x, y) for model in networks)
+        used = devices.hardware(device, threads, host)
+        with devices.turn(used):
+            first, second = (signals(model.to(device), boundaries, x, y) for model in networks)
         end = ledger.schedule(compared[0]).epochs
         rows = [
             {"variant": name, "epoch": end, **_shown(row)}
             for row in compare(first, second, "seeds", None)
         ]
-        seconds, used = time.monotonic() - started, devices.hardware(device, threads, host)
-        entry = {"rows": rows, "provenance": provenance(name, seconds, used)}
+        told = provenance(name, time.monotonic() - started, used)
+        entry = {"rows": rows, "provenance": told}
         ledger.measurements.write(key, ledger.ceiling_inputs(name), entry)
 
 

@@ -1,6 +1,7 @@
 """What a process trains with: an engine, images, and the state that the engine is in."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from copy import deepcopy
 from functools import cached_property
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from netstab.results.schema import Row
 from netstab.store.ledger import Ledger
 from netstab.store.records import Record
 from netstab.study.experiments import Run
+from netstab.training import device as devices
 from netstab.training import state
 from netstab.training.device import Hardware
 from netstab.training.engine import AfterStep, Engine
@@ -70,6 +72,10 @@ class EngineContext:
             state.restore(engine, tensors)
             self.key = record.key
         return True
+
+    def turn(self) -> AbstractContextManager[None]:
+        """This process's turn on the machine's cores; see `device.turn`."""
+        return devices.turn(self.built.hardware)
 
     def epoch(
         self, ledger: Ledger, run: Run, epoch: int, after_step: AfterStep | None = None

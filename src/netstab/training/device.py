@@ -8,7 +8,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -16,8 +16,9 @@ from pathlib import Path
 
 import torch
 
+from netstab import locks
 from netstab.errors import TrainingError, visible
-from netstab.machine import usable_cores
+from netstab.machine import own_cores, usable_cores
 from netstab.params import Params, Runtime, Train
 
 
@@ -122,6 +123,19 @@ def hardware(device: torch.device, threads: int, host: str | None = None) -> Har
         "" if on_gpu else torch.backends.cpu.get_cpu_capability(),
         "" if on_gpu else onednn_isa(),
     )
+
+
+def turn(hardware: Hardware) -> AbstractContextManager[None]:
+    """Compute while no other process does on these cores, where two of so many threads do not fit.
+
+    Of two at once every thread waits, at each of its many steps, for one that has no core: an epoch
+    takes many times as long (docs/PERFORMANCE.md). Fewer threads would come to other bits. Other
+    cores, such as those of another job on the same node, are nobody's hindrance.
+    """
+    cores = own_cores()
+    if hardware.device_type != "cpu" or hardware.threads == 1 or 2 * hardware.threads <= len(cores):
+        return nullcontext()
+    return locks.turn(f"cores-{sum(1 << core for core in cores):x}")
 
 
 @cache

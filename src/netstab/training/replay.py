@@ -41,12 +41,13 @@ def measure(
             continue  # another run that shares this state was measured meanwhile
         report(f"measuring at epoch {epoch}")
         at = _go_to(ledger, run, epoch, at, context)
-        observer.state(run, epoch, model)
-        watch = observer.epoch(run, epoch, model) if epoch in drifts else None
-        if watch:
-            context.epoch(ledger, run, epoch, watch.step)
-            watch.end()
-            at = epoch + 1
+        with context.turn():
+            observer.state(run, epoch, model)
+            watch = observer.epoch(run, epoch, model) if epoch in drifts else None
+            if watch:
+                context.epoch(ledger, run, epoch, watch.step)
+                watch.end()
+                at = epoch + 1
 
 
 def _go_to(ledger: Ledger, run: Run, epoch: int, at: int | None, context: EngineContext) -> int:
@@ -57,7 +58,8 @@ def _go_to(ledger: Ledger, run: Run, epoch: int, at: int | None, context: Engine
             # A damaged state is set aside by this, and the next nearest one looked for.
             at = near if context.enter(ledger, run, record) else None
             continue
-        context.epoch(ledger, run, at)
+        with context.turn():
+            context.epoch(ledger, run, at)
         at += 1
     return epoch
 

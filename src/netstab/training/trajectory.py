@@ -6,7 +6,8 @@ one that shares its past with others give the same bits. Measuring and views cha
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -140,10 +141,9 @@ class _Segment:
         self._views = view_recorders(ledger, run, resume.record, engine)
         saved, saved_at = resume.epoch, time.monotonic()
         for epoch in range(resume.epoch, resume.end):
-            self._measure(epoch, unsaved=epoch > saved)
             # Epochs that wait to be saved would be lost, were the one under way not trained to its
             # end; where none do, it is too long to be waited for.
-            with stops.put_off(epoch > saved):
+            with self._measured(epoch, unsaved=epoch > saved), stops.put_off(epoch > saved):
                 row, seconds = self._epoch(epoch)
                 self._history.append(row)
                 self._done["to"] = epoch + 1
@@ -166,23 +166,28 @@ class _Segment:
         if self._observer and context.key == ledger.key(run, resume.end):
             # Every run that goes on from here finds the state measured, also where several do at
             # once.
-            for sharer in ledger.sharers(run, resume.end):
-                self._observer.state(sharer, resume.end, engine.model)
+            with context.turn():
+                for sharer in ledger.sharers(run, resume.end):
+                    self._observer.state(sharer, resume.end, engine.model)
 
-    def _measure(self, epoch: int, *, unsaved: bool) -> None:
-        """Measure the state at the start of an epoch; where that is cut short, the state is saved.
+    @contextmanager
+    def _measured(self, epoch: int, *, unsaved: bool) -> Iterator[None]:
+        """Take a turn for an epoch, and measure the state at its start first.
 
         Raises:
-            Stopped: this process is asked to end.
+            Stopped: this process is asked to end meanwhile; a state that is unsaved is saved.
         """
-        if not self._observer:
-            return
-        try:
-            self._observer.state(self._run, epoch, self._context.built.engine.model)
-        except stops.Stopped:
-            if unsaved:
-                self._save(epoch, interim=True)
-            raise
+        with ExitStack() as turn:
+            try:
+                turn.enter_context(self._context.turn())
+                if self._observer:
+                    model = self._context.built.engine.model
+                    self._observer.state(self._run, epoch, model)
+            except stops.Stopped:
+                if unsaved:
+                    self._save(epoch, interim=True)
+                raise
+            yield
 
     def _epoch(self, epoch: int) -> tuple[Row, float]:
         """Train an epoch; its row and the seconds that training alone took."""
@@ -250,8 +255,8 @@ class _Segment:
 
     def _record(self, epoch: int, *, interim: bool) -> Record:
         ledger, run = self._ledger, self._run
-        hardware = asdict(self._context.built.hardware)
-        done = {**self._done, "trained_for": run.name, "finished_at": timestamp(), **hardware}
+        told = {"trained_for": run.name, "finished_at": timestamp()}
+        done = {**self._done, **told, **asdict(self._context.built.hardware)}
         return Record(
             key=ledger.key(run, epoch),
             run=run.name,

@@ -19,7 +19,6 @@ from netstab import paths, stops
 from netstab.errors import NetstabError
 from netstab.files import ABANDONED_S
 from netstab.locks import is_locked, locked
-from netstab.machine import WAITING, wait_briefly
 from netstab.source_code import roots
 from netstab.sweep.ray.folders import old_folders
 from netstab.sweep.ray.output import first_line
@@ -185,13 +184,10 @@ def collect_folders(root: Path) -> None:
 def _joined(address: str, packages: list[Path]) -> Iterator[None]:
     import ray
 
-    wait_briefly()
     try:
-        waiting = {name: os.environ[name] for name in WAITING if name in os.environ}
-        set_there = {NOSET: ALWAYS[NOSET], **waiting}
         with_it = {
             "py_modules": [str(path) for path in packages if path.is_dir()],
-            "env_vars": set_there,
+            "env_vars": {NOSET: ALWAYS[NOSET]},
         }
         ray.init(address=address, runtime_env=with_it, **SILENT)
     except (ConnectionError, RuntimeError, ValueError) as error:
