@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -173,7 +174,8 @@ def test_plan_draws_who_branches_from_whom_and_sums_up(project: Project) -> None
     assert "still to train 2,140" in sums
     assert sums[-2].startswith("time to train ")
     assert sums[-2].endswith("(a rough guess for 2 CPU threads)")
-    assert sums[-1].startswith("measuring on top +")
+    measures = r"stability \d+%, field \d+%, sharpness \d+%, barriers \d+%"
+    assert re.fullmatch(rf"measuring, about \+\d+% \({measures}\)", sums[-1])
 
 
 def test_plan_says_which_shape_a_run_follows_and_for_how_long(project: Project) -> None:

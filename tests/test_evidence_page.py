@@ -383,7 +383,7 @@ def test_claims_numbers_are_written_for_people() -> None:
     ratio = replace(PART, unit="log ratio", effect=-1.0, low=-2.0, high=None, wanted=">= 99.9")
     claim = Judgement("S1", "s", Verdict.SUPPORTED, 3, (ratio,), 0, 0.0004, "")
     ((heading, (row,)),) = claims_table.groups((claim,)).items()
-    assert heading == "Mechanisms: drift and sharpness"
+    assert heading == "Mechanisms"
     assert row["p"] == "< 0.001"
     told = row["deciding"]
     assert told["effect"] == "\N{MINUS SIGN}1.00"

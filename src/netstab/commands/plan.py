@@ -144,7 +144,7 @@ def _sums(ledger: Ledger) -> str:
         told = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
         lines += [
             f"time to train     {duration(sums.seconds):>7}  ({how})",
-            f"measuring on top  {sum(shares.values()):>+7.0%}  (about, by operations: {told})",
+            f"measuring, about  {sum(shares.values()):>+7.0%}  ({told})",
         ]
     return "\n".join(lines)
 
@@ -191,6 +191,6 @@ def _measuring(ledger: Ledger) -> dict[str, float]:
             if phase.start < s.end and phase.end > s.start
         ]
     )
-    parts = ledger.costs.measuring_flop(len(drifts), len(fields), len(curvatures))
-    names = ("stability", "field", "sharpness")
-    return {name: part / training for name, part in zip(names, parts, strict=True)}
+    lines = sum(pair.run.seed == seed for pair in ledger.pairs)
+    parts = ledger.costs.measuring_flop(len(drifts), len(fields), len(curvatures), lines)
+    return {name: part / training for name, part in parts.items()}

@@ -163,6 +163,11 @@ def sharpness_flop(images: int, trace_samples: int, forward: dict[str, float]) -
     return images * (4 + 3 * (1 + trace_samples) + 6 * 2 * PRODUCTS) * sum(forward.values())
 
 
+def barrier_flop(images: int, points: int, forward: dict[str, float]) -> float:
+    """Operations of a barrier: forward at every point of the line."""
+    return points * images * sum(forward.values())
+
+
 # Orders of magnitude for a first estimate, before anything was measured: operations a second of
 # one core of a current processor and of a current data-centre GPU, and the seconds that a step
 # takes however small its work. Estimates made with them are called rough.
@@ -209,12 +214,19 @@ class Costs:
         return sum(w.epochs * self.images * training_flop(w.phase, self.forward) for w in work)
 
     def measuring_flop(
-        self, stabilities: int, fields: int, sharpnesses: int
-    ) -> tuple[float, float, float]:
-        """Operations of so many measurements of stability, of the field, and of sharpness."""
+        self, stabilities: int, fields: int, sharpnesses: int, barriers: int = 0
+    ) -> dict[str, float]:
+        """Operations of so many measurements of each measure."""
         settings = self.params.measure
         drift = stability_flop(settings.stability.images, self.forward)
         samples = settings.sharpness.trace_samples
         curvature = sharpness_flop(settings.sharpness.images, samples, self.forward)
         gradients = field_flop(settings.field.images, self.forward)
-        return stabilities * drift, fields * gradients, sharpnesses * curvature
+        lines = settings.barriers
+        line = barrier_flop(lines.images or 0, lines.points, self.forward)
+        return {
+            "stability": stabilities * drift,
+            "field": fields * gradients,
+            "sharpness": sharpnesses * curvature,
+            "barriers": barriers * line,
+        }

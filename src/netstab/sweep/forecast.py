@@ -108,8 +108,8 @@ def unmeasured(ledger: Ledger, todo: Sequence[Job]) -> list[dict[str, str]]:
 
 def flop_of(ledger: Ledger, kind: str) -> float:
     """Operations of a measurement of a kind, roughly."""
-    drift, field, curvature = ledger.costs.measuring_flop(1, 1, 1)
-    return {"stability": drift, "field": field}.get(kind, curvature)
+    each = ledger.costs.measuring_flop(1, 1, 1)
+    return each.get(kind, each["sharpness"])
 
 
 def _is_on(row: dict[str, Any], gpu: bool, threads: int) -> bool:

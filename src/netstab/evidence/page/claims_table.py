@@ -27,7 +27,7 @@ MEANINGS = {
 """What a verdict means."""
 
 
-GROUPS = {"S": "Mechanisms: drift and sharpness", "R": "Rival explanations", "F": "Cyclical rates"}
+GROUPS = {"S": "Mechanisms", "R": "Rival explanations", "F": "Cyclical rates"}
 """First letter of an id -> what such claims are about; the others are the article's."""
 
 
