@@ -163,8 +163,8 @@ def _counts(workload: "Workload", folder: Path) -> dict[str, float]:
     work = ledger.outstanding()[seed]
     one = ledger.costs.flop([Work(work[0].variant, trunk(study), 1)])
     runs = [Run(variant, seed) for variant in ledger.tree.schedules]
-    drifts = {key for run in runs for key in ledger.stability_keys(run).values()}
-    fields = {key for run in runs for key in ledger.field_keys(run).values()}
+    drifts = {key for run in runs for key in ledger.keys_over_epochs(run, "stability").values()}
+    fields = {key for run in runs for key in ledger.keys_over_epochs(run, "field").values()}
     curvatures = {key: at[1] for run in runs for at, key in ledger.sharpness_keys(run).items()}
     scopes = list(curvatures.values())
     return {

@@ -12,7 +12,7 @@ from netstab.results.schema import FIELD_COLUMNS, STABILITY_MEASURES
 from netstab.study import experiments
 from netstab.study.barriers import Pair
 from netstab.study.experiments import REFERENCES, Run, Variant, view
-from netstab.study.measuring import NETWORK, field_epochs, sharpness_scopes, stability_epochs
+from netstab.study.measuring import NETWORK, epochs_of, sharpness_scopes
 from netstab.study.schedule import Frozen, Schedule
 
 _schedules: dict[tuple[int, Variant], tuple[Params, Schedule]] = {}
@@ -49,7 +49,7 @@ def draws(seed: int, plan: Schedule, epoch: int, count: int) -> np.ndarray:
 def stability(params: Params, run: Run) -> pd.DataFrame:
     """Signals shift the more, the higher the rates of the blocks that they come through."""
     plan = schedule(params, run.variant)
-    epochs = [] if view(params, run.variant) else stability_epochs(params, plan)
+    epochs = [] if view(params, run.variant) else epochs_of(params, plan, "stability")
     rows = []
     for epoch in epochs:
         ends = epoch in (epochs[0], epochs[-1])
@@ -101,7 +101,7 @@ def _shift(scale: float, through: list[float], noise: float) -> float:
 def field(params: Params, run: Run) -> pd.DataFrame:
     """Gradients shift the more, the higher the rates."""
     plan = schedule(params, run.variant)
-    epochs = [] if view(params, run.variant) else field_epochs(params, plan)
+    epochs = [] if view(params, run.variant) else epochs_of(params, plan, "field")
     rows = []
     for epoch in epochs:
         ends = epoch in (epochs[0], epochs[-1])

@@ -18,7 +18,7 @@ from netstab.results.schema import (
     SharpnessFile,
 )
 from netstab.study.experiments import Run, Variant, runs
-from netstab.study.measuring import NETWORK, field_epochs, stability_epochs
+from netstab.study.measuring import NETWORK, epochs_of
 from tests.synthetic import collection
 from tests.synthetic_measures import curvature, schedule
 
@@ -160,7 +160,7 @@ def line(run: Run, barrier: float, more: float) -> Barrier:
 
 def stability(params: Params, variant: Variant, draw: Callable[[int], np.ndarray]) -> pd.DataFrame:
     """A table of changes over an epoch, in the epochs in which they are measured."""
-    epochs = stability_epochs(params, schedule(params, variant))
+    epochs = epochs_of(params, schedule(params, variant), "stability")
     names = (*params.blocks, NETWORK)
     rows = len(epochs) * len(names)
     columns = {name: draw(rows) for name in STABILITY_MEASURES}
@@ -176,7 +176,7 @@ def stability(params: Params, variant: Variant, draw: Callable[[int], np.ndarray
 
 def shifts(params: Params, variant: Variant, draw: Callable[[int], np.ndarray]) -> pd.DataFrame:
     """A table of the field's shifts over a step, in the epochs in which they are measured."""
-    epochs = field_epochs(params, schedule(params, variant))
+    epochs = epochs_of(params, schedule(params, variant), "field")
     names = (*params.blocks, NETWORK)
     rows = len(epochs) * len(names)
     return pd.DataFrame(

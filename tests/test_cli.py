@@ -401,15 +401,20 @@ def test_a_run_that_is_new_or_was_stopped_is_told_from_one_that_was_changed(
 
 
 @full
-def test_what_is_measured_anew_is_told_by_setting_or_version(
+@pytest.mark.parametrize("measure", ["stability", "field", "sharpness"])
+def test_what_is_measured_anew_is_told_by_setting(measure: str, measured: Project) -> None:
+    settings = getattr(measured.ledger.params.measure, measure).model_dump()
+    measured.set(measure={measure: settings | {"images": 64}})
+    said = measured.netstab("plan", "--explain").stdout.splitlines()
+    told = f"measure.{measure}.images {settings['images']} -> 64"
+    at = said.index(f"to be measured, trained already: {told}")
+    assert len(said[at + 1 : said.index("")]) == 18
+
+
+@full
+def test_what_is_measured_anew_is_told_by_version(
     measured: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images = measured.ledger.params.measure.stability.images
-    measured.set(measure={"stability": {"every_epochs": 10, "images": 64}})
-    said = measured.netstab("plan", "--explain").stdout.splitlines()
-    told = f"to be measured, trained already: measure.stability.images {images} -> 64"
-    assert len(said[said.index(told) + 1 : said.index("")]) == 18
-    measured.set()
     training, measures = versions()
     monkeypatch.setattr("netstab.store.ledger.versions", lambda: (training, measures + 1))
     found = explained(measured)["outpost-0"]

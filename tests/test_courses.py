@@ -20,7 +20,7 @@ from netstab.errors import ParameterError
 from netstab.params import PARTS, Params, check, read
 from netstab.study.experiments import find_variant, schedule
 from netstab.study.keys import identity, state_key
-from netstab.study.measuring import sharpness_scopes, stability_epochs
+from netstab.study.measuring import epochs_of, sharpness_scopes
 from netstab.study.plan import tree
 from netstab.study.schedule import Frozen, Schedule
 from tests import small
@@ -204,7 +204,7 @@ def test_measurements_are_at_interventions_and_where_cycles_turn() -> None:
         },
     )
     plan = planned(study)
-    assert stability_epochs(study, plan) == [0, 50, 60, 76, 93, 100, 109, 150]
+    assert epochs_of(study, plan, "stability") == [0, 50, 60, 76, 93, 100, 109, 150]
     assert list(sharpness_scopes(study, plan)) == [60, 70, 93, 103, 126, 136, 200]
 
 

@@ -21,7 +21,7 @@ from netstab.store.records import Record
 from netstab.store.settings import versions
 from netstab.store.states import Store
 from netstab.study.experiments import Run
-from netstab.study.measuring import sharpness_scopes, stability_epochs
+from netstab.study.measuring import epochs_of, sharpness_scopes
 from netstab.training import observer as observer_module
 from netstab.training import replay, state, trajectory
 from netstab.training.context import EngineContext
@@ -158,9 +158,9 @@ def test_other_settings_of_a_measure_measure_anew_and_leave_the_rest(tmp_path: P
     run = small.run(study(), "expB-64")
     changed = small.ledger(study({"images": 16}), tmp_path)
     drifts, curvatures = changed.unmeasured(run)
-    assert drifts == list(changed.stability_keys(run)), "stability is to be measured again"
-    missing = [at for at, key in changed.field_keys(run).items() if key not in changed.measurements]
-    assert missing == [], "the field is not"
+    drifting, shifting = (changed.keys_over_epochs(run, what) for what in ("stability", "field"))
+    assert drifts == list(drifting), "stability is to be measured again"
+    assert all(key in changed.measurements for key in shifting.values()), "the field is not"
     assert curvatures == [], "sharpness is not"
     assert changed.finished(run) == record
     oftener = small.ledger(study({"every_epochs": 20}), tmp_path)
@@ -173,13 +173,13 @@ def test_a_field_that_is_measured_afterwards_takes_no_other_measurement(tmp_path
     before = small.ledger(never, tmp_path)
     train(before, "baseline")
     run = small.run(never, "baseline")
-    assert not before.field_keys(run), "null is never"
+    assert not before.keys_over_epochs(run, "field"), "null is never"
     after = small.ledger(study(), tmp_path)
     assert after.unmeasured(run) == ([0, 4, 8], [])
     known = set(before.measurements.listing())
     train(after, "baseline")
     added = set(after.measurements.listing()) - known
-    assert added == set(after.field_keys(run).values())
+    assert added == set(after.keys_over_epochs(run, "field").values())
     assert not any(after.unmeasured(run))
 
 
@@ -189,7 +189,8 @@ def test_another_seed_of_probe_images_measures_the_field_on_others(tmp_path: Pat
         ledger = small.ledger(study(field={"seed": seed}), tmp_path)
         train(ledger, "baseline")
         run = small.run(study(), "baseline")
-        (entry, *_) = (ledger.measurements.read(key) for key in ledger.field_keys(run).values())
+        key, *_ = ledger.keys_over_epochs(run, "field").values()
+        entry = ledger.measurements.read(key)
         found.append(entry and [row["noise"] for row in entry["rows"]])
     assert found[0] != found[1]
 
@@ -208,7 +209,7 @@ def test_a_field_that_cannot_be_taken_is_named_and_left_out(
     trajectory.train(ledger, run, context, small.silent, lambda: observer)
     assert ledger.is_measured(run), "it is not tried again"
     assert any("a module calls .item()" in words for words in said)
-    entry = ledger.measurements.read(ledger.field_keys(run)[0])
+    entry = ledger.measurements.read(ledger.keys_over_epochs(run, "field")[0])
     assert entry and {row["shift_squared"] for row in entry["rows"]} == {None}
     assert {row["block"] for row in entry["rows"]} == {"64", "128", "256", "512", "network"}
 
@@ -266,7 +267,7 @@ def test_a_damaged_measurement_is_set_aside_and_taken_again(
     ledger = small.ledger(study(), tmp_path / "store")
     run = small.run(study(), "baseline")
     sound = entries(ledger, run)
-    key, other = list(ledger.stability_keys(run).values())[:2]
+    key, other = list(ledger.keys_over_epochs(run, "stability").values())[:2]
     path = ledger.measurements.root / f"{key}.json"
     text = path.read_text()
     path.write_text(
@@ -330,7 +331,7 @@ def test_measured_epochs_follow_the_time_scale_and_the_interventions() -> None:
     }
     for name, epochs in expected.items():
         schedule = ledger.schedule(small.run(ledger.params, name))
-        assert stability_epochs(ledger.params, schedule) == list(range(0, 200, 10))
+        assert epochs_of(ledger.params, schedule, "stability") == list(range(0, 200, 10))
         scopes = sharpness_scopes(ledger.params, schedule)
         assert set(scopes) == {*epochs, *range(0, 200, 20)}, "as shipped, every twenty too"
         assert scopes[200] == ("network", *ledger.params.blocks)

@@ -117,7 +117,7 @@ def _of(what: str, field: str) -> dict[str, Any]:
     ledger = _ledger(Path())
     key = ledger.key(_run(), ledger.schedule(_run()).epochs)
     if what == "measurements":
-        key = next(iter(ledger.stability_keys(_run()).values()))
+        key = next(iter(ledger.keys_over_epochs(_run(), "stability").values()))
     parsed: dict[str, Any] = json.loads(stocked()[f"{what}/{key}.json"])
     del parsed[field]
     return parsed
@@ -141,7 +141,7 @@ def _measurement(random: Random) -> bytes:
 
 def _read_measurement(content: bytes, place: Path) -> bool:
     ledger = _stock(place)
-    first = next(iter(ledger.stability_keys(_run()).values()))
+    first = next(iter(ledger.keys_over_epochs(_run(), "stability").values()))
     for key in (first, next(iter(ledger.sharpness_keys(_run()).values()))):
         # Of either kind, whatever kind it says that it is.
         path = ledger.measurements.root / f"{key}.json"

@@ -180,8 +180,8 @@ def _measuring(ledger: Ledger) -> dict[str, float]:
     """
     seed = ledger.params.seeds[0]
     every = [Run(variant, seed) for variant in ledger.tree.schedules]
-    drifts = {key for run in every for key in ledger.stability_keys(run).values()}
-    fields = {key for run in every for key in ledger.field_keys(run).values()}
+    drifts = {key for run in every for key in ledger.keys_over_epochs(run, "stability").values()}
+    fields = {key for run in every for key in ledger.keys_over_epochs(run, "field").values()}
     curvatures = {key for run in every for key in ledger.sharpness_keys(run).values()}
     training = ledger.costs.flop(
         [

@@ -75,54 +75,33 @@ class Wanted:
         """The views of a run's training, whether they are stored or not."""
         return [Run(v, run.seed) for v in self.tree.views] if run == self.host(run) else []
 
-    def stability_keys(self, run: Run) -> dict[int, str]:
-        """Epoch -> key of its measurement of stability, in rising order; a view has none."""
-        epochs = measuring.stability_epochs(self.params, self.schedule(run))
+    def keys_over_epochs(self, run: Run, measure: str) -> dict[int, str]:
+        """Epoch -> key of what `measure` says over it, in rising order; a view has none."""
+        if self.is_view(run):
+            return {}
         return {
-            epoch: self.measurement_key(self.stability_inputs(run, epoch))
-            for epoch in epochs
-            if not self.is_view(run)
+            epoch: self.measurement_key(self.epoch_inputs(run, measure, epoch))
+            for epoch in measuring.epochs_of(self.params, self.schedule(run), measure)
         }
-
-    def has_floor(self, run: Run, epoch: int) -> bool:
-        """Whether stability over an epoch comes with its floor: in the first and the last one."""
-        wanted = measuring.stability_epochs(self.params, self.schedule(run))
-        return epoch in (wanted[0], wanted[-1])
-
-    def stability_inputs(self, run: Run, epoch: int) -> dict[str, Any]:
-        """What determines the measurement over an epoch."""
-        state, floor = self.key(run, epoch + 1), self.has_floor(run, epoch)
-        return measuring.stability_inputs(self.params, state, floor=floor)
-
-    def field_keys(self, run: Run) -> dict[int, str]:
-        """Epoch -> key of its measurement of the field, in rising order; a view has none."""
-        epochs = measuring.field_epochs(self.params, self.schedule(run))
-        return {
-            epoch: self.measurement_key(self.field_inputs(run, epoch))
-            for epoch in epochs
-            if not self.is_view(run)
-        }
-
-    def has_field_floor(self, run: Run, epoch: int) -> bool:
-        """Whether the field over an epoch comes with its floor; see `has_floor`."""
-        wanted = measuring.field_epochs(self.params, self.schedule(run))
-        return epoch in (wanted[0], wanted[-1])
-
-    def field_inputs(self, run: Run, epoch: int) -> dict[str, Any]:
-        """What determines the measurement of the field over an epoch."""
-        state, batch = self.key(run, epoch + 1), self.schedule(run).at(epoch).batch_size
-        floor = self.has_field_floor(run, epoch)
-        return measuring.field_inputs(self.params, state, batch, floor=floor)
 
     def epoch_keys(self, run: Run) -> dict[tuple[str, int], str]:
         """(measure, epoch) -> key, of whatever is measured over an epoch."""
-        measures = {"stability": self.stability_keys(run), "field": self.field_keys(run)}
-        return {(name, at): key for name, keys in measures.items() for at, key in keys.items()}
+        return {
+            (measure, epoch): key
+            for measure in measuring.OVER_EPOCHS
+            for epoch, key in self.keys_over_epochs(run, measure).items()
+        }
+
+    def has_floor(self, run: Run, measure: str, epoch: int) -> bool:
+        """Whether a measurement over an epoch has its floor: in the first and the last one."""
+        wanted = measuring.epochs_of(self.params, self.schedule(run), measure)
+        return epoch in (wanted[0], wanted[-1])
 
     def epoch_inputs(self, run: Run, measure: str, epoch: int) -> dict[str, Any]:
         """What determines a measurement over an epoch."""
-        of = {"stability": self.stability_inputs, "field": self.field_inputs}
-        return of[measure](run, epoch)
+        state, batch = self.key(run, epoch + 1), self.schedule(run).at(epoch).batch_size
+        floor = self.has_floor(run, measure, epoch)
+        return measuring.epoch_inputs(self.params, measure, state, batch, floor=floor)
 
     def sharpness_keys(self, run: Run) -> dict[tuple[int, str], str]:
         """(epoch, scope) -> key of its measurement of sharpness; a view has none."""

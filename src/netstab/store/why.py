@@ -118,8 +118,9 @@ def _nearest(
 
 def _measuring(ledger: Ledger, run: Run) -> tuple[Change, ...]:
     """What was otherwise when a run was measured; empty where it never was."""
-    epochs, places = ledger.unmeasured(run)
-    wanted = [ledger.stability_inputs(run, epoch) for epoch in epochs]
+    known, (_, places) = ledger.measurements, ledger.unmeasured(run)
+    over = (at for at, key in ledger.epoch_keys(run).items() if key not in known)
+    wanted = [ledger.epoch_inputs(run, *at) for at in over]
     wanted += [ledger.sharpness_inputs(run, epoch, scope) for epoch, scope in places]
     asked = {_subject(inputs): inputs for inputs in wanted}
     found: dict[Change, None] = {}

@@ -12,20 +12,18 @@ from netstab.params import Params
 from netstab.plain_json import digest
 from netstab.study.schedule import Schedule
 
-
-def stability_epochs(params: Params, schedule: Schedule) -> list[int]:
-    """Epochs over which the drift of signals is measured, from the state at their start."""
-    every = max(1, params.train.at_scale(params.measure.stability.every_epochs))
-    turns = {epoch for sweep in schedule.sweeps for epoch in sweep.turns}
-    return sorted({*range(0, schedule.epochs, every), *turns})
+OVER_EPOCHS = ("stability", "field")
+"""What is measured over an epoch: the drift of signals, and the shift of gradients."""
 
 
-def field_epochs(params: Params, schedule: Schedule) -> list[int]:
-    """Epochs over which the shift of gradients is measured; none where it is not asked for."""
-    every = params.measure.field.every_epochs
+def epochs_of(params: Params, schedule: Schedule, measure: str) -> list[int]:
+    """Epochs over which a measure of `OVER_EPOCHS` is taken; none where it is not asked for."""
+    every = getattr(params.measure, measure).every_epochs
     if every is None:
         return []
-    return list(range(0, schedule.epochs, max(1, params.train.at_scale(every))))
+    turns = {epoch for sweep in schedule.sweeps for epoch in sweep.turns}
+    regular = range(0, schedule.epochs, max(1, params.train.at_scale(every)))
+    return sorted({*regular, *(turns if measure == "stability" else ())})
 
 
 def sharpness_scopes(params: Params, schedule: Schedule) -> dict[int, tuple[str, ...]]:
@@ -51,41 +49,27 @@ def parts_of(params: Params, scope: str) -> tuple[str, ...]:
     return tuple(part for part in params.parts if part in members)
 
 
-def stability_inputs(params: Params, state_key: str, *, floor: bool) -> dict[str, Any]:
-    """What determines a measurement of stability.
+def epoch_inputs(
+    params: Params, measure: str, state_key: str, batch_size: int, *, floor: bool
+) -> dict[str, Any]:
+    """What determines a measurement of `OVER_EPOCHS`.
 
     Args:
         params: the parameters.
+        measure: which.
         state_key: of the state at the end of the epoch, which says all of its past.
+        batch_size: whose noise the field is held against.
         floor: whether the same weights are measured twice as well.
     """
+    settings = getattr(params.measure, measure)
+    noise = {"seed": settings.seed, "batch_size": batch_size} if measure == "field" else {}
     return {
-        "measure": "stability",
-        "state": state_key,
-        "images": params.measure.stability.images,
-        "floor": floor,
-        "blocks": {name: parts_of(params, name) for name in params.blocks},
-    }
-
-
-def field_inputs(params: Params, state_key: str, batch_size: int, *, floor: bool) -> dict[str, Any]:
-    """What determines a measurement of the field; see `stability_inputs`.
-
-    Args:
-        params: the parameters.
-        state_key: of the state at the end of the epoch.
-        batch_size: whose noise the shift is held against.
-        floor: whether the same weights are measured twice as well.
-    """
-    settings = params.measure.field
-    return {
-        "measure": "field",
+        "measure": measure,
         "state": state_key,
         "images": settings.images,
-        "seed": settings.seed,
-        "batch_size": batch_size,
         "floor": floor,
         "blocks": {name: parts_of(params, name) for name in params.blocks},
+        **noise,
     }
 
 

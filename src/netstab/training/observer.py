@@ -93,12 +93,12 @@ class Observer:
             entry = {"rows": rows, "provenance": provenance(run.name, seconds, self._hardware)}
             ledger.measurements.write(key, ledger.epoch_inputs(run, measure, epoch), entry)
 
+        floor = ledger.has_floor(run, measure, epoch)
         if measure == "stability":
-            floor = ledger.has_floor(run, epoch)
             return Drift(lambda: self._signals(model), finish, floor=floor)
         batch_size = ledger.schedule(run).at(epoch).batch_size
         compared = partial(self._compared, batch_size)
-        return Field(model, compared, finish, floor=ledger.has_field_floor(run, epoch))
+        return Field(model, compared, finish, floor=floor)
 
     def rehearse(self, model: nn.Module) -> None:
         """Measure once, in brief, and record nothing: it takes all the memory that measuring does.
