@@ -4,6 +4,7 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,13 @@ def _rank(item: pytest.Item) -> int:
     marker = item.get_closest_marker("xdist_group")
     names = (marker.args[0] if marker else "", item.path.stem.removeprefix("test_"))
     return next((i for i, name in enumerate(FIRST) if name in names), len(FIRST))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals() -> None:
+    """As in a terminal, also where `nohup` or a shell's background has some ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

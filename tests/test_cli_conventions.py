@@ -132,8 +132,6 @@ def test_whoever_ends_a_command_lets_its_dvc_end_by_itself(
         "time.sleep(60)\n"
     )
     command = (
-        "import signal, sys\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path\n"
         "from netstab import cli\n"
         "from netstab.commands.dvc import run_dvc\n"

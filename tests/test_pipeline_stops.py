@@ -38,12 +38,9 @@ def end(
 ) -> str:
     """Ask a command to end while it trains epoch 5; what it said."""
     said = clone.root.parent / "said"
-    heard = f"import signal; signal.signal({how}, signal.SIG_DFL); import os; os.execv("
-    words = [sys.executable, *command]
-    # Real processes, which hear signals; also of a shell that has its background ignore some.
-    own = [sys.executable, "-c", f"{heard}{sys.executable!r}, {words!r})"]
+    # Real processes, which hear signals.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    process = clone.start(*own, output=said, PYTHONPATH="src", PATH=path)
+    process = clone.start(sys.executable, *command, output=said, PYTHONPATH="src", PATH=path)
     try:
         wait_for(lambda: any(row["epoch"] == 5 for row in clone.trained()), "the gate")
         processes = psutil.Process(process.pid).children(recursive=True)

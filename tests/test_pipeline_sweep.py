@@ -20,8 +20,6 @@ pytestmark = pytest.mark.xdist_group("sweeps")
 
 SWEEP = ("-c", "from netstab.cli import app; app(['sweep'])")
 BY_RAY = ("-c", "from netstab.cli import app; app(['sweep', '--ray'])")
-HEARS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-"""Ctrl-C is heard, also where the tests run in the background of a shell, which has it ignored."""
 LOOPBACK = {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
 
 
@@ -45,8 +43,7 @@ class Swept:
     def __init__(self, clone: Clone, command: tuple[str, str] = SWEEP) -> None:
         self.said = clone.root.parent / "swept"
         self.said.unlink(missing_ok=True)
-        code = [sys.executable, command[0], HEARS + command[1]]
-        self.process = clone.start(*code, output=self.said, PYTHONPATH="src")
+        self.process = clone.start(sys.executable, *command, output=self.said, PYTHONPATH="src")
 
     def insist(self) -> None:
         """Ctrl-C, and once more where it waits for an epoch to end that a gate holds up."""

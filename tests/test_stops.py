@@ -28,9 +28,7 @@ def ask(number: int = signal.SIGTERM) -> None:
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """Ctrl-C is heard, also where the tests run in the background of a shell."""
     before = {number: signal.getsignal(number) for number in BY_SIGNAL}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
