@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import subprocess
+import symtable
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -553,3 +555,40 @@ def test_other_blocks_change_the_experiments_alone(
     assert measured == before.keys() - {"expE-ema", "expE-bnrecal"}
     for name, stage in shipped.items():
         assert ("blocks" in tracked_params(stage, shipped)) == (name != "data"), name
+
+
+# Python
+
+
+INLINED = {"listcomp", "setcomp", "dictcomp"}
+
+
+def within(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    """The scopes of a function's comprehensions."""
+    for child in table.get_children():
+        if child.get_name() in INLINED:
+            yield child
+            yield from within(child)
+
+
+def functions(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    for child in table.get_children():
+        if child.get_type() == "function" and child.get_name() not in INLINED:
+            yield child
+        yield from functions(child)
+
+
+@pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="comprehensions have no scopes of their own"
+)
+@pytest.mark.parametrize("folder", ["src", "tests", "benchmarks", "torture"])
+def test_no_comprehension_binds_what_another_one_takes_from_outside(folder: str) -> None:
+    # Python 3.12 takes one for the other, and ends in an UnboundLocalError: a name of the module
+    # until 3.12.3 (cpython#118513), one of an outer function since then too (cpython#156664).
+    for path in (small.ROOT / folder).rglob("*.py"):
+        for function in functions(symtable.symtable(path.read_text(), str(path), "exec")):
+            symbols = [symbol for scope in within(function) for symbol in scope.get_symbols()]
+            bound = {symbol.get_name() for symbol in symbols if symbol.is_local()}
+            taken = {symbol.get_name() for symbol in symbols if symbol.is_global()}
+            taken |= {symbol.get_name() for symbol in function.get_symbols() if symbol.is_free()}
+            assert not bound & taken, f"{path}: {function.get_name()}"

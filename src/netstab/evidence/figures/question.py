@@ -41,7 +41,7 @@ def question(results: Results) -> tuple[Figure | None, list[str]]:
     No figure where no variant beside the baseline has a place.
     """
     points, left_out = locate(results.params, results.collection)
-    absent = [f"{', '.join(names)}: {why}" for why, names in left_out.items()]
+    absent = [f"{', '.join(variants)}: {why}" for why, variants in left_out.items()]
     means = [p for p in points if p.seed is None]
     if len(means) < 2:
         return None, absent
