@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -21,6 +22,7 @@ from netstab.training.observer import Observer
 from tests import small
 
 TURNS = 10
+OWN = f"netstab-{os.getuid()}"
 
 
 @pytest.fixture(autouse=True)
@@ -53,11 +55,33 @@ def test_whoever_waits_for_a_turn_comes_before_the_one_that_has_just_had_it() ->
     assert changes > TURNS
 
 
-def test_a_turn_is_taken_without_a_folder_to_lock_in(folder: Path) -> None:
-    (folder / f"netstab-{os.getuid()}").write_text("no folder")
+def waits() -> bool:
+    """Whether somebody else waits for a turn."""
+
+    def work() -> None:
+        with locks.turn("work"):
+            pass
+
+    other = threading.Thread(target=work, daemon=True)
+    other.start()
+    other.join(1)
+    return other.is_alive()
+
+
+def test_without_a_folder_to_lock_in_nobody_waits(folder: Path) -> None:
     with locks.turn("work"):
-        done = True
-    assert done
+        assert waits()
+    shutil.rmtree(folder / OWN)
+    (folder / OWN).write_text("no folder")
+    with locks.turn("work"):
+        assert not waits()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="gives a folder to another user")
+def test_nobody_waits_in_the_folder_of_another_user(folder: Path) -> None:
+    with locks.turn("work"):
+        os.chown(folder / OWN, os.getuid() + 1, -1)
+        assert not waits()
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def turn(name: str) -> Iterator[None]:
     """Be the only one of this user's processes on this machine that does some kind of work.
 
     Whoever waits comes before the one that has just had it. Nothing is wrong where two work at
-    once, so without a folder to lock in it is done without.
+    once, so without a folder of its own to lock in it is done without.
 
     Args:
         name: of the kind.
@@ -99,9 +99,11 @@ def turn(name: str) -> Iterator[None]:
     with ExitStack() as held:
         with suppress(OSError):
             folder.mkdir(mode=0o700, exist_ok=True)
-            # Whoever waits for the turn is the next, and the others wait for being that.
-            with locked(folder / f"{name}-next.lock"):
-                held.enter_context(locked(folder / f"{name}.lock", _tell_of_turns))
+            # In another user's folder one could be kept waiting for ever.
+            if folder.lstat().st_uid == os.getuid():
+                # Whoever waits for the turn is the next, and the others wait for being that.
+                with locked(folder / f"{name}-next.lock"):
+                    held.enter_context(locked(folder / f"{name}.lock", _tell_of_turns))
         yield
 
 
