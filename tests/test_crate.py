@@ -68,6 +68,7 @@ def changed(source: Path, target: Path, changes: dict[str, Any]) -> Path:
 # Round trip
 
 
+@pytest.mark.long
 @described
 @pytest.mark.xdist_group("pipeline")
 def test_from_a_crate_and_a_clone_of_its_commit_results_are_checked_and_a_run_is_trained_again(

@@ -375,6 +375,7 @@ def test_the_example_is_the_code_that_lies_there() -> None:
     assert text.partition("\n\n")[2] == shown
 
 
+@pytest.mark.long
 def test_the_example_comes_to_its_curves_and_verdicts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,7 @@ def epochs(clone: Clone) -> Counter[str]:
     return Counter(f"{row['start']} {row['settings']}" for row in clone.trained())
 
 
+@pytest.mark.long
 def test_dvc_trains_the_whole_study_in_its_first_stage_each_epoch_once_in_two_processes(
     clone: Clone,
 ) -> None:
@@ -87,6 +88,7 @@ def barriers(clone: Clone) -> dict[Path, list[dict[str, float]]]:
     return {p: c["entry"]["rows"] for p, c in told.items() if c["inputs"]["measure"] == "barrier"}
 
 
+@pytest.mark.long
 def test_a_sweep_measures_barriers_of_stored_states_to_the_same_bits_in_any_number_of_processes(
     clone: Clone,
 ) -> None:

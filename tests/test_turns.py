@@ -117,7 +117,12 @@ def test_trainers_take_turns_where_two_of_them_have_too_few_cores(
 
 
 def test_whatever_a_trainer_computes_is_within_its_turn(tmp_path: Path) -> None:
-    study = small.params(own={}, expE={}, experiments=[])
+    measure = {
+        "stability": {"every_epochs": 100, "images": 12},
+        "field": {"every_epochs": 100, "images": 4, "seed": 0},
+        "sharpness": small.SHIPPED["measure"]["sharpness"] | {"images": 8, "every_epochs": None},
+    }
+    study = small.params(own={}, expE={}, experiments=[], measure=measure)
     run, context = small.run(study, "outpost"), small.context(study)
     inside: list[None] = []
     seen: set[str] = set()
