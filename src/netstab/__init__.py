@@ -32,10 +32,9 @@ Names in backquotes behind a package are files or folders in it, not all of them
 
 At the top level stands `cli` (the commands' names and options), and what every package may import:
 `paths` (where every file is), `errors` (what is refused), `exits` (exit codes), `stops` (signals
-that end a command), `files` (written
-whole or not at all), `locks` (one writer at a time), `source_code` (of a network of one's own,
-hashed), `machine` (cores, memory, whether a GPU is there), `text` (words for people) and
-`plain_json` (JSON read within bounds, and its hash).
+that end a command), `files` (written whole or not at all), `locks` (one writer at a time, turns on
+cores), `source_code` (of a network of one's own, hashed), `machine` (cores, memory, whether a GPU
+is there), `text` (words for people) and `plain_json` (JSON read within bounds, and its hash).
 
 The section `runtime` of params.yaml says how to run. No key holds it (`study/keys`) and no stage
 tracks it (dvc.yaml), so a change there reruns nothing.
