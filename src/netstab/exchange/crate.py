@@ -36,7 +36,7 @@ RESULTS = (
     ("curves.csv", "The curves over epochs, means over seeds", "text/csv"),
     ("ceiling.json", "How alike the signals of two seeds are", "application/json"),
     ("barriers.json", "Loss on straight lines between states of a seed", "application/json"),
-    ("report.html", "The page: claims, curves, stability, sharpness", "text/html"),
+    ("report.html", "The page: claims, curves and measurements", "text/html"),
     ("variants", "Final figures of each variant", ""),
     ("figures", "The page's figures", ""),
     ("runs", "History, measurements and provenance of each run", ""),
