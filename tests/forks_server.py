@@ -65,6 +65,9 @@ def serve(listener: socket.socket) -> dict[str, Any]:
             if not pid:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                # As in a terminal: see `conftest.signals`.
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                signal.signal(signal.SIGHUP, signal.SIG_DFL)
                 for target, stream in enumerate(streams):
                     os.dup2(stream, target)
                 for number in (wake, woken, *streams):
