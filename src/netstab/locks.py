@@ -17,12 +17,16 @@ from netstab.errors import NetstabError
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 """Errors of file systems without locks."""
-POLL_S = 0.02
+POLL_S = 0.2
 """How often a waiting process looks whether a lock is free."""
+TURN_POLL_S = 0.02
+"""The same of a turn, which may be as short as an epoch of the demo."""
 
 
 @contextmanager
-def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+def locked(
+    path: Path, waiting: Callable[[], None] = lambda: None, poll_s: float = POLL_S
+) -> Iterator[None]:
     """Hold the lock of a file; where another process holds it, say so by `waiting`, and wait.
 
     The operating system gives the lock back when its holder dies, however it dies. On a file
@@ -39,7 +43,7 @@ def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[N
             lock.acquire(blocking=False)
         except Timeout:
             waiting()
-            lock.acquire(poll_interval=POLL_S)
+            lock.acquire(poll_interval=poll_s)
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
@@ -102,8 +106,9 @@ def turn(name: str) -> Iterator[None]:
             # In another user's folder one could be kept waiting for ever.
             if folder.lstat().st_uid == os.getuid():
                 # Whoever waits for the turn is the next, and the others wait for being that.
-                with locked(folder / f"{name}-next.lock"):
-                    held.enter_context(locked(folder / f"{name}.lock", _tell_of_turns))
+                with locked(folder / f"{name}-next.lock", poll_s=TURN_POLL_S):
+                    own = locked(folder / f"{name}.lock", _tell_of_turns, TURN_POLL_S)
+                    held.enter_context(own)
         yield
 
 
