@@ -586,7 +586,8 @@ def test_no_comprehension_binds_what_another_one_takes_from_outside(folder: str)
     # Python 3.12 takes one for the other, and ends in an UnboundLocalError: a name of the module
     # until 3.12.3 (cpython#118513), one of an outer function since then too (cpython#156664).
     for path in (small.ROOT / folder).rglob("*.py"):
-        for function in functions(symtable.symtable(path.read_text(), str(path), "exec")):
+        source = path.read_text(encoding="utf-8")
+        for function in functions(symtable.symtable(source, str(path), "exec")):
             symbols = [symbol for scope in within(function) for symbol in scope.get_symbols()]
             bound = {symbol.get_name() for symbol in symbols if symbol.is_local()}
             taken = {symbol.get_name() for symbol in symbols if symbol.is_global()}
