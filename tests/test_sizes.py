@@ -102,7 +102,7 @@ def test_what_the_user_changed_beside_the_size_stays(checkout: Path) -> None:
     (checkout / "params.yaml").write_text(changed, encoding="utf-8")
     netstab("size", "demo")
     assert "expB:\n  freeze_epoch: 90" in written(checkout)
-    assert "  width: 8  # channels of the stem\n" in written(checkout)
+    assert "  width: 8   # channels of the stem\n" in written(checkout)
     netstab("size", "article")
     assert written(checkout) == changed
 
@@ -142,6 +142,26 @@ def test_mini_names_its_images_within_the_checkout_and_takes_others(checkout: Pa
     assert "demo takes no images" in netstab("size", "demo", "--source", "x.zip", code=1).stderr
 
 
+@pytest.mark.parametrize(
+    "source",
+    ["dir #1/x.zip", "my pics: 2024.zip", "@a", "*a", "&a", "2024", "null", " a", "{a}", "x " * 99],
+)
+def test_images_of_any_name_are_read_back_as_they_were_named(source: str, checkout: Path) -> None:
+    netstab("size", "mini", "--source", source)
+    assert read(checkout / "params.yaml").data.source == source
+    netstab("size", "article")
+    assert written(checkout) == SHIPPED
+
+
+def test_a_section_in_one_line_stays_in_one(checkout: Path) -> None:
+    block, line = "  name: resnet18\n", "model: {name: resnet18, norm: batch, width: 64}\n"
+    start, end = SHIPPED.index("model:\n" + block), SHIPPED.index("\n# Images:")
+    (checkout / "params.yaml").write_text(SHIPPED[:start] + line + SHIPPED[end:], encoding="utf-8")
+    netstab("size", "demo")
+    assert line.replace("64", "8") in written(checkout)
+    assert read(checkout / "params.yaml").model.width == 8
+
+
 def test_a_size_that_is_not_there_or_a_file_that_cannot_be_used_is_refused_and_nothing_written(
     checkout: Path,
 ) -> None:
@@ -150,9 +170,21 @@ def test_a_size_that_is_not_there_or_a_file_that_cannot_be_used_is_refused_and_n
     (checkout / "params.yaml").write_text("seeds: [", encoding="utf-8")
     assert "is not valid YAML" in netstab("size", "demo", code=1).stderr
     assert written(checkout) == "seeds: ["
-    (checkout / "sizes.yaml").write_text("- 1\n", encoding="utf-8")
-    with pytest.raises(NetstabError, match=r"holds no sizes; restore it: git checkout -- sizes"):
-        sizes.read_sizes(checkout / "sizes.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("- 1\n", "holds no sizes"),
+        ("demo: {}\n", "lacks article"),
+        ("article: [\n", "(?s)cannot be read"),
+        ("article: 2020-13-13\n", r"cannot be read \(month must be in 1..12\)"),
+    ],
+)
+def test_sizes_that_cannot_be_used_are_refused(text: str, fault: str, tmp_path: Path) -> None:
+    (tmp_path / "sizes.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(NetstabError, match=rf"{fault}.*; restore it: git checkout -- sizes.yaml"):
+        sizes.read_sizes(tmp_path / "sizes.yaml")
 
 
 @pytest.mark.parametrize(
@@ -165,10 +197,14 @@ def test_a_size_that_is_not_there_or_a_file_that_cannot_be_used_is_refused_and_n
             {"a.b": [3]},
             "a:\n  b:\n  - 3\n  # of c\n  c: 2\n",
         ),
-        ("a: [1, 2]  # two\n", {"a": [1]}, "a:  # two\n- 1\n"),
-        ("a:\n  b:   # nothing\n  c: 1\n", {"a.b": 2}, "a:\n  b: 2   # nothing\n  c: 1\n"),
+        ("a:\n- 1\n\n# of b\nb: 2\n", {"a": []}, "a: []\n\n# of b\nb: 2\n"),
+        ("a: []\n\n# of b\nb: 2\n", {"a": [1]}, "a:\n- 1\n\n# of b\nb: 2\n"),
+        ("a: [1, 2]  # two\n", {"a": [1]}, "a:         # two\n- 1\n"),
+        ("a:\n  b:   # nothing\n  c: 1\n", {"a.b": 2}, "a:\n  b: 2 # nothing\n  c: 1\n"),
+        ("a: {b: 1, c: [2]}  # d\ne: 1\n", {"a.b": 3, "a.c": []}, "a: {b: 3, c: []}   # d\ne: 1\n"),
         ("a: true\n", {"a": False, "b": 1}, "a: false\n"),
         ("a: 1.0\n", {"a": 1}, "a: 1.0\n"),
+        ("a:\n  - 1\nb:    2", {"a": [1], "c": 3}, "a:\n  - 1\nb:    2"),
         ("a: last", {"a": "else"}, "a: else\n"),
     ],
 )

@@ -1,13 +1,14 @@
 """The supported sizes of a study (`sizes.yaml`): values for some keys of `params.yaml`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from netstab.errors import NetstabError
 
@@ -29,12 +30,14 @@ def read_sizes(path: Path) -> dict[str, Values]:
     """
     try:
         found = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+    except (OSError, ValueError, YAMLError) as error:
         raise NetstabError(
             f"{path}: cannot be read ({error}); restore it: git checkout -- {path.name}"
         ) from error
     if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
         raise NetstabError(f"{path}: holds no sizes; restore it: git checkout -- {path.name}")
+    if ARTICLE not in found:
+        raise NetstabError(f"{path}: lacks {ARTICLE}; restore it: git checkout -- {path.name}")
     return found
 
 
@@ -89,75 +92,37 @@ def at(content: Mapping[str, Any], key: str) -> Any:
 
 
 def write_values(text: str, values: Values) -> str:
-    """The text of `params.yaml` with other values for some keys; nothing else of it changes.
+    """The text of `params.yaml` with other values for some keys; comments and order stay.
 
-    A key that is absent stays absent. Values are written as DVC writes them, so that a later
+    A key that is absent stays absent. Where a value changes, the file takes the form in which DVC
+    writes it (a list below its key, one space before a comment that has no room), so that a later
     `dvc exp run -S` changes one line.
 
     Args:
         text: a valid `params.yaml`.
         values: by dotted key.
     """
-    tree = YAML(typ="safe", pure=True).compose(text)
-    lines = text.splitlines(keepends=True)
-    places = {".".join(path): nodes for path, nodes in _places(tree, ())}
-    # From the end, so that the line numbers of what is still to be written stay right.
-    found = [(*places[key], value) for key, value in values.items() if key in places]
-    for name, old, value in sorted(found, key=lambda f: f[0].start_mark.line, reverse=True):
-        if _value_of(old) == value:
-            continue
-        first, last = name.start_mark.line, _last_line(name, old)
-        indent = " " * name.start_mark.column
-        # What stands behind a value on its own line is a comment, and stays.
-        behind = lines[first][_end_column(name, old) :].rstrip("\n") if last == first else ""
-        head, *items = _written(name.value, value)
-        lines[first : last + 1] = [
-            f"{indent}{head}{behind}\n",
-            *(f"{indent}{item}\n" for item in items),
-        ]
-    return "".join(lines)
+    yaml = YAML()
+    tree = yaml.load(text)
+    found = [(k, v) for k, v in values.items() if at(tree, k) not in (_ABSENT, v)]
+    for key, value in found:
+        above, _, name = key.rpartition(".")
+        place = at(tree, above) if above else tree
+        old: Any = place[name]
+        place[name] = value
+        # To the library a comment below a list is its last item's.
+        below = old.ca.items.get(len(old) - 1) if isinstance(old, CommentedSeq) else None
+        if below and isinstance(value, list) and value:
+            place[name] = CommentedSeq(value)
+            place[name].ca.items[len(value) - 1] = below
+        elif below:
+            place.ca.items[name] = [None, None, below[0], None]
+    written = StringIO()
+    yaml.dump(tree, written)
+    return written.getvalue() if found else text
 
 
 def lacking(text: str, values: Values) -> list[str]:
     """Keys that `write_values` would leave absent though they have a value."""
     content = YAML(typ="safe", pure=True).load(text)
     return [k for k, value in values.items() if value is not None and at(content, k) is _ABSENT]
-
-
-def _places(node: Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Path, and the nodes of key and value, of everything in nested mappings."""
-    if isinstance(node, MappingNode):
-        for name, value in node.value:
-            here = (*path, name.value)
-            yield here, (name, value)
-            yield from _places(value, here)
-
-
-def _value_of(node: Node) -> Any:
-    yaml = YAML(typ="safe", pure=True)
-    return yaml.constructor.construct_document(node)
-
-
-def _last_line(name: Node, value: Node) -> int:
-    if isinstance(value, SequenceNode) and not value.flow_style:
-        return int(value.value[-1].end_mark.line)
-    # Where nothing stands behind the key, the empty value may begin on a later line.
-    return int(name.end_mark.line if _is_nothing(value) else value.end_mark.line)
-
-
-def _end_column(name: Node, value: Node) -> int:
-    return int(name.end_mark.column + 1 if _is_nothing(value) else value.end_mark.column)
-
-
-def _is_nothing(value: Node) -> bool:
-    return isinstance(value, ScalarNode) and value.start_mark.index == value.end_mark.index
-
-
-def _written(name: str, value: Value) -> list[str]:
-    if isinstance(value, list) and value:
-        return [f"{name}:", *(f"- {item}" for item in value)]
-    if value is None:
-        return [f"{name}:"]
-    if isinstance(value, bool):
-        return [f"{name}: {str(value).lower()}"]
-    return [f"{name}: {value}"]
