@@ -28,9 +28,11 @@ from netstab.store.states import Store
 from netstab.training import state
 from tests import pieces, small
 from torture.fuzz.bounds import Tally, canary, judge
+from torture.fuzz.settings import LAUGHS
 from torture.fuzz.targets import TARGETS
 
-EXAMPLES = {"pickle": 40, "image": 40, "manifest": 30, "archive": 25, "results": 3}
+EXAMPLES = {"params": 100, "params-text": 100}
+EXAMPLES |= {"pickle": 40, "image": 40, "manifest": 30, "archive": 25, "results": 3}
 """Inputs of a target here; `python -m torture.fuzz` tries thousands."""
 
 
@@ -206,12 +208,20 @@ def test_a_huge_file_of_parameters_is_refused(tmp_path: Path) -> None:
         params.read(path)
 
 
-def test_a_value_that_is_huge_by_reference_is_not_written_out() -> None:
-    laugh: object = "x"
-    for _ in range(40):
-        laugh = [laugh, laugh]
+def test_a_value_that_is_huge_by_reference_is_refused_before_it_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(f"{LAUGHS}\nown: *a11\n")
+    with pytest.raises(ParameterError, match=r"line 2: an alias \(\*a0\)"):
+        params.read(path)
+
+
+@pytest.mark.parametrize("depth", [3, 90, 50_000])
+def test_a_value_that_is_large_or_deep_is_not_written_out(depth: int) -> None:
+    deep: object = ["x"] * 1000
+    for _ in range(depth):
+        deep = [deep]
     with pytest.raises(ParameterError) as refused:
-        check(small.content(train={"learning_rate": laugh}, own={"a": laugh}))
+        check(small.content(train={"learning_rate": deep}, own={"a": deep}))
     assert "train.learning_rate" in str(refused.value)
     assert len(str(refused.value)) < 2000
 

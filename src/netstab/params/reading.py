@@ -2,16 +2,17 @@
 
 import difflib
 import re
-import reprlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLWarning
+from ruamel.yaml.events import AliasEvent
 
 from netstab.errors import ParameterError
 from netstab.params.changes import SHAPES
@@ -27,10 +28,28 @@ DEEPEST = 100
 MOST_UNKNOWN = 100
 """Unknown sections that are named one by one."""
 
-SHORT = reprlib.Repr()
-"""Never goes through all of a value: with YAML's aliases a small file can state a huge one."""
-SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 4, 80, 80
-SHORT.maxlist = SHORT.maxtuple = SHORT.maxdict = 10
+NO_KEYS = ("[key]", "[rate]", *SHAPES)
+"""Steps to a fault that are pydantic's own: that it is in a key, and which shape a change is."""
+RESTORE = "restore it: git checkout -- params.yaml"
+
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+class _AliasError(Exception):
+    """A value that is stated by reference to another one."""
+
+
+class _NoAliases(Composer):
+    """Refuses aliases: DVC writes what it sets in the one place into the other, or into neither."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.parser.check_event(AliasEvent):
+            alias = self.parser.peek_event()
+            raise _AliasError(
+                f"line {alias.start_mark.line + 1}: an alias (*{alias.anchor}); write the value "
+                "out, for dvc exp run -S would change it in both places"
+            )
+        return super().compose_node(parent, index)
 
 
 def read(path: Path) -> Params:
@@ -39,35 +58,32 @@ def read(path: Path) -> Params:
     Raises:
         ParameterError: with every fault found, each named by its key.
     """
+    source = str(path)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ParameterError(
-            str(path), ["is missing; restore it: git checkout -- params.yaml"]
-        ) from None
+        raise ParameterError(source, [f"is missing; {RESTORE}"]) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ParameterError(
-            str(path), [f"cannot be read ({error}); restore it: git checkout -- params.yaml"]
-        ) from error
+        raise ParameterError(source, [f"cannot be read ({error}); {RESTORE}"]) from error
     if len(text) > MOST_TEXT:
-        raise ParameterError(
-            str(path),
-            [f"has more than {MOST_TEXT:,} characters; restore it: git checkout -- params.yaml"],
-        )
+        raise ParameterError(source, [f"has more than {MOST_TEXT:,} characters; {RESTORE}"])
     if _deepest(text) > DEEPEST:
-        raise ParameterError(
-            str(path), [f"is not valid YAML: more than {DEEPEST} brackets in brackets"]
-        )
+        fault = f"is not valid YAML: more than {DEEPEST} brackets in brackets"
+        raise ParameterError(source, [fault])
     if re.search("^%", text, re.MULTILINE):
         # Versions and tags of YAML: the library stumbles over some, and none has a use here.
-        raise ParameterError(str(path), ["has a line that begins with %; leave it out"])
+        raise ParameterError(source, ["has a line that begins with %; leave it out"])
+    # Pure Python on purpose: the C parser does not refuse duplicate keys.
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = _NoAliases
     try:
-        # Pure Python on purpose: the C parser does not refuse duplicate keys.
         with warnings.catch_warnings(action="error", category=YAMLWarning):
-            content = YAML(typ="safe", pure=True).load(text)
+            content = yaml.load(text)
+    except _AliasError as error:
+        raise ParameterError(source, [str(error)]) from None
     except (YAMLError, MarkedYAMLError, YAMLWarning, ValueError, RecursionError) as error:
-        raise ParameterError(str(path), [f"is not valid YAML: {_one_line(error)}"]) from error
-    return check(content, str(path))
+        raise ParameterError(source, [f"is not valid YAML: {_one_line(error)}"]) from error
+    return check(content, source)
 
 
 def _deepest(text: str) -> int:
@@ -79,47 +95,32 @@ def check(content: object, source: str = "params.yaml") -> Params:
     """Check the parsed content of `params.yaml`; see `read`."""
     if not isinstance(content, dict):
         raise ParameterError(source, ["is not a mapping of sections; restore it from git"])
-    faults: list[str] = []
+    faults = [*_unknown(content)]
     sections: dict[str, Any] = {}
-    try:
-        sections = dict(Params.model_validate(content))
-    except ValidationError:
-        faults += _unknown(content)
-        # Each section by itself, so that a fault in one hides none between the others.
-        for name, kind in get_type_hints(Params, include_extras=True).items():
-            if name == "model_config":
-                continue
-            if name not in content:
-                faults.append(f"{name}: is missing; add the section")
-                continue
-            try:
-                sections[name] = TypeAdapter(kind).validate_python(content[name])
-            except ValidationError as error:
-                faults += _readable(name, error, kind)
-    faults += _cross_checks(sections, _timing(content), _network(content))
+    # Each section by itself, so that a fault in one hides none between the others.
+    for name, kind in get_type_hints(Params, include_extras=True).items():
+        if name not in content:
+            faults.append(f"{name}: is missing; add the section")
+            continue
+        try:
+            sections[name] = TypeAdapter(kind).validate_python(content[name])
+        except ValidationError as error:
+            faults += _readable(name, error, kind)
+    # What `train` says of time, and which network `model` names, whatever else they say.
+    timing = _partly(Timing, content.get("train"), Timing.model_fields)
+    network = _partly(Model, content.get("model"), ("name", "parts"))
+    faults += _cross_checks(sections, timing, network)
     if faults:
         raise ParameterError(source, faults)
     return Params.model_construct(**sections)
 
 
-def _timing(content: dict[Any, Any]) -> Timing | None:
-    """What `train` says of time, whatever else it says: a fault there hides none elsewhere."""
-    train = content.get("train")
-    if not isinstance(train, dict):
+def _partly(kind: type[Kind], section: object, keys: Container[str]) -> Kind | None:
+    """What a section says by some of its keys: a fault in the others hides none elsewhere."""
+    if not isinstance(section, dict):
         return None
     try:
-        return Timing.model_validate({k: v for k, v in train.items() if k in Timing.model_fields})
-    except ValidationError:
-        return None
-
-
-def _network(content: dict[Any, Any]) -> Model | None:
-    """Which network `model` names and what its parts are, whatever else it says, as `_timing`."""
-    model = content.get("model")
-    if not isinstance(model, dict):
-        return None
-    try:
-        return Model.model_validate({k: v for k, v in model.items() if k in ("name", "parts")})
+        return kind.model_validate({k: v for k, v in section.items() if k in keys})
     except ValidationError:
         return None
 
@@ -140,16 +141,18 @@ def _did_you_mean(key: str, known: Any) -> str:
 def _readable(section: str, error: ValidationError, model: Any) -> Iterator[str]:
     """One line a fault in place of pydantic's paragraphs."""
     for fault in error.errors(include_url=False):
-        # Steps in brackets are pydantic's own, not keys: `[key]`, and which shape a change is.
-        location = [str(step) for step in fault["loc"] if not str(step).startswith("[")]
+        steps = [*map(str, fault["loc"])]
+        location = [step for step in steps if step not in NO_KEYS]
+        if fault["type"] == "extra_forbidden":
+            location = [*(step for step in steps[:-1] if step not in NO_KEYS), steps[-1]]
         key = ".".join([section, *location])
         if fault["type"] == "extra_forbidden":
-            within = next((SHAPES[s] for s in map(str, fault["loc"]) if s in SHAPES), model)
+            within = next((SHAPES[step] for step in steps if step in SHAPES), model)
             known = [field.alias or name for name, field in within.model_fields.items()]
             yield f"{key}: is not a parameter{_did_you_mean(location[-1], known)}"
         elif fault["type"] == "missing":
             yield f"{key}: is missing; add it"
-        elif "[key]" in map(str, fault["loc"]) and fault["type"] == "string_type":
+        elif "[key]" in steps and fault["type"] == "string_type":
             yield f"{key}: put the key in quotes: '{fault['input']}'"
         else:
             if fault["input"] is None and (none := _none(section, location)):
@@ -173,9 +176,11 @@ def _none(section: str, location: list[str]) -> str | None:
 
 def _short(value: object) -> str:
     try:
-        text = SHORT.repr(value)
+        text = repr(value)
     except ValueError:  # an int of thousands of digits
         return "a number out of all bounds"
+    except RecursionError:
+        return "lists or mappings in each other without end"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
