@@ -44,52 +44,8 @@ DAMAGE = (
 """What the unpickler raises on nonsense."""
 
 
-class _Inert:
-    """Stands for a name in a pickle: it takes values and does nothing.
-
-    Every stand-in has `__setstate__`, since without it a pickle could set its attributes.
-    """
-
-    __slots__ = ()
-
-    def __setstate__(self, state: object) -> None:
-        raise pickle.UnpicklingError("it sets the state of something other than an array")
-
-
-class _NdArray(_Inert):
-    """`numpy.ndarray`, which pickles name and never call."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        raise pickle.UnpicklingError("it calls numpy.ndarray")
-
-
-class _Latin1(_Inert):
-    """`_codecs.encode(text, 'latin1')`: how protocol 2 spells bytes.
-
-    A text that is encoded over and over costs the pickle a few bytes each time, and memory its
-    whole length: all of them together are allowed what the pickle itself is long.
-    """
-
-    __slots__ = ("left",)
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-    def __call__(self, text: str, encoding: str) -> bytes:
-        if encoding != "latin1":
-            raise pickle.UnpicklingError(f"it encodes as {encoding!a}")
-        self.left -= len(text)
-        if self.left < 0:
-            raise pickle.UnpicklingError("it encodes a text again and again")
-        return text.encode("latin1")
-
-
-class _DType(_Inert):
+class _DType:
     """`numpy.dtype('u1', ...)` and its state, of which only the byte order matters."""
-
-    __slots__ = ("dtype",)
 
     def __init__(self, code: str | bytes, *_flags: object) -> None:
         text = _text(code)
@@ -104,10 +60,8 @@ class _DType(_Inert):
         self.dtype = self.dtype.newbyteorder(order)  # type: ignore[arg-type]
 
 
-class _Array(_Inert):
+class _Array:
     """`_reconstruct(...)`, filled by its state: (version, shape, dtype, Fortran order, bytes)."""
-
-    __slots__ = ("array",)
 
     def __init__(self, *_arguments: object) -> None:
         self.array: NDArray[Any] | None = None
@@ -117,26 +71,18 @@ class _Array(_Inert):
         self.array = _array(content, dtype, shape, "F" if fortran else "C")
 
 
-class _FromBuffer(_Inert):
+def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> _Array:
     """`_frombuffer(bytes, dtype, shape, order)`: how protocol 5 spells an array."""
-
-    __slots__ = ()
-
-    def __new__(cls, content: Any, dtype: Any, shape: Any, order: Any) -> _Array:  # type: ignore[misc]
-        array = _Array()
-        array.array = _array(content, dtype, shape, order)
-        return array
+    found = _Array()
+    found.array = _array(content, dtype, shape, order)
+    return found
 
 
-class _Scalar(_Inert):
+def _scalar(dtype: Any, content: Any) -> Any:
     """`scalar(dtype, bytes)`: one of numpy's own numbers or texts, as Python's."""
-
-    __slots__ = ()
-
-    def __new__(cls, dtype: Any, content: Any) -> Any:
-        if not isinstance(content, bytes) or not isinstance(dtype, _DType):
-            raise pickle.UnpicklingError("it holds a number of no type")
-        return np.frombuffer(content, dtype.dtype).item()
+    if not isinstance(content, bytes) or not isinstance(dtype, _DType):
+        raise pickle.UnpicklingError("it holds a number of no type")
+    return np.frombuffer(content, dtype.dtype).item()
 
 
 def _not_numbers(code: str) -> pickle.UnpicklingError:
@@ -163,18 +109,17 @@ def _text(value: object) -> str:
     return value.decode("latin1") if isinstance(value, bytes) else value
 
 
-STAND_INS: dict[tuple[str, str], type[_Inert]] = {
+STAND_INS: dict[tuple[str, str], Callable[..., Any] | None] = {
     ("numpy.core.multiarray", "_reconstruct"): _Array,
     ("numpy._core.multiarray", "_reconstruct"): _Array,
-    ("numpy.core.multiarray", "scalar"): _Scalar,
-    ("numpy._core.multiarray", "scalar"): _Scalar,
-    ("numpy.core.numeric", "_frombuffer"): _FromBuffer,
-    ("numpy._core.numeric", "_frombuffer"): _FromBuffer,
-    ("numpy", "ndarray"): _NdArray,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("numpy._core.multiarray", "scalar"): _scalar,
+    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+    ("numpy._core.numeric", "_frombuffer"): _from_buffer,
+    ("numpy", "ndarray"): None,  # pickles name it, and never call it
     ("numpy", "dtype"): _DType,
-    ("_codecs", "encode"): _Latin1,
 }
-"""All names that a pickle may use; none of them is numpy's own code."""
+"""With `_codecs.encode` all names that a pickle may use; none of them is numpy's own code."""
 
 
 Step = Callable[[Any], None]
@@ -199,13 +144,36 @@ class _ArraysOnly(pickle._Unpickler):
     def __init__(self, content: bytes) -> None:
         super().__init__(BytesIO(content), encoding="bytes")
         self.dispatch = _Steps(STEPS)  # type: ignore[misc]
-        self._latin1 = _Latin1(len(content))
+        self._left = len(content)
 
     def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("_codecs", "encode"):
+            return self._encode
         if (module, name) not in STAND_INS:
             raise pickle.UnpicklingError(f"it names {module[:80]}.{name[:80]}")
-        found = STAND_INS[module, name]
-        return self._latin1 if found is _Latin1 else found
+        return STAND_INS[module, name]
+
+    def _encode(self, text: str, encoding: str) -> bytes:
+        """`_codecs.encode(text, 'latin1')`: how protocol 2 spells bytes.
+
+        A text that is encoded over and over costs the pickle a few bytes each time, and memory its
+        whole length: all of them together are allowed what the pickle itself is long.
+        """
+        if encoding != "latin1":
+            raise pickle.UnpicklingError(f"it encodes as {encoding!a}")
+        self._left -= len(text)
+        if self._left < 0:
+            raise pickle.UnpicklingError("it encodes a text again and again")
+        return text.encode("latin1")
+
+
+def _build(unpickler: Any) -> None:
+    """Fills arrays and their types, where Python's own step sets attributes of anything."""
+    state = unpickler.stack.pop()
+    filled = unpickler.stack[-1]
+    if not isinstance(filled, _Array | _DType):
+        raise pickle.UnpicklingError("it sets the state of something other than an array")
+    filled.__setstate__(state)
 
 
 def _bytearray(unpickler: Any) -> None:
@@ -241,6 +209,7 @@ UNUSED = (
 
 STEPS: dict[int, Step] = {
     **{code: s for code, s in pickle._Unpickler.dispatch.items() if bytes([code]) not in UNUSED},
+    pickle.BUILD[0]: _build,
     pickle.BYTEARRAY8[0]: _bytearray,
     pickle.SETITEM[0]: _with_plain_keys(pickle.SETITEM, slice(-2, -1)),
     pickle.SETITEMS[0]: _with_plain_keys(pickle.SETITEMS, slice(0, None, 2)),
