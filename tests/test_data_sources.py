@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 
 from netstab.data import archives, downloads, pickles, sources, subset
-from netstab.errors import DataError
+from netstab.errors import DataError, visible
 from tests import data_helpers as helpers
 from tests.data_helpers import data, encoded, image_files, laid_out, packed, pixels
 
@@ -1027,12 +1027,17 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def official(server: Server, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """A small archive where torchvision looks for CIFAR-10."""
-    cifar = pytest.importorskip("torchvision.datasets").CIFAR10
+    """A small archive in place of the official CIFAR-10."""
     server.content = packed(helpers.cifar10_files(), checkout / "made.tar.gz").read_bytes()
-    monkeypatch.setattr(cifar, "url", f"http://127.0.0.1:{server.server_port}/{cifar.filename}")
-    monkeypatch.setattr(cifar, "tgz_md5", hashlib.md5(server.content).hexdigest())
+    found = hashlib.sha256(server.content).hexdigest()
+    url = f"http://127.0.0.1:{server.server_port}/cifar-10-python.tar.gz"
+    monkeypatch.setitem(downloads.OFFICIAL_URLS, "cifar10", url)
+    monkeypatch.setitem(downloads.OFFICIAL_SHA256, "cifar10", found)
     return server
+
+
+def test_official_archives_are_asked_for_over_https() -> None:
+    assert all(url.startswith("https://") for url in downloads.OFFICIAL_URLS.values())
 
 
 def kept(checkout: Path) -> list[str]:
@@ -1133,6 +1138,15 @@ def test_official_server_that_says_nothing_is_given_up_on(
     assert kept(checkout) == []
 
 
+def test_official_archive_is_never_fetched_without_tls(
+    official: Server, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secure = downloads.OFFICIAL_URLS["cifar10"].replace("http:", "https:")
+    monkeypatch.setitem(downloads.OFFICIAL_URLS, "cifar10", secure)
+    assert secure in refusal(image_size=32)
+    assert (official.fetched, kept(checkout)) == (0, [])
+
+
 @pytest.fixture
 def address(server: Server, checkout: Path) -> str:
     server.content = packed(image_files(), checkout / "made.zip").read_bytes()
@@ -1175,5 +1189,12 @@ def test_failed_download_of_a_source_leaves_what_was_there(
     assert tree(checkout / ".netstab") == before
 
 
-def test_server_that_does_not_exist_is_refused_by_name() -> None:
-    assert "http://127.0.0.1:1/x.zip" in refusal(source="http://127.0.0.1:1/x.zip")
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://127.0.0.1:1/x.zip", "https://[::1", "https://", "http://a:b/", "http://x y/"),
+        "http://x/\ud800",
+    ],
+)
+def test_a_server_or_address_that_does_not_exist_is_refused_by_name(url: str) -> None:
+    assert f"{visible(url)}: cannot be fetched" in refusal(source=url)
