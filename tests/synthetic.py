@@ -125,7 +125,7 @@ def collection(
         ceiling_problem="",
         barriers=barriers or Barriers(),
         faults=tuple(
-            Fault(run, f"{paths.run_dir(run.name) / 'history.csv'} is missing")
+            Fault(run, f"{paths.run_dir(run.name) / 'provenance.json'} is missing")
             for run in expected
             if run not in histories
         ),

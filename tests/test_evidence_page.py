@@ -186,7 +186,7 @@ def test_missing_runs_are_named_with_what_to_do() -> None:
     page = shown(study)
     assert "fault-banner" in page.ids
     assert "1 of 6 runs has files that are missing" in page.text
-    assert "metrics/runs/expB-64-0/history.csv is missing" in page.text
+    assert "metrics/runs/expB-64-0/provenance.json is missing" in page.text
     assert "dvc repro train@expB-64-0" in page.text
     assert "No usable run of 64" in page.text
     drawn = page.figures["expB-val_loss"]

@@ -40,9 +40,8 @@ def test_complete_runs_have_no_faults() -> None:
 
 def test_missing_run_is_named_with_its_stage_and_others_are_used() -> None:
     shutil.rmtree(paths.run_dir("expB-64-0"))
-    assert faults() == [
-        "expB-64-0: metrics/runs/expB-64-0/history.csv is missing; run: dvc repro train@expB-64-0"
-    ]
+    told = "metrics/runs/expB-64-0/provenance.json is missing"
+    assert faults() == [f"expB-64-0: {told}; run: dvc repro train@expB-64-0"]
     assert collect(PARAMS).of(Variant("expB", "64")).keys() == {1}
     assert collect(PARAMS).of(Variant("expB", "128")).keys() == {0, 1}
 

@@ -128,7 +128,7 @@ def test_stage_prints_the_table_and_names_missing_runs_on_stderr(root: Path) -> 
     assert "expB-64" in done.stdout
     assert "metrics/report.html" in done.stdout
     assert done.stderr == (
-        "warning: expB-64-0: metrics/runs/expB-64-0/history.csv is missing; "
+        "warning: expB-64-0: metrics/runs/expB-64-0/provenance.json is missing; "
         "run: dvc repro train@expB-64-0\n"
     )
 

@@ -12,7 +12,7 @@ from netstab.data import subset
 from netstab.data.manifest import Manifest, read_manifest
 from netstab.errors import NetstabError
 from netstab.params import Params
-from netstab.results.read import UnusableFileError, read_provenance, read_table
+from netstab.results.read import UnusableFileError, read_json, read_table
 from netstab.results.schema import HISTORY, PROVENANCE, Provenance
 from netstab.study.experiments import Run, runs
 
@@ -77,7 +77,7 @@ def _refuse_foreign_code(name: str, root: Path) -> None:
 
 def _told(folder: Path, name: str) -> Provenance:
     try:
-        return read_provenance(folder / paths.RUNS.name / name / PROVENANCE)
+        return read_json(folder / paths.RUNS.name / name / PROVENANCE, Provenance)
     except UnusableFileError as error:
         raise NetstabError(str(error).replace(f"{folder}/", "")) from None
 
@@ -157,7 +157,7 @@ def _compare(chosen: Run, told: Provenance) -> int:
         tables = [read_table(path, ("epoch",)) for path in (theirs, ours)]
     except UnusableFileError as error:
         raise NetstabError(str(error)) from None
-    here = read_provenance(ours.parent / PROVENANCE).segments[-1]
+    here = read_json(ours.parent / PROVENANCE, Provenance).segments[-1]
     where = f"there {told.segments[-1].where}; here {here.where}"
     for epoch, (old, new) in enumerate(zip(*(t.to_dict("records") for t in tables), strict=False)):
         for name in (column for column in old if old[column] != new.get(column)):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from netstab.errors import visible
 from netstab.params import Params
-from netstab.results.read import UnusableFileError, read_barriers
-from netstab.results.schema import Barrier, Provenance
-from netstab.study.barriers import Against, Pair, pairs
+from netstab.results.read import UnusableFileError, read_json
+from netstab.results.schema import Barrier, BarriersFile, Provenance
+from netstab.study.barriers import Against, pairs
 from netstab.study.experiments import Run, Variant
 from netstab.study.keys import identity, state_key, view_identity
 from netstab.study.measuring import barrier_inputs, measurement_key
@@ -51,7 +51,7 @@ def collect_barriers(
     if not wanted:
         return Barriers()
     try:
-        told = read_barriers(path)
+        told = read_json(path, BarriersFile)
     except UnusableFileError as problem:
         return Barriers(problem=visible(f"{problem}. Run: dvc repro report"))
     known = {row.key: row for row in told.barriers}
@@ -59,7 +59,8 @@ def collect_barriers(
     found = dict[tuple[Run, Against], Barrier]()
     missing = dict[str, list[str]]()
     for pair in wanted:
-        keys = _state_keys(pair, params, schedules, provenance[pair.run], code)
+        seen, planned = provenance[pair.run], schedules[pair.other.variant]
+        keys = seen.key, trained_like(seen, params, pair.other, planned, pair.epoch, code)
         row = known.get(measurement_key(told.measures, barrier_inputs(params, keys)))
         if row is not None and row.barrier is not None:
             found[pair.run, pair.against] = row
@@ -71,19 +72,19 @@ def collect_barriers(
     return Barriers(found, tuple(f"{few(names)}: {why}" for why, names in missing.items()))
 
 
-def _state_keys(
-    pair: Pair,
-    params: Params,
-    schedules: Mapping[Variant, Schedule],
-    told: Provenance,
-    code: str | None,
-) -> tuple[str, str]:
-    """Keys of the two states, given that both are trained like the run that this is told of."""
+def trained_like(
+    told: Provenance, params: Params, run: Run, schedule: Schedule, epoch: int, code: str | None
+) -> str:
+    """Key of a run's state at an epoch, where images and numerics are those that are told of.
+
+    Args:
+        told: provenance of this run or another.
+        params: the parameters.
+        run: whose state.
+        schedule: of its variant.
+        epoch: of the state.
+        code: hash of the source code of a network of one's own.
+    """
     data, numerics = told.data.content_sha256, told.numerics_version
-    who = identity(params, pair.run.seed, data=data, numerics=numerics, code=code)
-
-    def key(variant: Variant, epoch: int) -> str:
-        seen = who | view_identity(params, variant, epoch)
-        return state_key(seen, schedules[variant], epoch)
-
-    return told.key, key(pair.other.variant, pair.epoch)
+    who = identity(params, run.seed, data=data, numerics=numerics, code=code)
+    return state_key(who | view_identity(params, run.variant, epoch), schedule, epoch)

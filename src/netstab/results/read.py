@@ -14,12 +14,12 @@ from netstab.results.schema import (
     CEILING_COLUMNS,
     CEILING_MEASURES,
     DISTANCES,
+    FIELD,
     FIELD_COLUMNS,
     MEASURES,
+    STABILITY,
     STABILITY_COLUMNS,
-    BarriersFile,
     CeilingFile,
-    Provenance,
     SharpnessFile,
     history_columns,
 )
@@ -102,33 +102,18 @@ def read_history(path: Path, expected: Schedule) -> pd.DataFrame:
     return table[list(MEASURES)].astype(float)
 
 
-def read_stability(path: Path, blocks: tuple[str, ...], epochs: int) -> pd.DataFrame:
-    """`stability.csv` as a table of `STABILITY_COLUMNS`.
+def read_shifts(path: Path, blocks: tuple[str, ...], epochs: int) -> pd.DataFrame:
+    """What shifts over a distance, from epochs on: a row a block and the network.
 
     Args:
-        path: the file.
+        path: a `stability.csv` or `field.csv`, which has the columns of its name.
         blocks: names of the filter blocks.
         epochs: number of epochs of the run.
 
     Raises:
         UnusableFileError: missing or damaged.
     """
-    return _read_shifts(path, STABILITY_COLUMNS, blocks, epochs)
-
-
-def read_field(path: Path, blocks: tuple[str, ...], epochs: int) -> pd.DataFrame:
-    """`field.csv` as a table of `FIELD_COLUMNS`; see `read_stability`.
-
-    Raises:
-        UnusableFileError: missing or damaged.
-    """
-    return _read_shifts(path, FIELD_COLUMNS, blocks, epochs)
-
-
-def _read_shifts(
-    path: Path, columns: Sequence[str], blocks: tuple[str, ...], epochs: int
-) -> pd.DataFrame:
-    """A table of what shifts over a distance, from epochs on: a row a block and the network."""
+    columns = {STABILITY: STABILITY_COLUMNS, FIELD: FIELD_COLUMNS}[path.name]
     table = read_table(path, columns, ("distance", "block"))
     measures = [column for column in columns if column not in KEYS]
     if table.empty:  # a view measures nothing of its own
@@ -169,22 +154,13 @@ def read_sharpness(path: Path, blocks: tuple[str, ...], epochs: int) -> Sharpnes
     Raises:
         UnusableFileError: missing or damaged.
     """
-    told = _read_json(path, SharpnessFile)
+    told = read_json(path, SharpnessFile)
     for found in told.measurements:
         if found.block not in (*blocks, NETWORK):
             raise UnusableFileError(f"{path} is stale: {found.block} is no block")
         if found.epoch > epochs:
             raise UnusableFileError(f"{path} is stale: epoch {found.epoch} is past the end")
     return told
-
-
-def read_provenance(path: Path) -> Provenance:
-    """`provenance.json`, checked.
-
-    Raises:
-        UnusableFileError: missing or damaged.
-    """
-    return _read_json(path, Provenance)
 
 
 def read_ceiling(path: Path, seeds: tuple[int, ...]) -> pd.DataFrame:
@@ -200,7 +176,7 @@ def read_ceiling(path: Path, seeds: tuple[int, ...]) -> pd.DataFrame:
     """
     if not seeds:
         return _ceiling_table([])
-    told = _read_json(path, CeilingFile)
+    told = read_json(path, CeilingFile)
     if told.seeds != seeds:
         raise UnusableFileError(
             f"{path} is stale: it compares the seeds {json.dumps(told.seeds)}, "
@@ -216,16 +192,12 @@ def _ceiling_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return table.astype({"epoch": "int64", **dict.fromkeys(CEILING_MEASURES, "float64")})
 
 
-def read_barriers(path: Path) -> BarriersFile:
-    """`barriers.json`, checked.
+def read_json(path: Path, model: type[Model]) -> Model:
+    """A file such as `provenance.json` as its model.
 
     Raises:
         UnusableFileError: missing or damaged.
     """
-    return _read_json(path, BarriersFile)
-
-
-def _read_json(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(path.read_bytes())
     except FileNotFoundError:

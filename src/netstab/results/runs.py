@@ -10,16 +10,15 @@ import pandas as pd
 from netstab import paths, source_code
 from netstab.errors import NetstabError, visible
 from netstab.params import Params
-from netstab.results.barriers import Barriers, collect_barriers
+from netstab.results.barriers import Barriers, collect_barriers, trained_like
 from netstab.results.read import (
     FailedRunError,
     UnusableFileError,
     read_ceiling,
-    read_field,
     read_history,
-    read_provenance,
+    read_json,
     read_sharpness,
-    read_stability,
+    read_shifts,
 )
 from netstab.results.schema import (
     FIELD,
@@ -31,7 +30,6 @@ from netstab.results.schema import (
     SharpnessFile,
 )
 from netstab.study.experiments import Run, Variant, runs, schedule, variants
-from netstab.study.keys import identity, state_key, view_identity
 from netstab.study.schedule import Schedule
 from netstab.study.stages import stage_name
 from netstab.text import few
@@ -70,7 +68,7 @@ class Collection:
         schedules: of each of their variants.
         histories: a table of `MEASURES` for each usable run, a row an epoch.
         provenance: for each run that has a readable one.
-        stability: for each usable run whose `stability.csv` is sound (see `read_stability`).
+        stability: for each usable run whose `stability.csv` is sound (see `read_shifts`).
         field: for each usable run whose `field.csv` is sound; empty where none is asked for.
         sharpness: for each usable run whose `sharpness.json` is sound.
         ceiling: two seeds compared (see `read_ceiling`); empty where there is nothing.
@@ -134,17 +132,23 @@ def collect(params: Params, results: Path = paths.METRICS) -> Collection:
     for run in expected:
         folder, planned = results / paths.RUNS.name / run.name, schedules[run.variant]
         with _noted(run, faults):
-            _refuse_failed(folder / PROVENANCE, params, run, planned, code)
-            history = read_history(folder / HISTORY, planned)
-            told = read_provenance(folder / PROVENANCE)
-            _check_key(folder / PROVENANCE, told, params, run, planned, code)
+            told = read_json(folder / PROVENANCE, Provenance)
+            # One that could not be trained has no history.
+            history = read_history(folder / HISTORY, planned) if told.failure is None else None
+            if told.key != trained_like(told, params, run, planned, planned.epochs, code):
+                raise UnusableFileError(
+                    f"{folder / PROVENANCE} is stale: the run was trained with other settings than "
+                    "params.yaml has now"
+                )
+            if history is None:
+                raise FailedRunError(told.failure)
             histories[run], provenance[run] = history, told
             # Each alone: a damaged table of one measure leaves the other as good as it is.
             with _noted(run, faults):
-                stability[run] = read_stability(folder / STABILITY, blocks, planned.epochs)
+                stability[run] = read_shifts(folder / STABILITY, blocks, planned.epochs)
             with _noted(run, faults):
                 if params.measure.field.every_epochs is not None:
-                    field[run] = read_field(folder / FIELD, blocks, planned.epochs)
+                    field[run] = read_shifts(folder / FIELD, blocks, planned.epochs)
             with _noted(run, faults):
                 sharpness[run] = read_sharpness(folder / SHARPNESS, blocks, planned.epochs)
     if not histories:
@@ -187,38 +191,3 @@ def _ceiling(params: Params, path: Path) -> tuple[pd.DataFrame, str]:
     except UnusableFileError as problem:
         told = f"{problem}. Run: dvc repro ceiling"
     return read_ceiling(path, ()), visible(told)
-
-
-def _refuse_failed(
-    path: Path, params: Params, run: Run, expected: Schedule, code: str | None
-) -> None:
-    """Hold a run for failed whose provenance says that it could not be trained.
-
-    Raises:
-        FailedRunError: it could not, as the parameters of today have it.
-        UnusableFileError: it could not, with other settings.
-    """
-    try:
-        told = read_provenance(path)
-    except UnusableFileError:
-        return  # what is wrong with the run's files is found when they are read
-    if told.failure is not None:
-        _check_key(path, told, params, run, expected, code)
-        raise FailedRunError(told.failure)
-
-
-def _check_key(
-    path: Path, told: Provenance, params: Params, run: Run, expected: Schedule, code: str | None
-) -> None:
-    """Hold the key that a run was stored under against the parameters of today.
-
-    Raises:
-        UnusableFileError: the run was trained with other settings.
-    """
-    data, numerics = told.data.content_sha256, told.numerics_version
-    who = identity(params, run.seed, data=data, numerics=numerics, code=code)
-    who |= view_identity(params, run.variant, expected.epochs)
-    if told.key != state_key(who, expected, expected.epochs):
-        raise UnusableFileError(
-            f"{path} is stale: the run was trained with other settings than params.yaml has now"
-        )

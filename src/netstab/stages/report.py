@@ -17,7 +17,7 @@ from netstab.exits import exit_codes
 from netstab.locks import results_lock
 from netstab.params import Params, read
 from netstab.results import folder
-from netstab.results.read import UnusableFileError, read_barriers
+from netstab.results.read import UnusableFileError, read_json
 from netstab.results.schema import BarriersFile
 from netstab.results.write import write_json
 from netstab.store import finished
@@ -62,7 +62,7 @@ def _barriers(content: Params, errors: Console) -> BarriersFile:
     """
     told = BarriersFile(measures=0, barriers=(), missing=())
     with suppress(UnusableFileError):
-        told = read_barriers(paths.BARRIERS)
+        told = read_json(paths.BARRIERS, BarriersFile)
     try:
         manifest = read_manifest()
     except DataError:
