@@ -6,11 +6,11 @@ every device, and nothing to save.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from netstab.data.seeds import generator
 from netstab.data.tensors import Tensors
@@ -58,17 +58,8 @@ def to_device(
     dtype: torch.dtype,
 ) -> Images:
     """Put a split (uint8 [N, H, W, C], int64 [N]) onto the device, with its border."""
-    padded = torch.zeros(
-        len(pixels),
-        pixels.shape[1] + 2 * padding,
-        pixels.shape[2] + 2 * padding,
-        pixels.shape[3],
-        dtype=torch.uint8,
-    )
-    inner = slice(padding, padding + pixels.shape[1]), slice(padding, padding + pixels.shape[2])
-    padded[:, inner[0], inner[1]] = pixels
     return Images(
-        padded.to(device),
+        functional.pad(pixels, (0, 0, padding, padding, padding, padding)).to(device),
         labels.to(device),
         padding,
         torch.tensor(mean, dtype=dtype, device=device),
@@ -86,22 +77,10 @@ def splits(
     dtype: torch.dtype,
 ) -> tuple[Images, Images]:
     """Training images (with a border for crops) and validation images (without) on the device."""
-
-    def split(pixels: NDArray[np.uint8], labels: NDArray[np.int64], border: int) -> Images:
-        return to_device(
-            torch.from_numpy(pixels),
-            torch.from_numpy(labels),
-            mean=list(mean),
-            std=list(std),
-            padding=border,
-            device=device,
-            dtype=dtype,
-        )
-
-    return (
-        split(tensors.train_images, tensors.train_labels, padding),
-        split(tensors.test_images, tensors.test_labels, 0),
-    )
+    split = partial(to_device, mean=list(mean), std=list(std), device=device, dtype=dtype)
+    train = map(torch.from_numpy, (tensors.train_images, tensors.train_labels))
+    test = map(torch.from_numpy, (tensors.test_images, tensors.test_labels))
+    return split(*train, padding=padding), split(*test, padding=0)
 
 
 @dataclass(frozen=True, slots=True)
