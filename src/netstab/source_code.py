@@ -52,14 +52,18 @@ def _sources(module: str) -> dict[str, Path]:
         )
     top = module.split(".")[0]
     found: dict[str, Path] = {}
+    seen: set[str] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        path = _file(root, name)
-        if name in found or path is None or name.split(".")[0] != top:
+        if name in seen or name.split(".")[0] != top:
             continue
-        found[name] = path
-        waiting += _imported(name, path)
+        seen.add(name)
+        waiting.append(name.rpartition(".")[0])
+        path = _file(root, name)
+        if path is not None:
+            found[name] = path
+            waiting += _imported(name, path)
     return found
 
 
@@ -71,7 +75,6 @@ def _file(root: Path, module: str) -> Path | None:
 
 def _imported(module: str, path: Path) -> Iterator[str]:
     """Names that a module's import statements may stand for, wherever in it they are."""
-    yield from (module.rsplit(".", up)[0] for up in range(1, module.count(".") + 1))
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     try:
         tree = ast.parse(path.read_bytes())
@@ -86,9 +89,4 @@ def _imported(module: str, path: Path) -> Iterator[str]:
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         else:
             continue
-        yield from (n for name in names for n in _with_packages(name))
-
-
-def _with_packages(name: str) -> Iterator[str]:
-    steps = name.split(".")
-    yield from (".".join(steps[:count]) for count in range(1, len(steps) + 1))
+        yield from names
