@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 def duration(seconds: float) -> str:
     """Seconds in the unit that a person would use: `42 s`, `12 min`, `4.5 h`, `4 days`."""
-    if seconds < 100:
-        return f"{seconds:.2g} s"
+    if seconds < 99.5:
+        return f"{round(seconds, 4):.2g} s"
     if seconds < 100 * 60:
         return f"{seconds / 60:.0f} min"
     hours = f"{round(seconds / 3600, 1):g} h"
