@@ -130,6 +130,33 @@ def test_a_second_start_keeps_the_search_from_taking_the_second_eigenvector_for_
     assert both.products < 6
 
 
+def test_the_largest_eigenvalue_in_millions_of_weights_is_as_good_as_single_precision() -> None:
+    size, random = 2**22, torch.Generator().manual_seed(0)
+    top = torch.randn(size, generator=random, dtype=torch.float64)
+    top /= top.norm()
+
+    def product(vector: Tensor) -> Tensor:
+        exact = vector.double()
+        return (3 * exact + 2 * (top @ exact) * top).float()
+
+    def noise() -> Tensor:
+        return torch.randn(size, generator=random)
+
+    start = top.float() + 1e-4 * noise()
+    found = largest(product, [start], noise, tolerance=1e-3, most=4)
+    assert found is not None
+    assert found.value == pytest.approx(5, rel=1e-6)
+    assert float(found.vector.double().norm()) == pytest.approx(1, rel=1e-6)
+
+
+def test_traces_in_millions_of_weights_are_as_good_as_single_precision() -> None:
+    weights = torch.stack([torch.ones(2**21), torch.rand(2**21)])
+    gradients = torch.randn(1, 2, 2**21)
+    exact = torch.einsum("rd,nkd->knr", weights.double(), gradients.double().square())
+    found = traces._weighted(gradients, weights)
+    torch.testing.assert_close(found, exact, rtol=1e-6, atol=0)
+
+
 def test_a_search_that_runs_out_of_products_says_how_far_it_may_be_off() -> None:
     found = search(line(0.9, 1, 400), tolerance=1e-9, most=12)
     assert found.products == 12

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from netstab.measure.vectors import inner, norm
+
 BASIS = 16
 """Vectors of the space in which eigenvectors are sought; past it the best are kept."""
 KEPT = 6
@@ -28,7 +30,8 @@ class Top:
     """The largest eigenvalue that was found.
 
     Attributes:
-        value: Rayleigh quotient vᵀHv of a unit vector v: never above the largest eigenvalue.
+        value: Rayleigh quotient vᵀHv of a unit vector v: but for rounding never above the largest
+            eigenvalue.
         error: bound on how far the eigenvalue lies above it; infinite where none is known.
         residual: ‖Hv - value v‖.
         products: products with the operator that were taken.
@@ -120,11 +123,11 @@ class _Space:
 
     def outside(self, vector: Tensor) -> Tensor | None:
         """The unit vector of what lies outside of the space; None: nothing does."""
-        vector = vector / vector.norm()
+        vector = vector / norm(vector)
         for _ in range(2):  # which is enough (Parlett 1998, 6.9)
             for other in self._basis:
-                vector = vector - (other @ vector) * other
-            size = float(vector.norm())
+                vector = vector - inner(other, vector) * other
+            size = float(norm(vector))
             if not size > 64 * torch.finfo(vector.dtype).eps:
                 return None
             vector = vector / size
@@ -134,7 +137,7 @@ class _Space:
         """Take a unit vector outside of the space into it, with its image by the operator."""
         if len(self._basis) == BASIS:
             self._restart()
-        row = [float(other @ image) for other in (*self._basis, vector)]
+        row = [float(inner(other, image)) for other in (*self._basis, vector)]
         self.finite = all(map(math.isfinite, row))
         if not self.finite:
             return
@@ -148,7 +151,7 @@ class _Space:
         values, vectors = torch.linalg.eigh(grown)
         self.values = values.flip(0).tolist()
         self._weights = vectors.flip(1).T.tolist()
-        self.residuals = [float(self._residual(i).norm()) for i in range(size)]
+        self.residuals = [float(norm(self._residual(i))) for i in range(size)]
 
     def error(self) -> float:
         """How far the largest eigenvalue can lie above the largest Ritz value.

@@ -23,6 +23,7 @@ from netstab.measure.derivatives import cheap_second_derivatives
 from netstab.measure.hessian import Hessian
 from netstab.measure.piecewise import is_piecewise_linear
 from netstab.measure.precision import full_precision
+from netstab.measure.vectors import norm
 from netstab.params import Sharpness as Settings
 
 
@@ -195,7 +196,7 @@ def _search(
     signs: Callable[[], Tensor],
     settings: Settings,
 ) -> lanczos.Top | None:
-    usable = [vector for vector in guesses if 0 < float(vector.norm()) < math.inf] or [signs()]
+    usable = [vector for vector in guesses if 0 < float(norm(vector)) < math.inf] or [signs()]
     most = settings.max_products
     return lanczos.largest(product, usable, signs, tolerance=settings.tolerance, most=most)
 

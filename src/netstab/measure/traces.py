@@ -23,6 +23,7 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from netstab.measure.piecewise import LINEAR
+from netstab.measure.vectors import LONG
 
 CHUNK = 64
 """Images a graph: what a CPU's cache likes."""
@@ -166,7 +167,11 @@ def _patches(layer: nn.Module, x: Tensor) -> Tensor:
 
 def _weighted(gradients: Tensor, weights: Tensor) -> Tensor:
     """[n, K, D] squared, summed with each row of weights [2, D] -> float64 [K, n, 2]."""
-    sums = weights @ gradients.flatten(0, 1).square_().T
+    squares = gradients.flatten(0, 1).square_()
+    if weights.shape[1] <= LONG:
+        sums = weights @ squares.T
+    else:
+        sums = torch.stack([(squares * row).sum(1) for row in weights])
     return sums.view(2, *gradients.shape[:2]).permute(2, 1, 0).double().cpu()
 
 
