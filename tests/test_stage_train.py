@@ -18,6 +18,7 @@ from netstab.results.read import FailedRunError, read_ceiling
 from netstab.results.schema import RUN_FILES
 from netstab.stages import ceiling, train
 from netstab.stages import run as stage
+from netstab.store import ahead
 from netstab.store.ledger import open_ledger
 from netstab.store.measurements import Measurements
 from netstab.store.states import Store
@@ -187,3 +188,25 @@ def test_a_run_collected_ahead_is_not_taken_where_what_it_was_made_from_has_chan
     train.main("baseline", 1)
     assert whole_ways == [("baseline", 1)]
     assert not paths.run_dir("baseline-1").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:-1],
+        lambda text: text.replace('"state"', '"rtate"'),
+        lambda text: "[]",
+        lambda text: "7",
+        lambda text: '{"state": null}',
+        lambda text: "[" * 100_000,
+    ],
+    ids=["cut", "another name", "a list", "a number", "no path", "nested without end"],
+)
+def test_a_run_collected_ahead_is_collected_anew_where_what_it_was_made_from_is_damaged(
+    damage: Callable[[str], str], collected: Path, whole_ways: list[tuple[str, int]]
+) -> None:
+    made_from = ahead.FOLDER / "baseline-1" / ahead.MADE_FROM
+    made_from.write_text(damage(made_from.read_text()))
+    train.main("baseline", 1)
+    assert whole_ways == [("baseline", 1)]
+    assert not made_from.parent.exists() and not paths.run_dir("baseline-1").exists()

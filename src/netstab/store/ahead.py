@@ -40,16 +40,20 @@ def take(name: str) -> bool:
     with results_lock(FOLDER.name), results_lock(name):
         try:
             told = json.loads((folder / MADE_FROM).read_text(encoding="utf-8"))
-            state = Path(told.pop("state"))
+            state = told.get("state") if isinstance(told, dict) else None
             # Who removes the store wants to see it trained again.
-            good = told == _made_from() and state.is_file()
+            good = (
+                isinstance(state, str)
+                and told == {**_made_from(), "state": state}
+                and Path(state).is_file()
+            )
             (folder / MADE_FROM).unlink()
             if good:
                 target = paths.run_dir(name)
                 target.mkdir(parents=True, exist_ok=True)
                 for file in sorted(folder.iterdir()):
                     file.replace(target / file.name)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             good = False  # whoever collects it now tells what is wrong
         shutil.rmtree(folder, ignore_errors=True)
     return good
