@@ -412,6 +412,32 @@ def test_what_is_measured_anew_is_told_by_setting(measure: str, measured: Projec
 
 
 @full
+@pytest.mark.parametrize("measure", ["stability", "field"])
+def test_what_is_measured_more_often_is_told_by_that_setting(
+    measure: str, measured: Project
+) -> None:
+    # The last of the epochs is another one, and it alone has a floor.
+    settings = getattr(measured.ledger.params.measure, measure).model_dump()
+    measured.set(measure={measure: settings | {"every_epochs": 5}})
+    parameter = f"measure.{measure}.every_epochs"
+    said = measured.netstab("plan", "--explain").stdout.splitlines()
+    at = said.index(f"to be measured, trained already: {parameter}, now 5")
+    assert len(said[at + 1 : said.index("")]) == 18
+    found = explained(measured)["outpost-0"]["changes"]
+    assert found == [{"parameter": parameter, "old": None, "new": 5}]
+
+
+@full
+def test_what_is_measured_anew_is_told_by_block(measured: Project) -> None:
+    blocks = small.SHIPPED["blocks"]
+    joined = {"64": [*blocks["64"], *blocks["128"]], "128": blocks["256"], "512": blocks["512"]}
+    measured.set(blocks=joined)
+    found = explained(measured)["outpost-0"]
+    assert found["action"] == "measure"
+    assert {c["parameter"] for c in found["changes"]} == {"blocks.64", "blocks.128", "blocks.256"}
+
+
+@full
 def test_what_is_measured_anew_is_told_by_version(
     measured: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

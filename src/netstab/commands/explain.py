@@ -9,7 +9,7 @@ from rich.console import Console
 
 from netstab.store.records import Record
 from netstab.store.wanted import NOT_PREPARED
-from netstab.store.why import Action, Reason
+from netstab.store.why import EVERY, Action, Reason
 from netstab.study.differences import Change
 
 WORDS = {
@@ -82,8 +82,10 @@ def _heading(reason: Reason) -> str:
 
 
 def _change(change: Change) -> str:
-    old, new = _value(change.old), _value(change.new)
-    return f"{WORDS.get(change.name, change.name)} {old} -> {new}"
+    name, new = WORDS.get(change.name, change.name), _value(change.new)
+    if change.name.endswith(EVERY):
+        return f"{name}, now {new}"
+    return f"{name} {_value(change.old)} -> {new}"
 
 
 def _value(value: Any) -> str:

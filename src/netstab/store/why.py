@@ -12,6 +12,9 @@ from netstab.study.experiments import Run, runs
 from netstab.study.keys import shared_epochs
 from netstab.study.measuring import measurement_key
 
+EVERY = "every_epochs"
+"""Setting of a measure whose value before is never known."""
+
 
 class Action(StrEnum):
     """What is left to do for a run."""
@@ -144,11 +147,20 @@ def _subject(inputs: Mapping[str, Any]) -> tuple[Any, ...]:
 def _remeasured(
     ledger: Ledger, key: str, old: dict[str, Any], new: dict[str, Any]
 ) -> Iterator[Change]:
+    section = f"measure.{new['measure']}"
     for change in changes(old, new):
-        name = (
-            change.name if change.name.startswith("blocks") else f"{new['measure']}.{change.name}"
-        )
-        yield Change(f"measure.{name}", _hashable(change.old), _hashable(change.new))
+        before, after = _hashable(change.old), _hashable(change.new)
+        if change.name == "floor":
+            # The first and the last epoch have one: the last is another one. Which setting it was
+            # before is not stored.
+            every = getattr(ledger.params.measure, new["measure"]).every_epochs
+            yield Change(f"{section}.{EVERY}", None, every)
+        elif change.name == "parts":
+            yield Change(f"blocks.{new['scope']}", before, after)
+        elif change.name.startswith("blocks."):
+            yield Change(change.name, before, after)
+        else:
+            yield Change(f"{section}.{change.name}", before, after)
     now = ledger.measures
     version = next((v for v in range(now) if measurement_key(v, old) == key), now)
     if version != now:
