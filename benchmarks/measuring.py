@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,7 +37,6 @@ EPOCH = "an epoch of training"
 STABILITY = "stability of an epoch"
 FIELD = "field of an epoch"
 PRODUCT = "a Hessian-vector product"
-PEER = "the same by curvlinops"
 LIMITS = {"mini": {"sharpness": 0.15, "field": 0.08}, "article": {"sharpness": 0.1}}
 """So much of the training time of a study may each take; a demo's epochs are too short."""
 
@@ -52,28 +50,21 @@ def main(
     threads: Threads = None,
     json: Json = None,
 ) -> None:
-    """Time an epoch, measurements, and a Hessian-vector product, in turn; add up a study's.
-
-    Where curvlinops is installed (it is no dependency of netstab) its product is timed too, on
-    the same network and images.
-    """
+    """Time an epoch, measurements, and a Hessian-vector product, in turn; add up a study's."""
     study = sizes.params(size, source, device, threads)
     from benchmarks import trainer
 
     with tempfile.TemporaryDirectory() as folder:
         workload = trainer.workload(study, size, Path(folder))
-        cases, same = _cases(workload, epochs)
-        measured = in_turn(cases, rounds)
+        measured = in_turn(_cases(workload, epochs), rounds)
         counts = _counts(workload, Path(folder))
     settings = {"size": size, "rounds": rounds, "epochs_before": epochs, **workload.settings}
-    settings |= {"measure": study.measure.model_dump(), **same}
+    settings |= {"measure": study.measure.model_dump()}
     _report(measured, counts, settings, workload.on, json)
 
 
-def _cases(
-    workload: "Workload", epochs: int
-) -> tuple[dict[str, Callable[[], object]], dict[str, float]]:
-    """What is timed; and how far curvlinops' product is from ours."""
+def _cases(workload: "Workload", epochs: int) -> dict[str, Callable[[], object]]:
+    """What is timed."""
     from benchmarks.trainer import Trainer, trunk
     from netstab.measure import field, sharpness
     from netstab.measure.probe import probe
@@ -117,14 +108,11 @@ def _cases(
         else:
             case = partial(sharpness.measure_scope, scope, names, survey, *how)
         cases[f"sharpness, {scope}"] = case
-    products, same = _products(deepcopy(twin), subset)
-    return cases | products, same
+    return cases | {PRODUCT: _product(deepcopy(twin), subset)}
 
 
-def _products(
-    model: Any, subset: "Subset"
-) -> tuple[dict[str, Callable[[], object]], dict[str, float]]:
-    """One product with the whole network's Hessian, ours and curvlinops'."""
+def _product(model: Any, subset: "Subset") -> Callable[[], object]:
+    """One product with the whole network's Hessian."""
     import torch
     from torch.nn import functional
 
@@ -139,18 +127,7 @@ def _products(
         losses = [functional.cross_entropy(model(x), y, reduction="sum") / count for x, y in chunks]
         hessian = Hessian(losses, weights)
     vector = hessian.random_signs(torch.Generator().manual_seed(0))
-    mine = hessian @ vector
-    cases: dict[str, Callable[[], object]] = {PRODUCT: lambda: hessian @ vector}
-    if find_spec("curvlinops") is None:
-        return cases, {}
-    from curvlinops import HessianLinearOperator
-
-    peer = HessianLinearOperator(
-        model, torch.nn.CrossEntropyLoss(), weights, chunks, check_deterministic=False
-    )
-    other = peer @ vector
-    cases[PEER] = lambda: peer @ vector
-    return cases, {"relative_difference_of_products": float((other - mine).norm() / mine.norm())}
+    return lambda: hessian @ vector
 
 
 def _counts(workload: "Workload", folder: Path) -> dict[str, float]:
@@ -203,9 +180,6 @@ def _report(
         + ", ".join(f"{what} {share}" for what, share in shares.items()),
     ]
     results["share_of_training"] = shares
-    if PEER in measured:
-        results["peer_per_product"] = Spread.of_ratios(measured[PEER], measured[PRODUCT])
-        notes.append(f"curvlinops / netstab, a product: {results['peer_per_product']}")
     report(
         "measuring",
         json,

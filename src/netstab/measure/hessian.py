@@ -1,7 +1,7 @@
 """The Hessian of a loss as a linear operator, by double backward on a graph that is kept.
 
 Kept, because the many products that an eigenvalue and a trace take then cost one backward pass
-each: measured against curvlinops in `benchmarks/measuring.py`.
+each.
 """
 
 from collections.abc import Sequence
