@@ -3,6 +3,7 @@
 Tests, torture and benchmarks use it; it needs neither pytest nor torch.
 """
 
+import copy
 import json
 import os
 import re
@@ -18,6 +19,9 @@ from ruamel.yaml import YAML
 from tests.spy import SPY
 
 ROOT = Path(__file__).parent.parent
+SHIPPED: dict[str, Any] = YAML(typ="safe", pure=True).load(
+    (ROOT / "params.yaml").read_text(encoding="utf-8")
+)
 LEFT_OUT = (
     *("data/", "metrics/", "docs/", "findings/", "tests/", "torture/", "benchmarks/"),
     "dvc.lock",
@@ -190,6 +194,23 @@ class Checkout:
         self.run("git", "init", "--quiet", "--initial-branch", "main")
 
 
+def python(
+    *arguments: str, cwd: Path | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python to its end with the tree's sources, and insist on its success."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **env},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
 def changed(content: Any, **changes: Any) -> Any:
     """Parameters, changed in place: `section={"key": value}`, or a whole value.
 
@@ -202,6 +223,12 @@ def changed(content: Any, **changes: Any) -> Any:
         else:
             content[section] = change
     return content
+
+
+def content(**changes: Any) -> dict[str, Any]:
+    """The shipped parameters with changes; see `changed`."""
+    found: dict[str, Any] = changed(copy.deepcopy(SHIPPED), **changes)
+    return found
 
 
 def files_in(folder: Path) -> dict[str, bytes]:

@@ -3,9 +3,11 @@
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["DVC_NO_ANALYTICS"] = "true"  # no process of the tests uses the network
 
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ import torch
 from tests import forks
 
 if TYPE_CHECKING:
+    from netstab.store.ledger import Ledger
     from tests.pipeline_helpers import Clone
     from tests.repository import Repository
     from tests.synthetic_report import Reported
@@ -72,11 +75,33 @@ def repository(root: Path, monkeypatch: pytest.MonkeyPatch) -> "Repository":
 
 
 @pytest.fixture
-def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Clone]":
-    """A clone of the project with a study that has been trained, for one test."""
-    from tests.pipeline_helpers import lent_clone
+def made(tmp_path: Path) -> Callable[..., Path]:
+    """Makes files of pieces, each trained in a store of its own; see `pieces.maker`."""
+    from tests import pieces
 
-    yield from lent_clone(tmp_path_factory, tmp_path)
+    return pieces.maker(tmp_path)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> "Ledger":
+    """The ledger of a machine that has trained nothing."""
+    from tests import pieces
+
+    return pieces.ledger_on(tmp_path / "here")
+
+
+@pytest.fixture
+def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Clone]":
+    """A clone of the project with a study that has been trained, for one test.
+
+    Afterwards its trainers go on to their end, and its files go.
+    """
+    from tests.pipeline_helpers import make_clone
+
+    made = make_clone(tmp_path_factory, tmp_path / "clone")
+    yield made
+    made.open_gates()
+    shutil.rmtree(made.root, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

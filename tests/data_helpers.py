@@ -12,10 +12,31 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from netstab.data.manifest import Manifest, Origin, Split
 from netstab.params import Data
 
 CLASSES = ("cat", "dog", "owl")
 Files = dict[str, bytes]
+_SPLIT = Split(
+    count=500,
+    per_class={"cat": 250, "dog": 250},
+    images_sha256="1" * 64,
+    labels_sha256="2" * 64,
+)
+MANIFEST = Manifest(
+    name="cats and dogs",
+    official=False,
+    dataset="cifar10",
+    origin=Origin(kind="file", name="pets.zip", sha256="3" * 64),
+    classes=("cat", "dog"),
+    image_shape=(32, 32, 3),
+    train=_SPLIT,
+    test=_SPLIT,
+    mean=(0.5, 0.5, 0.5),
+    std=(0.2, 0.2, 0.2),
+    content_sha256="4" * 64,
+)
+"""Of images that nobody has."""
 
 
 def data(**changes: Any) -> Data:
@@ -68,7 +89,9 @@ def cifar100_files(classes: int = 100) -> Files:
 
 
 def packed(files: Files, path: Path, folders: Iterable[str] = ()) -> Path:
-    """An archive of the kind that the path's suffix names."""
+    """An archive of the kind that the path's suffix names, or a `.folder`."""
+    if path.suffix == ".folder":
+        return laid_out(files, path)
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in folders:

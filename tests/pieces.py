@@ -3,6 +3,7 @@
 import copy
 import hashlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,25 @@ def history(key: str, epochs: int) -> list[dict[str, Any]]:
     ]
 
 
+def record(key: str = "a" * 64, epoch: int = 3, **changes: Any) -> Record:
+    """A sound record of the baseline, but for these changes."""
+    sound = Record(
+        key=key,
+        run="baseline-0",
+        epoch=epoch,
+        inputs={"seed": 0, "schedule": [{"settings": {"stem": 0.1}}]},
+        history=history(key, epoch),
+        provenance=provenance(epoch, "here"),
+        interim=False,
+    )
+    return replace(sound, **changes)
+
+
+def holding(content: bytes) -> Callable[[Path], None]:
+    """Writes a content in place of tensors."""
+    return lambda path: path.write_bytes(content) and None
+
+
 def fill(
     ledger: Ledger, runs: Iterable[Run], *, host: str = "here", bits: str = "", **told: str
 ) -> None:
@@ -60,16 +80,9 @@ def fill(
 
 def put(ledger: Ledger, run: Run, epoch: int, host: str, bits: str, **told: str) -> None:
     key = ledger.key(run, epoch)
-    record = Record(
-        key=key,
-        run=run.name,
-        epoch=epoch,
-        inputs=ledger.inputs(run, epoch),
-        history=history(key, epoch),
-        provenance=provenance(epoch, host, **told),
-        interim=False,
-    )
-    ledger.store.save(record, lambda path: path.write_text(key + bits) and None)
+    inputs, rows = ledger.inputs(run, epoch), provenance(epoch, host, **told)
+    made = record(key, epoch, run=run.name, inputs=inputs, provenance=rows)
+    ledger.store.save(made, holding((key + bits).encode()))
 
 
 def measured(ledger: Ledger, run: Run) -> Iterable[tuple[str, dict[str, Any]]]:

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,10 @@ class Clone(Checkout):
         """Run python as the stages do, and insist on its exit code."""
         return self.run("python", *arguments, code=code, **{"PYTHONPATH": "src", **env})
 
+    def netstab(self, *words: str, code: int = 0, **env: str) -> Result:
+        """Run a command of netstab, and insist on its exit code."""
+        return self.python("-m", "netstab", *words, code=code, **env)
+
     def environment(self) -> dict[str, str]:
         """See `Checkout`; a `python` that is forked, and a place for gates."""
         own = super().environment()
@@ -149,14 +153,6 @@ def make_clone(factory: pytest.TempPathFactory, root: Path) -> Clone:
             _make_base(base)
             done.touch()
     return base.copied_to(root)
-
-
-def lent_clone(factory: pytest.TempPathFactory, folder: Path) -> Iterator[Clone]:
-    """A clone for one test; afterwards its trainers go on to their end, and its files go."""
-    clone = make_clone(factory, folder / "clone")
-    yield clone
-    clone.open_gates()
-    shutil.rmtree(clone.root, ignore_errors=True)
 
 
 def _make_base(base: Clone) -> None:

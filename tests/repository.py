@@ -27,6 +27,19 @@ SMALL: dict[str, Any] = {
 }
 
 
+def netstab(*arguments: str, code: int = 0, typed: str | None = None, columns: int = 140) -> Result:
+    """Run a command in this process, and insist on its exit code.
+
+    Args:
+        typed: what is typed at its questions.
+        columns: of the terminal.
+    """
+    result = CliRunner().invoke(app, arguments, input=typed, env={"COLUMNS": str(columns)})
+    assert result.exit_code == code, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
 class Repository:
     """The repository, whose folder is the current one."""
 
@@ -58,12 +71,6 @@ class Repository:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", "study")
         return self.git("rev-parse", "HEAD")
-
-    def netstab(self, *arguments: str, code: int = 0) -> Result:
-        """Run a command."""
-        result = CliRunner().invoke(app, arguments, env={"COLUMNS": "140"})
-        assert result.exit_code == code, result.output
-        return result
 
 
 def _study(params: str, data: str) -> synthetic.Study:

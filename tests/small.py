@@ -1,32 +1,54 @@
 """A study small enough for tests: parameters, images and a ledger on a temporary store."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
-from ruamel.yaml import YAML
 
 from netstab.data.batches import Images, to_device
 from netstab.data.dataset import Dataset
+from netstab.errors import ParameterError
 from netstab.networks.network import Network, build
 from netstab.params import Params, check
 from netstab.store.ledger import Ledger
+from netstab.store.records import Record
 from netstab.store.states import Store
 from netstab.study.experiments import Run, find_variant
+from netstab.training import state
 from netstab.training.context import Built, EngineContext
 from netstab.training.device import hardware
 from netstab.training.engine import Engine
-from tests.checkout import ROOT, changed
+from netstab.training.observer import Observer
+from tests.checkout import ROOT as ROOT
+from tests.checkout import SHIPPED, content
 
 CPU = torch.device("cpu")
-SHIPPED: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
 IMAGES, SIZE, CLASSES = 24, 16, 6
+ABSENT = object()
 
 
-def content(**changes: Any) -> dict[str, Any]:
-    """The shipped parameters with changes; see `changed`."""
-    return changed(copy.deepcopy(SHIPPED), **changes)
+def altered(*changes: tuple[tuple[Any, ...], Any]) -> dict[str, Any]:
+    """The shipped parameters with other values at these paths, or without what is `ABSENT`."""
+    found = copy.deepcopy(SHIPPED)
+    for path, value in changes:
+        place: Any = found
+        for step in path[:-1]:
+            place = place[step]
+        if value is ABSENT:
+            del place[path[-1]]
+        else:
+            place[path[-1]] = value
+    return found
+
+
+def faults(content: object) -> list[str]:
+    """What is wrong with parameters."""
+    with pytest.raises(ParameterError) as refused:
+        check(content)
+    return refused.value.faults
 
 
 def params(**changes: Any) -> Params:
@@ -92,6 +114,18 @@ def context(study: Params) -> EngineContext:
         return Built(engine(study), images(padding), images(0), hardware(CPU, 1))
 
     return EngineContext(build)
+
+
+def observing(ledger: Ledger, context: EngineContext) -> Callable[[], Observer]:
+    """What measures the runs that an engine trains, made where it is first asked for."""
+    return lambda: Observer(ledger, context.twin, context.built.training, context.built.hardware)
+
+
+def tensors(ledger: Ledger, record: Record) -> state.Tensors:
+    """The stored tensors of a record, which are there."""
+    path = ledger.store.tensors_file(record)
+    assert path is not None, record
+    return state.read(path)
 
 
 def run(study: Params, name: str, seed: int = 0) -> Run:

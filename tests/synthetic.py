@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel
-from ruamel.yaml import YAML
 
 from netstab import paths
 from netstab.evidence.results import Results
@@ -34,24 +33,18 @@ from netstab.study.experiments import Run, runs, variants, view
 from netstab.study.keys import identity, state_key, view_identity
 from netstab.study.measuring import barrier_inputs, measurement_key
 from netstab.study.schedule import Frozen, Phase, Schedule
-from tests import synthetic_measures
+from tests import checkout, synthetic_measures
 from tests.synthetic_measures import schedule
 
 Model = TypeVar("Model", bound=BaseModel)
 
-ROOT = Path(__file__).parents[1]
-SHIPPED = YAML(typ="safe", pure=True).load((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
 CIFAR10 = {"name": "CIFAR-10", "official": True, "content_sha256": "c1" * 32}
 DIGITS = {"name": "scikit-learn digits", "official": False, "content_sha256": "d1" * 32}
 
 
 def parameters(**sections: Any) -> Params:
     """The shipped parameters; dictionaries are merged into their sections."""
-    content = dict(SHIPPED)
-    for name, value in sections.items():
-        merged = isinstance(value, dict) and name not in ("own", "expE")
-        content[name] = {**content[name], **value} if merged else value
-    return check(content)
+    return check(checkout.content(**sections))
 
 
 def small(**sections: Any) -> Params:

@@ -49,9 +49,8 @@ class Study:
     seed: int = 0
     shifts: list[tuple[str, str, float, int]] = field(default_factory=list)
     noises: list[tuple[str, str, float]] = field(default_factory=list)
-    drifts: list[tuple[str, str, float, tuple[int, ...]]] = field(default_factory=list)
+    drifts: list[tuple[str, str, str, float, tuple[int, ...]]] = field(default_factory=list)
     eigenvalues: list[tuple[str, str, float | None]] = field(default_factory=list)
-    moves: list[tuple[str, str, float]] = field(default_factory=list)
     lines: list[tuple[str, float, float]] = field(default_factory=list)
 
     def shift(self, who: str, measure: str, amount: float, start: int = 0) -> "Study":
@@ -66,12 +65,12 @@ class Study:
 
     def drift(self, who: str, column: str, factor: float, epochs: tuple[int, ...] = ()) -> "Study":
         """Multiply a column of the stability table, in all epochs or in some."""
-        self.drifts.append((who, column, factor, epochs))
+        self.drifts.append(("stability", who, column, factor, epochs))
         return self
 
     def move(self, who: str, column: str, factor: float) -> "Study":
         """Multiply a column of the field's table."""
-        self.moves.append((who, column, factor))
+        self.drifts.append(("field", who, column, factor, ()))
         return self
 
     def line(self, who: str, barrier: float, more: float) -> "Study":
@@ -91,9 +90,9 @@ class Study:
         return collection(
             self.params,
             tables({run: self._history(run, random) for run in every}),
-            {run: self._stability(run, random) for run in every},
+            {run: self._measured("stability", run, random) for run in every},
             {run: self._sharpness(run, random) for run in every},
-            field={run: self._field(run, random) for run in every},
+            field={run: self._measured("field", run, random) for run in every},
             barriers=Barriers({(run, "ema"): self._line(run, random) for run in every}),
         )
 
@@ -109,22 +108,13 @@ class Study:
                 table[self.params.train.at_scale(start) :, MEASURES.index(measure)] += amount
         return table + noise
 
-    def _stability(self, run: Run, random: np.random.Generator) -> pd.DataFrame:
-        table = stability(
-            self.params, run.variant, lambda n: 0.3 * np.exp(0.02 * random.normal(size=n))
+    def _measured(self, measure: str, run: Run, random: np.random.Generator) -> pd.DataFrame:
+        table = measured(
+            measure, self.params, run.variant, lambda n: 0.3 * np.exp(0.02 * random.normal(size=n))
         )
-        for who, column, factor, epochs in self.drifts:
-            if named(run, who):
+        for of, who, column, factor, epochs in self.drifts:
+            if of == measure and named(run, who):
                 table.loc[table["epoch"].isin(epochs) | (not epochs), column] *= factor
-        return table
-
-    def _field(self, run: Run, random: np.random.Generator) -> pd.DataFrame:
-        table = shifts(
-            self.params, run.variant, lambda n: 0.3 * np.exp(0.02 * random.normal(size=n))
-        )
-        for who, column, factor in self.moves:
-            if named(run, who):
-                table[column] *= factor
         return table
 
     def _line(self, run: Run, random: np.random.Generator) -> Barrier:
@@ -158,33 +148,24 @@ def line(run: Run, barrier: float, more: float) -> Barrier:
     return Barrier.model_validate({**told, "losses": losses})
 
 
-def stability(params: Params, variant: Variant, draw: Callable[[int], np.ndarray]) -> pd.DataFrame:
-    """A table of changes over an epoch, in the epochs in which they are measured."""
-    epochs = epochs_of(params, schedule(params, variant), "stability")
-    names = (*params.blocks, NETWORK)
-    rows = len(epochs) * len(names)
-    columns = {name: draw(rows) for name in STABILITY_MEASURES}
-    return pd.DataFrame(
-        {
-            "epoch": np.repeat(epochs, len(names)),
-            "distance": ["epoch"] * rows,
-            "block": list(names) * len(epochs),
-            **columns,
-        }
-    )
+MEASURED = {"stability": ("epoch", STABILITY_MEASURES), "field": ("step", FIELD_MEASURES)}
+"""Over what distance each is measured here, and its columns."""
 
 
-def shifts(params: Params, variant: Variant, draw: Callable[[int], np.ndarray]) -> pd.DataFrame:
-    """A table of the field's shifts over a step, in the epochs in which they are measured."""
-    epochs = epochs_of(params, schedule(params, variant), "field")
+def measured(
+    measure: str, params: Params, variant: Variant, draw: Callable[[int], np.ndarray]
+) -> pd.DataFrame:
+    """A table of `stability` or of the `field`, in the epochs in which it is measured."""
+    distance, columns = MEASURED[measure]
+    epochs = epochs_of(params, schedule(params, variant), measure)
     names = (*params.blocks, NETWORK)
     rows = len(epochs) * len(names)
     return pd.DataFrame(
         {
             "epoch": np.repeat(epochs, len(names)),
-            "distance": ["step"] * rows,
+            "distance": [distance] * rows,
             "block": list(names) * len(epochs),
-            **{name: draw(rows) for name in FIELD_MEASURES},
+            **{name: draw(rows) for name in columns},
         }
     )
 

@@ -28,6 +28,7 @@ from netstab.params import BLOCK_EXPERIMENTS, PARTS, Params, check
 from netstab.store.ledger import Ledger
 from netstab.store.states import Store
 from netstab.study.experiments import Run, runs, variants
+from netstab.study.stages import stage_name
 from tests import small
 
 SRC = small.ROOT / "src"
@@ -53,6 +54,22 @@ EXEMPT = {
     "netstab.files": "says how files are written, never what",
     "netstab.paths": "a file that moves is another out or dependency in dvc.yaml",
 }
+TRAINS = {
+    "netstab.machine": "says how many cores there are, and how threads wait",
+    "netstab.data.tensors": "what it loads is checked against the manifest's hashes",
+    "netstab.sweep.ceiling": "brings tested pieces together",
+    "netstab.training.trainer": "likewise",
+    "netstab.sweep.single": "likewise",
+    "netstab.sweep.progress": "says how far a run is",
+    "netstab.training.replay": "trains by the trajectory's own means",
+    "netstab.results.write": "writes down what it is given",
+    "netstab.store.finished": "likewise",
+    "netstab.store.ahead": "moves what a stage has written, while nothing has changed",
+    "netstab.sweep.estimate": "says how long a sweep takes",
+    "netstab.sweep.refusals": "says what is not trained",
+    "netstab.text": "words for people",
+}
+"""Exempt of every stage that may train."""
 EXEMPT_OF = {
     "netstab.stages.data": {
         "netstab.stages.data": "a thin entry",
@@ -70,48 +87,21 @@ EXEMPT_OF = {
         "netstab.results.write": "writes down what it is given",
     },
     "netstab.stages.train": {
+        **TRAINS,
         "netstab.stages.train": "a thin entry",
         "netstab.stages.run": "likewise",
-        "netstab.machine": "says how many cores there are, and how threads wait",
-        "netstab.data.tensors": "what it loads is checked against the manifest's hashes",
         "netstab.sweep.makespan": "says how long a sweep takes",
         "netstab.sweep.display": "says how far a sweep is",
         "netstab.sweep.barriers": "brings tested pieces together",
-        "netstab.sweep.ceiling": "likewise",
         "netstab.sweep.forecast": "says how long a sweep takes",
-        "netstab.training.trainer": "brings tested pieces together",
         "netstab.sweep.jobs": "says in which order runs are trained, by the trajectory's means",
-        "netstab.sweep.progress": "says how far a run is",
-        "netstab.training.replay": "trains by the trajectory's own means",
-        "netstab.results.write": "writes down what the record says",
-        "netstab.store.finished": "likewise",
-        "netstab.store.ahead": "moves what a stage has written, while nothing has changed",
-        "netstab.sweep.estimate": "says how long a sweep takes",
-        "netstab.sweep.single": "brings tested pieces together",
-        "netstab.sweep.refusals": "says what is not trained",
-        "netstab.text": "words for people",
         "netstab.sweep.run": "hands out jobs, which the trajectory trains",
         "netstab.sweep.events": "says how far a sweep is",
         "netstab.sweep.local.pool": "hands out jobs, which the trajectory trains",
         "netstab.sweep.local.calibration": "says how many workers train",
         "netstab.sweep.local.worker": "trains jobs by the trajectory's own means",
     },
-    "netstab.stages.ceiling": {
-        "netstab.stages.ceiling": "a thin entry",
-        "netstab.machine": "says how many cores there are, and how threads wait",
-        "netstab.data.tensors": "what it loads is checked against the manifest's hashes",
-        "netstab.sweep.ceiling": "brings tested pieces together",
-        "netstab.training.trainer": "likewise",
-        "netstab.sweep.progress": "says how far a run is",
-        "netstab.training.replay": "trains by the trajectory's own means",
-        "netstab.results.write": "writes down what it is given",
-        "netstab.store.finished": "likewise",
-        "netstab.store.ahead": "moves what a stage has written, while nothing has changed",
-        "netstab.sweep.estimate": "says how long a sweep takes",
-        "netstab.sweep.single": "brings tested pieces together",
-        "netstab.sweep.refusals": "says what is not trained",
-        "netstab.text": "words for people",
-    },
+    "netstab.stages.ceiling": {**TRAINS, "netstab.stages.ceiling": "a thin entry"},
     "netstab.stages.report": {
         "netstab.store.ahead": "only part of what collects runs: none is collected here",
         "netstab.store.finished": "writes down what the store has",
@@ -301,15 +291,6 @@ def tracked_params(stage: PipelineStage, stages: dict[str, PipelineStage]) -> li
     return [*own_params(stage), *(own_params(stages["settings"]) if shared else [])]
 
 
-def stage_of(run: Run) -> str:
-    variant = run.variant
-    if variant.block is None:
-        return f"reference@{variant.experiment}-{run.seed}"
-    kind = {"own": "own", "expE": "rival", "expF": "cyclical"}.get(variant.experiment, "train")
-    name = f"{variant.experiment}-" if kind == "train" else ""
-    return f"{kind}@{name}{variant.block}-{run.seed}"
-
-
 def test_the_shipped_study_has_85_stages(shipped: dict[str, PipelineStage]) -> None:
     # Two references, five experiments of four blocks, four rivals, one own, of three seeds each;
     # and data, settings, ceiling, report.
@@ -336,7 +317,9 @@ def test_a_smaller_study_has_fewer_stages(
 ) -> None:
     stages = resolved(tmp_path, **changes)
     assert len(stages) == count
-    assert set(stages) - OTHERS == {stage_of(run) for run in runs(check(small.content(**changes)))}
+    assert set(stages) - OTHERS == {
+        stage_name(run) for run in runs(check(small.content(**changes)))
+    }
 
 
 @pytest.mark.parametrize("section", ["seeds", "experiments", "blocks", "expE", "own"])
@@ -402,7 +385,7 @@ def test_there_is_a_stage_for_every_run_and_it_makes_its_folder(
     shipped: dict[str, PipelineStage], cyclical: dict[str, PipelineStage]
 ) -> None:
     params = check(small.content(**CYCLICAL))
-    names = {stage_of(run): run for run in runs(params)}
+    names = {stage_name(run): run for run in runs(params)}
     assert set(cyclical) - OTHERS == set(names)
     assert set(shipped) == {name for name in cyclical if not name.startswith("cyclical")}
     for name, run in names.items():
@@ -480,13 +463,8 @@ def altered(path: tuple[str, ...]) -> Params | None:
     elif isinstance(place, list) and path[0] != "blocks":
         candidates = [place[1:], place[:-1]]
     for candidate in candidates:
-        changed = copy.deepcopy(small.SHIPPED)
-        inner = changed
-        for step in path[:-1]:
-            inner = inner[step]
-        inner[path[-1]] = candidate
         try:
-            return check(changed)
+            return check(small.altered((path, candidate)))
         except ParameterError:
             continue
     return None
@@ -514,7 +492,7 @@ def test_a_stage_tracks_every_parameter_that_changes_its_run(
     shipped: dict[str, PipelineStage],
 ) -> None:
     before = end_keys(check(small.content()))
-    stages = {r.variant.name: stage_of(r) for r in runs(check(small.content())) if r.seed == 0}
+    stages = {r.variant.name: stage_name(r) for r in runs(check(small.content())) if r.seed == 0}
     matters: dict[str, set[str]] = {}
     for path in leaves(small.SHIPPED):
         params = altered(path)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,10 @@ from netstab.study.barriers import height, pairs
 from netstab.study.experiments import schedule, variants
 from netstab.sweep import barriers
 from tests import small
-from tests.checkout import TINY
+from tests.checkout import TINY, files_in
 from tests.test_stage_train import ask_for
+
+pytestmark = pytest.mark.xdist_group("barriers")  # what is trained once is trained in one process
 
 
 def images(count: int = 32) -> tuple[Tensor, Tensor]:
@@ -238,10 +239,6 @@ def missing() -> dict[tuple[str, str], str]:
     return {(row["run"], row["against"]): row["why"] for row in told()["missing"]}
 
 
-def content(folder: Path) -> Mapping[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def ledger() -> Ledger:
     return open_ledger(Path())
 
@@ -256,11 +253,11 @@ OUTPOST = [("outpost-0", against) for against in ("baseline", "branch", "ema")]
 def test_the_report_measures_what_is_stored_and_trains_nothing(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    states, runs = content(checkout / "store/states"), content(checkout / "metrics/runs")
+    states, runs = files_in(checkout / "store/states"), files_in(checkout / "metrics/runs")
     report.main()
     assert list(found()) == [("baseline-0", "ema"), *OUTPOST] and told()["missing"] == []
-    assert content(checkout / "store/states") == states
-    assert content(checkout / "metrics/runs") == runs, "no bit of a run depends on it"
+    assert files_in(checkout / "store/states") == states
+    assert files_in(checkout / "metrics/runs") == runs, "no bit of a run depends on it"
     for row in found().values():
         assert len(row["losses"]) == 5 and row["barrier"] == height(row["losses"])
     # The same state is the end of several lines.

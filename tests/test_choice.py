@@ -6,18 +6,11 @@ from pathlib import Path
 import pytest
 
 from netstab.errors import NetstabError
-from netstab.params import Params
 from netstab.study.choice import choose
 from netstab.study.experiments import runs, variants
 from netstab.study.keys import before, key_of, shared_epochs
 from tests import small
-
-
-def study() -> Params:
-    """References, expA, expB and the views, of two seeds."""
-    views = {name: small.SHIPPED["expE"][name] for name in ("ema", "bnrecal")}
-    return small.params(experiments=["expA", "expB"], own={}, expE=views, seeds=[0, 1])
-
+from tests.pieces import study
 
 # Which runs
 

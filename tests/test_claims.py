@@ -2,11 +2,11 @@
 
 import io
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,20 @@ from netstab.results.runs import Collection
 from netstab.results.schema import MEASURES
 from netstab.study.experiments import BASELINE, OUTPOST, Run, Variant, cyclical
 from tests import synthetic
+from tests.checkout import ROOT
+from tests.repository import netstab
 from tests.synthetic_studies import Study
 
 CYCLES = {"shapes": ["cosine", "triangular", "warm_restarts"]}
 FIVE = synthetic.parameters(seeds=[0, 1, 2, 3, 4], own={}, expF=CYCLES)
 STEADIED = ("train_loss", "train_top1_pct", "val_loss", "val_top1_pct")
 LOW, HIGH = ("expC-64", "expC-128"), ("expC-256", "expC-512")
+
+
+@cache
+def calm() -> Collection:
+    """Runs that differ by noise alone; nobody changes it."""
+    return Study(FIVE).collection()
 
 
 def judged(study: Study) -> dict[str, Judgement]:
@@ -379,21 +387,29 @@ def test_an_equivalence_is_contradicted_where_its_interval_lies_beyond_the_margi
     assert rule.verdict(sample, 0.95) is Verdict.CONTRADICTED
 
 
-def test_jitter_window_begins_after_the_later_intervention_of_both_runs() -> None:
-    # Before 130, ten epochs after expA's last decay: noise there must not count.
-    study = Study(FIVE)
-    collection = study.collection()
+@pytest.mark.parametrize(
+    ("claim", "variants", "noisy", "first"),
+    [
+        # Before 130, ten epochs after expA's last decay.
+        ("A3", ("outpost",), range(70, 130), 0),
+        # Before the plateau that all cyclical rates share.
+        ("F1", ("outpost", "expF-cosine"), range(160), 1),
+    ],
+)
+def test_noise_before_the_jitter_window_does_not_count(
+    claim: str, variants: tuple[str, ...], noisy: range, first: int
+) -> None:
+    collection = calm()
+    epochs = np.arange(FIVE.train.run_epochs)
+    wave = pd.Series(80 + 10 * np.sin(7 * epochs))
     wild = {
-        run: table.assign(
-            val_top1_pct=table["val_top1_pct"].where(
-                ~table.index.isin(range(70, 130)) | (run.variant.experiment != "outpost"),
-                80 + 10 * np.sin(7 * table.index.to_numpy()),
-            )
-        )
+        run: table.assign(val_top1_pct=table["val_top1_pct"].mask(np.isin(epochs, noisy), wave))
+        if run.variant.name in variants
+        else table
         for run, table in collection.histories.items()
     }
     before, after = (
-        {j.id: j for j in judge(FIVE, c)}["A3"].parts
+        {j.id: j for j in judge(FIVE, c)}[claim].parts[first:]
         for c in (collection, replace(collection, histories=wild))
     )
     assert [p.effect for p in before] == [p.effect for p in after]
@@ -595,26 +611,6 @@ def test_low_rates_are_held_against_the_high_ones_that_follow() -> None:
     }
 
 
-def test_jitter_of_cyclical_rates_is_of_the_plateau_that_all_share() -> None:
-    study = Study(FIVE)
-    collection = study.collection()
-    wild = {
-        run: table.assign(
-            val_top1_pct=table["val_top1_pct"].where(
-                table.index.to_numpy() >= 160, 80 + 10 * np.sin(7 * table.index.to_numpy())
-            )
-            if run.variant.name in ("outpost", "expF-cosine")
-            else table["val_top1_pct"]
-        )
-        for run, table in collection.histories.items()
-    }
-    before, after = (
-        {j.id: j for j in judge(FIVE, c)}["F1"].parts
-        for c in (collection, replace(collection, histories=wild))
-    )
-    assert [p.effect for p in before[1:]] == [p.effect for p in after[1:]]
-
-
 def test_epochs_that_coincide_at_scale_are_the_same() -> None:
     change = {"expA": {"decay_epochs": [58, 120]}, "train": {"time_scale": 0.1}}
     params = synthetic.parameters(seeds=[0, 1, 2], own={}, **change)
@@ -705,7 +701,7 @@ def test_zeros_in_some_seeds_or_epochs_or_in_both_runs_decide_nothing() -> None:
         assert found.parts[0].note == note
         assert found.verdict is Verdict.INCONCLUSIVE
         assert found.p_holm == 1.0
-    collection = Study(FIVE).collection()
+    collection = calm()
     run = Run(Variant("expB", "512"), 0)
     holed = collection.stability[run].copy()
     holed.loc[holed["epoch"] == 100, "forward_change"] = 0.0
@@ -758,7 +754,7 @@ def test_an_outpost_in_the_same_basin_with_a_higher_loss_has_not_settled() -> No
 
 
 def test_s5_is_asked_where_barriers_are_measured_and_names_the_one_that_lacks() -> None:
-    collection = Study(FIVE).collection()
+    collection = calm()
     kept = {at: line for at, line in collection.barriers.found.items() if at[0].seed != 2}
     lacking = replace(collection, barriers=Barriers(kept))
     found = {j.id: j for j in judge(FIVE, lacking)}["S5"]
@@ -787,7 +783,7 @@ def test_parts_of_sharpness_say_how_far_eigenvalues_may_be_off() -> None:
     found = judged(Study(FIVE))
     assert {part.note for part in found["S3"].parts} == {"eigenvalues are off by at most 0.5%"}
     assert not any("off by" in part.note for part in found["S2"].parts)
-    collection = Study(FIVE).collection()
+    collection = calm()
     outpost = Run(Variant("outpost"), 1)
     rows = [
         row.model_copy(update={"eigenvalue_error": None})
@@ -801,7 +797,7 @@ def test_parts_of_sharpness_say_how_far_eigenvalues_may_be_off() -> None:
 
 
 def test_missing_measurements_are_named() -> None:
-    collection = Study(FIVE).collection()
+    collection = calm()
     outpost = Run(Variant("outpost"), 1)
     poor = replace(
         collection,
@@ -816,7 +812,7 @@ def test_missing_measurements_are_named() -> None:
 
 
 def test_sharpness_by_different_protocols_is_not_compared() -> None:
-    collection = Study(FIVE).collection()
+    collection = calm()
     told = {
         run: s.model_copy(update={"protocol": {**s.protocol, "images": 512}})
         if run.variant.name == "outpost"
@@ -885,7 +881,7 @@ def test_runs_on_different_data_are_not_compared() -> None:
 
 @pytest.fixture
 def project(root: Path) -> Path:
-    shutil.copy(synthetic.ROOT / paths.PARAMS, root)
+    shutil.copy(ROOT / paths.PARAMS, root)
     (root / "dvc.yaml").touch()
     return root
 
@@ -905,7 +901,7 @@ def shown(*ids: str, width: int = 80, results: Path | None = None) -> str:
 
 
 def test_files_are_flat_complete_and_agree(project: Path) -> None:
-    study = without(Study(FIVE).collection(), "expD-64-0")
+    study = without(calm(), "expD-64-0")
     write_claims(FIVE, study)
     entries = json.loads(paths.CLAIMS.read_text())
     assert list(entries) == list(CLAIMS)
@@ -955,7 +951,7 @@ def test_the_table_has_a_row_a_claim_within_the_width(project: Path, width: int)
 
 
 def test_every_part_of_a_claim_is_shown_on_request(project: Path) -> None:
-    write_claims(FIVE, Study(FIVE).collection())
+    write_claims(FIVE, calm())
     said = shown("s1", "C4", width=120)
     assert CLAIMS["S1"].statement[:40] in said
     assert said.count("expC-64: final val_top1_pct") == 2
@@ -964,7 +960,7 @@ def test_every_part_of_a_claim_is_shown_on_request(project: Path) -> None:
 
 
 def test_why_there_is_no_verdict_is_shown(project: Path) -> None:
-    write_claims(FIVE, without(Study(FIVE).collection(), "expD-64-0"))
+    write_claims(FIVE, without(calm(), "expD-64-0"))
     assert "note: expD-64-0" in shown("D1")
 
 
@@ -1016,39 +1012,23 @@ def test_damaged_claims_are_named_with_the_remedy(project: Path, text: str) -> N
 
 
 def test_the_command_line_has_the_table(project: Path) -> None:
-    from typer.testing import CliRunner
-
-    from netstab.cli import app
-
-    refused = CliRunner().invoke(app, ["claims"])
-    assert refused.exit_code == 1
-    write_claims(FIVE, Study(FIVE).collection())
-    done = CliRunner().invoke(app, ["claims", "A1"], env={**os.environ, "COLUMNS": "100"})
-    assert done.exit_code == 0
-    assert "outpost: final train_loss, less baseline's" in " ".join(done.stdout.split())
-
-
-def printed(*words: str) -> str:
-    from typer.testing import CliRunner
-
-    from netstab.cli import app
-
-    done = CliRunner().invoke(app, ["claims", *words])
-    assert done.exit_code == 0, done.output
-    return done.stdout
+    netstab("claims", code=1)
+    write_claims(FIVE, calm())
+    said = netstab("claims", "A1", columns=100).stdout
+    assert "outpost: final train_loss, less baseline's" in " ".join(said.split())
 
 
 def test_claims_as_json_are_those_of_the_report_with_their_statements(project: Path) -> None:
-    write_claims(FIVE, Study(FIVE).collection())
+    write_claims(FIVE, calm())
     entries = json.loads(paths.CLAIMS.read_text())
-    told = json.loads(printed("--json"))["claims"]
+    told = json.loads(netstab("claims", "--json").stdout)["claims"]
     assert [entry["id"] for entry in told] == list(CLAIMS)
     for entry in told:
         assert entry["statement"] == CLAIMS[entry["id"]].statement
         kept = ("verdict", "n", "effect", "low", "high", "unit", "p_holm")
         assert {k: entry[k] for k in kept} == {k: entries[entry["id"]][k] for k in kept}
         assert "parts" not in entry
-    (alone,) = json.loads(printed("a1", "--json"))["claims"]
+    (alone,) = json.loads(netstab("claims", "a1", "--json").stdout)["claims"]
     assert [part["part"] for part in alone["parts"] if part["part"]] == [
         "outpost: final train_loss, less baseline's",
         "outpost: final val_top1_pct, less baseline's",
@@ -1056,24 +1036,20 @@ def test_claims_as_json_are_those_of_the_report_with_their_statements(project: P
 
 
 def test_claims_as_markdown_are_a_table_for_a_pull_request(project: Path) -> None:
-    write_claims(FIVE, without(Study(FIVE).collection(), "expD-64-0"))
-    lines = printed("--markdown").splitlines()
+    write_claims(FIVE, without(calm(), "expD-64-0"))
+    lines = netstab("claims", "--markdown").stdout.splitlines()
     assert lines[0].startswith(f"{len(CLAIMS)} claims: ") and "1 missing run" in lines[0]
     assert lines[2] == "| id | statement | effect | interval | n | verdict |"
     assert [line.split(" | ")[0] for line in lines[4:]] == [f"| {name}" for name in CLAIMS]
     assert all(len(re.findall(r"(?<!\\)\|", line)) == 7 for line in lines[2:])
-    parts = printed("A1", "--markdown").splitlines()
+    parts = netstab("claims", "A1", "--markdown").stdout.splitlines()
     assert parts[2] == "| id | part | effect | interval | n | verdict |"
     assert "final train_loss, less baseline's: &lt; 0" in parts[4]
 
 
 def test_claims_are_printed_in_one_form_at_a_time(project: Path) -> None:
-    from typer.testing import CliRunner
-
-    from netstab.cli import app
-
-    refused = CliRunner().invoke(app, ["claims", "--json", "--markdown"])
-    assert (refused.exit_code, refused.stdout) == (2, "")
+    refused = netstab("claims", "--json", "--markdown", code=2)
+    assert refused.stdout == ""
     assert "does not go with --json" in refused.stderr
 
 
@@ -1096,7 +1072,7 @@ def test_where_the_outpost_gains_nothing_no_share_of_it_is_told() -> None:
 def test_an_entry_of_the_claims_that_is_none_is_named_with_the_remedy(
     project: Path, entry: str, value: object
 ) -> None:
-    write_claims(FIVE, Study(FIVE).collection())
+    write_claims(FIVE, calm())
     content = json.loads(paths.CLAIMS.read_text())
     content["A1"] = {**content["A1"], "low": None, "high": None, entry: value}
     paths.CLAIMS.write_text(json.dumps(content))
@@ -1116,7 +1092,7 @@ def test_an_entry_of_the_claims_that_is_none_is_named_with_the_remedy(
 def test_a_part_of_a_claim_that_is_none_is_named_with_the_remedy(
     project: Path, column: str, value: object
 ) -> None:
-    write_claims(FIVE, Study(FIVE).collection())
+    write_claims(FIVE, calm())
     table = pd.read_csv(paths.CLAIM_PARTS).astype({column: object})
     table.loc[0, column] = value
     table.to_csv(paths.CLAIM_PARTS, index=False)

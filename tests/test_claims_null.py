@@ -233,12 +233,12 @@ def measured(random: np.random.Generator) -> dict[str, Any]:
 
     return {
         "stability": {
-            Run(v, seed): studies.stability(PARAMS, v, change)
+            Run(v, seed): studies.measured("stability", PARAMS, v, change)
             for v in moved
             for seed in PARAMS.seeds
         },
         "field": {
-            Run(v, seed): studies.shifts(PARAMS, v, change)
+            Run(v, seed): studies.measured("field", PARAMS, v, change)
             for v in moved[:2]
             for seed in PARAMS.seeds
         },

@@ -19,6 +19,7 @@ from netstab.cli import app
 from netstab.errors import NetstabError
 from netstab.exits import exit_codes
 from tests import small
+from tests.checkout import python
 
 ARGUMENTS = {
     ("study",): ("demo",),
@@ -81,7 +82,10 @@ def test_help_is_a_result_and_exits_with_0(path: tuple[str, ...]) -> None:
 def test_what_is_refused_exits_with_1_and_says_why_on_stderr(path: tuple[str, ...]) -> None:
     code, result, messages = call(*path, *ARGUMENTS.get(path, ()))
     assert (code, result) == (1, "")
-    assert "Change into a checkout of netstab and try again." in messages
+    assert messages == (
+        f"{Path.cwd()}: no params.yaml and dvc.yaml here or above. "
+        "Change into a checkout of netstab and try again.\n"
+    )
 
 
 @pytest.mark.parametrize("path", [(), ("store",), *EVERY], ids=" ".join)
@@ -202,13 +206,7 @@ def test_the_version_is_printed() -> None:
 
 def started(*words: str, **environment: str) -> str:
     """What `python -m netstab` prints."""
-    return subprocess.run(
-        [sys.executable, "-m", "netstab", *words],
-        env={**os.environ, "PYTHONPATH": str(small.ROOT / "src"), **environment},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout
+    return python("-m", "netstab", *words, **environment).stdout
 
 
 def test_python_m_netstab_is_the_same_command_line() -> None:

@@ -13,14 +13,14 @@ from netstab.evidence.claims.statistics import Sample, holm
 from netstab.evidence.summary.windows import final
 from netstab.results.schema import MEASURES
 from tests import small, synthetic
-from tests.repository import Repository
+from tests.repository import Repository, netstab
 
 EXP_B = [f"expB-{block}" for block in small.SHIPPED["blocks"]]
 
 
 def compared(repository: Repository, *arguments: str) -> dict[tuple[str, str], dict[str, Any]]:
     """What the command says of each variant's figures."""
-    told = json.loads(repository.netstab("compare", *arguments, "--json").stdout)
+    told = json.loads(netstab("compare", *arguments, "--json").stdout)
     return {(one["variant"], one["figure"]): one for one in told["compared"]}
 
 
@@ -51,7 +51,7 @@ def test_a_moved_freeze_is_compared_by_seed_with_the_claims_interval(
     assert (one["low"], one["high"]) == pytest.approx(sample.interval(0.95), abs=1e-8)
     assert (one["n"], one["seeds"], one["unit"]) == (3, [0, 1, 2], "nats")
     assert one["new"] - one["old"] == pytest.approx(one["effect"], abs=1e-8)
-    told = json.loads(repository.netstab("compare", "main", "--json").stdout)
+    told = json.loads(netstab("compare", "main", "--json").stdout)
     assert told["old"] == {"name": "main", "commit": commit}
     assert told["new"] == {"name": "workspace", "commit": None}
     assert told["confidence"] == 0.95
@@ -71,7 +71,7 @@ def test_a_change_beyond_noise_has_a_side_and_one_within_it_has_none(
     found = compared(repository, "HEAD")
     assert found["outpost", "final_val_top1_pct"]["verdict"] == (verdict or "inconclusive")
     assert found["outpost", "final_val_loss"]["verdict"] == "unchanged"
-    said = repository.netstab("compare", "HEAD").stdout
+    said = netstab("compare", "HEAD").stdout
     assert ("outpost" in said) and ("baseline" not in said)
     assert "HEAD to workspace: final figures of 1 of 6 variants changed" in said
 
@@ -96,7 +96,7 @@ def test_below_three_seeds_there_is_no_interval_and_it_is_said(repository: Repos
     one = compared(repository, "HEAD")["expB-64", "final_val_top1_pct"]
     assert (one["verdict"], one["n"], one["seeds"]) == ("too few seeds", 2, [0, 1])
     assert one["effect"] is not None and one["low"] is None and one["p_holm"] is None
-    said = repository.netstab("compare", "HEAD").stdout
+    said = netstab("compare", "HEAD").stdout
     assert "fewer than three seeds: no interval and no verdict" in said
 
 
@@ -109,14 +109,11 @@ def test_two_revisions_are_compared_and_variants_that_one_has_alone_are_named(
     repository.write(experiments=["expA"])
     repository.commit()
     repository.write()
-    said = repository.netstab("compare", "before", "main").stdout
+    said = netstab("compare", "before", "main").stdout
     assert "before to main: final figures of 0 of 2 variants changed" in said
     assert "only in before: expB-64, expB-128, expB-256, expB-512" in said
     assert "only in main: expA-64" in said
-    assert (
-        repository.netstab("compare", first[:10], "before").stdout.count("0 of 6 variants changed")
-        == 1
-    )
+    assert netstab("compare", first[:10], "before").stdout.count("0 of 6 variants changed") == 1
 
 
 def test_an_experiment_is_found_by_its_name(repository: Repository) -> None:
@@ -126,10 +123,10 @@ def test_an_experiment_is_found_by_its_name(repository: Repository) -> None:
     experiment = repository.commit()
     repository.git("update-ref", f"refs/exps/{main[:2]}/{main[2:]}/late-freeze", experiment)
     repository.git("reset", "--quiet", "--hard", main)
-    told = json.loads(repository.netstab("compare", "late-freeze", "--json").stdout)
+    told = json.loads(netstab("compare", "late-freeze", "--json").stdout)
     assert told["old"] == {"name": "late-freeze", "commit": experiment}
     repository.git("update-ref", f"refs/exps/{experiment[:2]}/{experiment[2:]}/late-freeze", main)
-    said = repository.netstab("compare", "late-freeze", code=1).stderr
+    said = netstab("compare", "late-freeze", code=1).stderr
     assert said.startswith("late-freeze: is the name of 2 experiments; name a commit: ")
 
 
@@ -139,14 +136,14 @@ def test_runs_on_other_images_are_not_compared(repository: Repository) -> None:
     repository.write(synthetic.DIGITS)
     one = compared(repository, "HEAD")["outpost", "final_val_loss"]
     assert (one["verdict"], one["effect"]) == ("not comparable", None)
-    assert "trained on different data" in repository.netstab("compare", "HEAD").stdout
+    assert "trained on different data" in netstab("compare", "HEAD").stdout
 
 
 def test_a_run_that_cannot_be_used_is_left_out_and_named(repository: Repository) -> None:
     repository.write()
     repository.commit()
     (repository.root / paths.run_dir("outpost-1") / "history.csv").unlink()
-    result = repository.netstab("compare", "HEAD", "--json")
+    result = netstab("compare", "HEAD", "--json")
     assert "warning: workspace: outpost-1: no usable run" in result.stderr
     one = compared(repository, "HEAD")["outpost", "final_val_loss"]
     assert one["seeds"] == [0, 2]
@@ -156,7 +153,7 @@ def test_a_run_that_cannot_be_used_is_left_out_and_named(repository: Repository)
 def test_a_revision_that_is_not_there_is_refused(name: str, repository: Repository) -> None:
     repository.write()
     repository.commit()
-    said = repository.netstab("compare", "--", name, code=1).stderr
+    said = netstab("compare", "--", name, code=1).stderr
     assert said.startswith(f"{name}: is no branch, tag, commit or DVC experiment here")
 
 
@@ -167,13 +164,13 @@ def test_a_revision_without_results_is_refused(repository: Repository) -> None:
     (repository.root / "elsewhere").rename(repository.root / "kept")
     repository.commit()
     shutil.move(repository.root / "kept", runs)
-    said = repository.netstab("compare", "HEAD", code=1).stderr
+    said = netstab("compare", "HEAD", code=1).stderr
     assert said.startswith("HEAD: has no results: params.yaml or metrics/runs is not there; run")
     repository.write()
     repository.commit()
     (repository.root / "params.yaml").write_text("seeds: [")
     repository.commit()
-    said = repository.netstab("compare", "HEAD", "HEAD~1", code=1).stderr
+    said = netstab("compare", "HEAD", "HEAD~1", code=1).stderr
     assert said.startswith("HEAD: params.yaml (of another version of netstab? git checkout HEAD, ")
     assert "compare there): 1 fault\n" in said
 
@@ -181,15 +178,15 @@ def test_a_revision_without_results_is_refused(repository: Repository) -> None:
 def test_what_changed_as_markdown_is_a_table(repository: Repository) -> None:
     repository.write()
     repository.commit()
-    assert "|" not in repository.netstab("compare", "HEAD", "--markdown").stdout
+    assert "|" not in netstab("compare", "HEAD", "--markdown").stdout
     repository.write(expB={"freeze_epoch": 100})
-    said = repository.netstab("compare", "HEAD", "--markdown").stdout.splitlines()
+    said = netstab("compare", "HEAD", "--markdown").stdout.splitlines()
     assert said[0].startswith("HEAD to workspace: ")
     assert said[2] == "| variant | figure | change | interval | n | p (Holm) | verdict |"
     assert said[3] == "| --- | --- | --- | --- | --- | --- | --- |"
     assert len(said) == 4 + len(EXP_B) * len(MEASURES)
     assert all(line.count("|") == 8 for line in said[2:])
-    refused = repository.netstab("compare", "HEAD", "--markdown", "--json", code=2)
+    refused = netstab("compare", "HEAD", "--markdown", "--json", code=2)
     assert "does not go with --json" in refused.stderr
 
 

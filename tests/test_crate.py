@@ -24,18 +24,17 @@ from netstab.exchange import crate
 from netstab.results.schema import Provenance
 from netstab.store.settings import versions
 from tests import pipeline_helpers, small, synthetic
+from tests.data_helpers import MANIFEST
 from tests.pipeline_helpers import Clone
-from tests.repository import SMALL, Repository
-from tests.test_cli import MANIFEST
+from tests.repository import SMALL, Repository, netstab
 
 described = pytest.mark.skipif(find_spec("rocrate") is None, reason="needs the extra: crate")
 VALIDATOR = Path(os.environ.get("ROC_VALIDATOR") or Path(sys.prefix) / "validator") / "bin/python"
 """Of an environment of its own: roc-validator wants an older rich than the rest does."""
-NETSTAB = ("-c", "from netstab.cli import app; app()")
 DATA = {"name": "cats and dogs", "official": False, "content_sha256": MANIFEST.content_sha256}
 
 
-def publish(repository: Repository, **told: Any) -> synthetic.Study:
+def publish(repository: Repository, **told: Any) -> None:
     """Commit a study with its results, all but the page and its figures."""
     study = repository.write(DATA)
     for name in study.runs:
@@ -52,7 +51,6 @@ def publish(repository: Repository, **told: Any) -> synthetic.Study:
     for name, summary in results.summaries.items():
         (paths.VARIANTS / f"{name}.json").write_text(json.dumps(to_file(summary)))
     repository.commit()
-    return study
 
 
 def changed(source: Path, target: Path, changes: dict[str, Any]) -> Path:
@@ -74,7 +72,7 @@ def changed(source: Path, target: Path, changes: dict[str, Any]) -> Path:
 def test_from_a_crate_and_a_clone_of_its_commit_results_are_checked_and_a_run_is_trained_again(
     clone: Clone, tmp_path: Path
 ) -> None:
-    made = clone.python(*NETSTAB, "crate", "--output", str(tmp_path / "study.zip")).output
+    made = clone.netstab("crate", "--output", str(tmp_path / "study.zip")).output
     count = len(pipeline_helpers.RUNS)
     assert f"study.zip: {count} runs, " in made
     commit = clone.git("rev-parse", "HEAD").strip()
@@ -84,11 +82,11 @@ def test_from_a_crate_and_a_clone_of_its_commit_results_are_checked_and_a_run_is
     fresh = Clone(tmp_path / "fresh")
     shutil.rmtree(fresh.root / "metrics")
     study = str(tmp_path / "study.zip")
-    said = fresh.python(*NETSTAB, "claims", "--results", study).output
+    said = fresh.netstab("claims", "--results", study).output
     assert f"are what the histories of its {count} runs give" in said
     assert "too few seeds" in said and "warning" not in said
 
-    said = fresh.python(*NETSTAB, "rerun", study, "expB-64-0").output
+    said = fresh.netstab("rerun", study, "expB-64-0").output
     assert "expB-64-0: the same history, to the bit, over 10 epochs\n" in said
     assert [row["epoch"] for row in fresh.trained()] == list(range(10)), "from its start"
     assert not (fresh.root / ".netstab/store").exists(), "in a store of its own"
@@ -101,21 +99,49 @@ def test_from_a_crate_and_a_clone_of_its_commit_results_are_checked_and_a_run_is
 
     history = {"runs/outpost-0/history.csv": another}
     forged = str(changed(tmp_path / "study.zip", tmp_path / "forged.zip", history))
-    said = fresh.python(*NETSTAB, "rerun", forged, "outpost-0", code=1).output
+    said = fresh.netstab("rerun", forged, "outpost-0", code=1).output
     assert "outpost-0: another history: train_loss of epoch 3 is " in said
     assert "in the crate 9.5. The same bits take the same kind of processor" in said
-    said = fresh.python(*NETSTAB, "claims", "--results", forged, code=1).output
+    said = fresh.netstab("claims", "--results", forged, code=1).output
     assert "forged.zip: is not what its runs give:" in said and "curves.csv: " in said
 
 
 # What it says
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a study to publish; copied, never changed."""
+    root = tmp_path_factory.mktemp("shared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+        publish(Repository(root))
+    return root
+
+
 @pytest.fixture
-def study(repository: Repository) -> Path:
-    publish(repository)
-    repository.netstab("crate", "--output", "study.zip")
-    return repository.root / "study.zip"
+def published(shared: Path, repository: Repository) -> Repository:
+    """The repository, with a study to publish."""
+    shutil.copytree(shared, repository.root, dirs_exist_ok=True)
+    return repository
+
+
+@pytest.fixture(scope="module")
+def zipped(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study's crate; copied, never changed."""
+    path = tmp_path_factory.mktemp("zipped") / "study.zip"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(shared)
+        patch.delenv("DVC_ROOT", raising=False)
+        netstab("crate", "--output", str(path))
+    return path
+
+
+@pytest.fixture
+def study(zipped: Path, published: Repository) -> Path:
+    """A copy of the crate, in the repository that it was made of."""
+    return Path(shutil.copy(zipped, published.root))
 
 
 @described
@@ -162,14 +188,14 @@ def test_a_crate_names_what_ran_what_went_in_and_what_came_out(
 def test_the_results_of_a_crate_are_shown_once_they_are_checked(
     study: Path, repository: Repository
 ) -> None:
-    shown = repository.netstab("claims", "--results", str(study), "--json")
+    shown = netstab("claims", "--results", str(study), "--json")
     told = json.loads(shown.stdout)["claims"]
-    assert told == json.loads(repository.netstab("claims", "--json").stdout)["claims"]
+    assert told == json.loads(netstab("claims", "--json").stdout)["claims"]
     assert "runs give" in shown.stderr and "warning" not in shown.stderr
     commit = repository.git("rev-parse", "HEAD")
     (repository.root / "notes.txt").touch()
     repository.commit()
-    said = repository.netstab("claims", "--results", str(study)).stderr
+    said = netstab("claims", "--results", str(study)).stderr
     assert f"git checkout {commit[:12]} has the code that made it" in said
 
 
@@ -197,22 +223,21 @@ def test_results_that_the_runs_do_not_give_are_named(
     name: str, change: Any, said: str, study: Path, repository: Repository
 ) -> None:
     forged = changed(study, repository.root / "forged.zip", {name: change})
-    found = repository.netstab("claims", "--results", str(forged), code=1)
+    found = netstab("claims", "--results", str(forged), code=1)
     assert found.stdout == "" and said in found.stderr
 
 
 @described
 def test_a_crate_that_names_images_by_a_path_of_this_machine_says_so(
-    repository: Repository,
+    published: Repository,
 ) -> None:
     repository_data = small.content()["data"]
-    publish(repository)
     content = small.content(**{**SMALL, "seeds": [0, 1, 2]})
     for source, warned in (("/home/me/pets.zip", True), ("pets.zip", False)):
         content["data"] = {**repository_data, "source": source}
         paths.PARAMS.write_text(dumps_yaml(content))
-        repository.commit()
-        said = repository.netstab("crate", "--output", "study.zip").stderr
+        published.commit()
+        said = netstab("crate", "--output", "study.zip").stderr
         assert (f"by a path of this machine ({source})" in said) == warned
 
 
@@ -221,35 +246,32 @@ def test_a_crate_that_names_images_by_a_path_of_this_machine_says_so(
 
 @described
 def test_a_study_that_nobody_could_check_or_train_again_is_not_published(
-    repository: Repository,
+    published: Repository,
 ) -> None:
-    study = publish(repository)
-    (repository.root / "dvc.yaml").write_text("stages: {}\n")
-    refused = repository.netstab("crate", code=1).stderr
+    (published.root / "dvc.yaml").write_text("stages: {}\n")
+    refused = netstab("crate", code=1).stderr
     assert refused.startswith("dvc.yaml: is not committed, so no commit says by which code")
-    repository.git("checkout", "--quiet", "dvc.yaml")
+    published.git("checkout", "--quiet", "dvc.yaml")
     summary = paths.VARIANTS / "outpost.json"
     summary.write_text(summary.read_text().replace('"n_seeds": 3', '"n_seeds": 2'))
-    refused = repository.netstab("crate", code=1).stderr
+    refused = netstab("crate", code=1).stderr
     assert "variants/outpost.json: n_seeds is 2, and the runs give 3" in refused
     assert "Make it anew: dvc repro" in refused
-    repository.git("checkout", "--quiet", ".")
-    (repository.root / paths.run_dir("outpost-1") / "stability.csv").unlink()
-    assert "is not whole" in repository.netstab("crate", code=1).stderr
+    published.git("checkout", "--quiet", ".")
+    (published.root / paths.run_dir("outpost-1") / "stability.csv").unlink()
+    assert "is not whole" in netstab("crate", code=1).stderr
     version = versions()[0] + 1
-    publish(repository, numerics_version=version)
-    refused = repository.netstab("crate", code=1).stderr
+    publish(published, numerics_version=version)
+    refused = netstab("crate", code=1).stderr
     assert f"was trained by version {version} of the numerics" in refused
-    assert not list(repository.root.glob("*.zip"))
-    assert study.params.seeds
+    assert not list(published.root.glob("*.zip"))
 
 
 def test_without_rocrate_it_is_said_how_to_install_it(
-    repository: Repository, monkeypatch: pytest.MonkeyPatch
+    published: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish(repository)
     monkeypatch.setattr("netstab.exchange.crate.find_spec", lambda name: None)
-    said = repository.netstab("crate", code=1).stderr
+    said = netstab("crate", code=1).stderr
     assert said.startswith("rocrate is not installed; install it: pip install -c constraints.txt")
 
 
@@ -314,9 +336,9 @@ def test_what_no_study_has_is_not_unpacked(tmp_path: Path) -> None:
 def test_a_run_or_images_that_the_crate_does_not_have_are_refused(
     study: Path, repository: Repository
 ) -> None:
-    said = repository.netstab("rerun", str(study), "expZ-0", code=1).stderr
+    said = netstab("rerun", str(study), "expZ-0", code=1).stderr
     assert said.startswith("expZ-0: is no run of this study; known are baseline-0, ")
-    said = repository.netstab("rerun", str(study), "baseline-0", "--source", "x.zip", code=1).stderr
+    said = netstab("rerun", str(study), "baseline-0", "--source", "x.zip", code=1).stderr
     assert "x.zip" in said
 
 
@@ -335,11 +357,11 @@ def test_code_that_a_crate_names_is_run_only_where_it_lies_in_the_checkout(
         target = repository.root / f"{module}.zip"
         return str(archive(target, {**WHOLE, "params.yaml": content}))
 
-    said = repository.netstab("rerun", names("antigravity"), "baseline-0", code=1).stderr
+    said = netstab("rerun", names("antigravity"), "baseline-0", code=1).stderr
     assert "antigravity:made: is the network of this study, and no code of this checkout" in said
     assert not ran and "antigravity" not in sys.modules
     (repository.root / "mine.py").touch()
-    repository.netstab("rerun", names("mine"), "baseline-0", code=3)
+    netstab("rerun", names("mine"), "baseline-0", code=3)
     assert ran == ["baseline-0"]
 
 

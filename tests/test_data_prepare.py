@@ -4,15 +4,13 @@ import errno
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
+from dvc.utils.serialize import dumps_yaml
 from typer.testing import CliRunner
 
 from netstab import params, paths
@@ -23,10 +21,10 @@ from netstab.data.tensors import NAMES, load, moments
 from netstab.errors import DataError
 from netstab.stages import data as stage
 from tests import data_helpers as helpers
+from tests.checkout import ROOT, content, files_in, python
 from tests.data_helpers import data, encoded, image_files, laid_out, packed, pixels
 
-ROOT = Path(__file__).parent.parent
-SHIPPED = params.read(ROOT / "params.yaml")
+STUDY = params.check(content())
 
 
 @pytest.fixture(autouse=True)
@@ -37,15 +35,11 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def prepared(root: Path = Path("."), **changes: Any) -> Manifest:
-    return prepare(SHIPPED.model_copy(update={"data": data(**changes)}), root)
+    return prepare(STUDY.model_copy(update={"data": data(**changes)}), root)
 
 
 def from_files(files: helpers.Files, name: str = "images", **changes: Any) -> Manifest:
     return prepared(source=str(laid_out(files, Path(name).absolute())), **changes)
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 # What is written
@@ -99,9 +93,9 @@ def test_hashes_can_be_recomputed_from_their_description(checkout: Path) -> None
 
 def test_same_source_gives_the_same_bytes_again(checkout: Path) -> None:
     from_files(image_files())
-    first = tree(Path("data"))
+    first = files_in(Path("data"))
     from_files(image_files())
-    assert tree(Path("data")) == first
+    assert files_in(Path("data")) == first
 
 
 def test_identity_does_not_depend_on_where_the_data_came_from(checkout: Path) -> None:
@@ -159,10 +153,10 @@ def test_images_of_a_single_class_are_refused(layout: str, checkout: Path) -> No
 
 def test_refused_source_leaves_the_prepared_images_alone(checkout: Path) -> None:
     from_files(image_files())
-    before = tree(Path("data"))
+    before = files_in(Path("data"))
     with pytest.raises(DataError):
         from_files(image_files() | {"train/cat/0000.png": b""}, "faulty")
-    assert tree(Path("data")) == before
+    assert files_in(Path("data")) == before
 
 
 @pytest.mark.parametrize(
@@ -182,7 +176,7 @@ def test_full_disk_leaves_what_was_there(
 ) -> None:
     if earlier:
         from_files(image_files())
-    before = tree(Path("data"))
+    before = files_in(Path("data"))
     full = OSError(errno.ENOSPC, "No space left on device", "data/prepared")
     target = {"first rename": ".prepared.old", "second rename": "prepared"}.get(step)
     replace = os.replace
@@ -203,7 +197,7 @@ def test_full_disk_leaves_what_was_there(
         from_files(image_files(train=4), "more")
     monkeypatch.undo()
     os.chdir(checkout)
-    assert tree(Path("data")) == before
+    assert files_in(Path("data")) == before
 
 
 # What numpy says beside of types that it is about to drop.
@@ -349,9 +343,7 @@ def test_cut_manifest_says_what_to_run(checkout: Path) -> None:
 
 
 def stage_params(**changes: Any) -> None:
-    content = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
-    content["data"].update(changes)
-    YAML(typ="safe", pure=True).dump(content, Path("params.yaml"))
+    Path("params.yaml").write_text(dumps_yaml(content(data=changes)))
 
 
 def test_stage_prepares_and_sums_up(checkout: Path) -> None:
@@ -412,11 +404,7 @@ def test_stage_refuses_in_one_message(
 
 def modules_after(code: str) -> set[str]:
     code += "\nimport sys; print(*sys.modules, file=sys.stderr)"
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    result = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    return set(result.stderr.split())
+    return set(python("-c", code).stderr.split())
 
 
 def test_manifest_is_read_without_numpy_or_torch(checkout: Path) -> None:

@@ -24,6 +24,7 @@ from PIL import Image
 from netstab.data import archives, downloads, pickles, sources, subset
 from netstab.errors import DataError, visible
 from tests import data_helpers as helpers
+from tests.checkout import files_in
 from tests.data_helpers import data, encoded, image_files, laid_out, packed, pixels
 
 KINDS = ("tar", "tar.gz", "tar.bz2", "tar.xz", "zip")
@@ -45,10 +46,6 @@ def refusal(**changes: Any) -> str:
     return str(caught.value)
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 # Layouts
 
 
@@ -58,8 +55,7 @@ def test_image_folder_gives_the_same_tensors_however_packed(
     kind: str, top: str, checkout: Path
 ) -> None:
     files = {top + name: content for name, content in reversed(image_files().items())}
-    place = checkout / f"images.{kind}"
-    place = laid_out(files, place) if kind == "folder" else packed(files, place)
+    place = packed(files, checkout / f"images.{kind}")
     read = sources.read(data(source=str(place)))
     assert read.classes == ("cat", "dog", "owl")
     assert read.tensors.train_labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
@@ -76,8 +72,7 @@ def test_official_layout_gives_the_same_tensors_however_packed(
     kind: str, top: str, checkout: Path
 ) -> None:
     files = helpers.cifar10_files(top=top)
-    place = checkout / f"cifar.{kind}"
-    place = laid_out(files, place) if kind == "folder" else packed(files, place)
+    place = packed(files, checkout / f"cifar.{kind}")
     read = sources.read(data(source=str(place), image_size=32))
     assert read.classes == tuple(f"class {number}" for number in range(10))
     drawn = [helpers.rows(seed, 12, 10) for seed in range(6)]
@@ -146,6 +141,15 @@ def test_pickled_arrays_keep_byte_order_and_memory_order(protocol: int) -> None:
     assert all(np.array_equal(read[name], array) for name, array in arrays.items())
 
 
+def picture(content: bytes, suffix: str, checkout: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """How an encoded image is read, as the first of an image folder, and what is said of it."""
+    files = image_files()
+    del files["train/cat/0000.png"]
+    files[f"train/cat/0000.{suffix}"] = content
+    read = sources.read(data(source=str(laid_out(files, checkout / suffix))))
+    return read.tensors.train_images[0], read.notes
+
+
 @pytest.mark.parametrize(
     ("kind", "mode", "suffix"),
     [
@@ -164,14 +168,10 @@ def test_pickled_arrays_keep_byte_order_and_memory_order(protocol: int) -> None:
 def test_images_of_all_formats_become_rgb(
     kind: str, mode: str, suffix: str, checkout: Path
 ) -> None:
-    files = image_files()
-    del files["train/cat/0000.png"]
     content = encoded(pixels(0), kind, mode)
-    files[f"train/cat/0000.{suffix}"] = content
-    read = sources.read(data(source=str(laid_out(files, checkout / "d"))))
-    (checkout / "alone").write_bytes(content)
-    with Image.open(checkout / "alone") as image:
-        assert np.array_equal(read.tensors.train_images[0], np.asarray(image.convert("RGB")))
+    found, _ = picture(content, suffix, checkout)
+    with Image.open(io.BytesIO(content)) as image:
+        assert np.array_equal(found, np.asarray(image.convert("RGB")))
 
 
 @pytest.mark.parametrize("split", ["val", "valid", "validation"])
@@ -180,21 +180,11 @@ def test_a_validation_split_in_place_of_a_test_split_is_taken_and_said(
     split: str, kind: str, checkout: Path
 ) -> None:
     files = {n.replace("test/", f"{split}/"): c for n, c in image_files().items()}
-    place = checkout / f"images.{kind}"
-    place = (laid_out if kind == "folder" else packed)(files, place)
+    place = packed(files, checkout / f"images.{kind}")
     read = sources.read(data(source=str(place)))
     assert read.tensors.test_labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert np.array_equal(read.tensors.test_images[0], pixels(9))
     assert read.notes == (f"{split}/ is taken for the test images",)
-
-
-def picture(content: bytes, suffix: str, checkout: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """How an encoded image is read, as the first of an image folder, and what is said of it."""
-    files = image_files()
-    del files["train/cat/0000.png"]
-    files[f"train/cat/0000.{suffix}"] = content
-    read = sources.read(data(source=str(laid_out(files, checkout / suffix))))
-    return read.tensors.train_images[0], read.notes
 
 
 TURNED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -322,8 +312,7 @@ def test_what_no_layout_has_a_place_for_is_counted_and_named(checkout: Path) -> 
 def test_images_that_no_layout_has_a_place_for_are_refused(
     name: str, kind: str, checkout: Path
 ) -> None:
-    make = laid_out if kind == "folder" else packed
-    place = make(image_files() | {name: encoded(pixels(0))}, checkout / f"images.{kind}")
+    place = packed(image_files() | {name: encoded(pixels(0))}, checkout / f"images.{kind}")
     message = refusal(source=str(place))
     assert f"{name} would be passed over, and may hold images" in message
     assert "Move or rename" in message
@@ -347,8 +336,7 @@ def test_batches_that_the_official_layout_does_not_have_are_refused(
     files |= {top + new: files[top + old] for new, old in other.items()}
     names = {name: name.removeprefix(top) for name in files}
     files = {top + renamed.get(names[name], names[name]): c for name, c in files.items()}
-    make = laid_out if kind == "folder" else packed
-    message = refusal(source=str(make(files, checkout / f"c.{kind}")), image_size=32)
+    message = refusal(source=str(packed(files, checkout / f"c.{kind}")), image_size=32)
     for name in (*renamed.values(), *other):
         assert top + name in message
     assert "data_batch_1 to data_batch_5" in message
@@ -517,11 +505,11 @@ def test_path_outside_its_folder_is_refused_and_nothing_written(
     kind: str, name: str, checkout: Path
 ) -> None:
     place = packed(image_files() | {name: encoded(pixels(0))}, checkout / f"evil.{kind}")
-    before = tree(checkout.parent)
+    before = files_in(checkout.parent)
     message = refusal(source=str(place))
     assert "evil.png" in message
     assert "outside" in message
-    assert tree(checkout.parent) == before
+    assert files_in(checkout.parent) == before
 
 
 @pytest.mark.parametrize(
@@ -788,8 +776,7 @@ def sixteen_bits() -> bytes:
 @pytest.mark.parametrize("fault", DAMAGED)
 def test_faulty_image_folder_is_refused_by_file(fault: str, kind: str, checkout: Path) -> None:
     change, expected = DAMAGED[fault]
-    place = checkout / f"images.{kind}"
-    place = (laid_out if kind == "folder" else packed)(change(image_files()), place)
+    place = packed(change(image_files()), checkout / f"images.{kind}")
     message = refusal(source=str(place))
     assert place.name in message
     assert all(part in message for part in expected), message
@@ -1180,13 +1167,13 @@ def test_failed_download_of_a_source_leaves_what_was_there(
 ) -> None:
     monkeypatch.setattr(downloads, "TIMEOUT_S", 0.2)
     sources.read(data(source=address))
-    before = tree(checkout / ".netstab")
+    before = files_in(checkout / ".netstab")
     server.fault = fault
     # A hash would tell of a download cut short, too; most have none.
     message = refusal(source=address, sha256="0" * 64 if fault == "wrong hash" else None)
     assert address in message
     assert {"silent": "timed out", "breaks off": "broke off"}.get(fault, "") in message
-    assert tree(checkout / ".netstab") == before
+    assert files_in(checkout / ".netstab") == before
 
 
 @pytest.mark.parametrize(

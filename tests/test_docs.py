@@ -14,6 +14,8 @@ from netstab.evidence.summary.summaries import to_file
 from netstab.params import Params, read
 from netstab.results.runs import collect
 
+pytestmark = pytest.mark.xdist_group("docs")  # what is read once is read in one process
+
 MINI = Path(__file__).parents[1] / "docs" / "mini"
 
 

@@ -1,9 +1,6 @@
 """The engine computes what the naive trainer computes, and frozen parts stand still."""
 
-import os
 import platform
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from netstab.training import device, state, trajectory
 from netstab.training.engine import Engine
 from netstab.training.optimizer import apply_rates
 from tests import small
+from tests.checkout import python
 from tests.reference import NaiveTrainer
 
 PATTERNS = {
@@ -306,11 +304,7 @@ def test_provenance_names_the_instruction_sets_that_trained() -> None:
         "assert onednn_isa() == '', 'without a standard output it is not known'\n"
     )
     limits = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
-    environment = {**os.environ, "PYTHONPATH": str(small.ROOT / "src"), **limits}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines() == ["earlier", "DEFAULT|Intel SSE4.1"]
+    assert python("-c", code, **limits).stdout.splitlines() == ["earlier", "DEFAULT|Intel SSE4.1"]
     here = device.hardware(torch.device("cpu"), 1)
     assert here.cpu_capability == torch.backends.cpu.get_cpu_capability()
 
@@ -331,28 +325,19 @@ import sys
 from pathlib import Path
 from netstab.study import plan
 from netstab.training import device, trajectory
-from netstab.training.observer import Observer
 from tests import small, test_measuring
 study = test_measuring.study()
 device.configure(study.train, study.runtime)
 context = small.context(study)
 ledger = small.ledger(study, Path(sys.argv[1]))
 run = small.run(study, "baseline")
-observer = Observer(ledger, context.twin, context.built.training, context.built.hardware)
 end = plan.kept_epochs(study, ledger.tree, run.variant)[0]
-trajectory.train(ledger, run, context, small.silent, lambda: observer, end)
+trajectory.train(ledger, run, context, small.silent, small.observing(ledger, context), end)
 assert ledger.measurements.listing()
 print(sorted({"torch._dynamo", "torch._inductor"} & set(sys.modules)))
 """
 
 
 def test_a_process_that_trains_and_measures_does_not_import_a_compiler(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILER, str(tmp_path / "store")],
-        cwd=small.ROOT,
-        env={**os.environ, "PYTHONPATH": f"src{os.pathsep}."},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
+    done = python("-c", COMPILER, str(tmp_path / "store"), cwd=small.ROOT)
+    assert done.stdout == "[]\n"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import vl_convert
+from dvc import analytics
 from ruamel.yaml import YAML
 
 from netstab import paths
@@ -16,8 +17,8 @@ from netstab.evidence import report
 from netstab.evidence.figures import dvc_plots
 from netstab.results.schema import MEASURES
 from tests import forks, synthetic
+from tests.checkout import ROOT
 
-ROOT = synthetic.ROOT
 PLOTS = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text()).get("plots", [])
 
 
@@ -65,9 +66,8 @@ def test_a_loss_of_zero_is_left_out_of_the_logarithmic_axis_and_that_is_said() -
     assert "left out" not in accuracy
 
 
-@pytest.fixture(autouse=True)
-def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DVC_NO_ANALYTICS", "true")
+def test_dvc_sends_no_analytics_from_a_folder_without_settings(root: Path) -> None:
+    assert not analytics.is_enabled()
 
 
 def dvc() -> list[str]:

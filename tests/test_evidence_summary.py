@@ -23,6 +23,7 @@ from netstab.results.schema import MEASURES
 from netstab.study.barriers import AGAINST
 from netstab.study.experiments import find_variant, schedule
 from tests import synthetic
+from tests.synthetic_measures import curvature
 from tests.synthetic_report import PANELS, Reported, in_one_process
 
 TINY: dict[str, Any] = {"seeds": [0], "train": {"time_scale": 0.1}}
@@ -145,18 +146,35 @@ def test_a_file_a_variant_all_flat_with_the_same_keys(whole: Reported) -> None:
 
 def test_drift_and_sharpness_at_the_end_are_means_over_seeds_of_what_was_measured() -> None:
     study = synthetic.Study(synthetic.small())
-    for seed, (change, top) in enumerate(((0.2, 10.0), (0.4, 30.0))):
+    for seed, (change, top) in enumerate(((0.2, 12.0), (0.4, 16.0))):
         run = f"expB-64-{seed}"
         # Only the epochs of the jitter window count, the last 50.
         late = study.stability[run]["epoch"] >= 150
-        study.remeasure(run, forward_change=np.where(late, change, 7.0))
+        study.remeasure(
+            run,
+            forward_change=np.where(late, change, 7.0),
+            backward_change=np.where(late, 0.4, 7.0),
+        )
         for found in study.sharpness[run]["measurements"]:
-            found["eigenvalue"] = top if found["epoch"] == 200 else 99.0
+            at_the_end = (found["epoch"], found["block"]) == (200, "network")
+            found |= curvature(200, "network", top) if at_the_end else {"eigenvalue": 99.0}
     summary = study.results().summaries["expB-64"]
     assert summary["final_forward_drift"] == pytest.approx(0.3)
     assert summary["final_forward_drift_sd"] == pytest.approx(0.2 / sqrt(2), rel=1e-5)
-    assert summary["final_sharpness"] == 20
-    assert summary["final_sharpness_sd"] == pytest.approx(sqrt(200), rel=1e-5)
+    assert summary["final_backward_drift"] == pytest.approx(0.4)
+    assert summary["final_backward_drift_sd"] == pytest.approx(0)
+    assert summary["final_sharpness"] == 14
+    assert summary["final_sharpness_sd"] == pytest.approx(sqrt(8), rel=1e-5)
+    assert summary["final_adaptive_sharpness"] == 42
+    assert summary["final_sharpness_error"] == pytest.approx(0.005 * 14)
+    assert summary["final_adaptive_sharpness_error"] == pytest.approx(0.01 * 14)
+    assert summary["final_trace"] == 22 * 14
+    # Of two traces with errors of 1.1 * 12 and 1.1 * 16; their mean's is smaller.
+    assert summary["final_trace_error"] == pytest.approx(11)
+    # Beside each other, as `dvc metrics diff` has them.
+    keys = list(summary)
+    at = keys.index("final_trace")
+    assert keys[at : at + 3] == ["final_trace", "final_trace_sd", "final_trace_error"]
 
 
 def test_the_fields_shift_at_the_end_is_the_root_of_a_mean_square_in_each_seed() -> None:
@@ -184,8 +202,11 @@ def test_an_eigenvalue_that_did_not_converge_is_no_figure(seeds: tuple[int, ...]
     for seed in seeds:
         study.curve(f"expB-64-{seed}", None)
     summary = study.results().summaries["expB-64"]
+    # The mean of the others is none either: which seeds those are need not be by chance.
     assert summary["final_sharpness"] is summary["final_sharpness_sd"] is None
+    assert summary["final_sharpness_error"] is None
     assert summary["final_trace"] is not None
+    assert summary["final_trace_sd"] is not None
     assert summary["final_adaptive_sharpness"] is not None
 
 

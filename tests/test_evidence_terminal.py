@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from dvc.utils.serialize import dumps_yaml
 from rich.console import Console
-from ruamel.yaml import YAML
 
 from netstab import paths
 from netstab.errors import NetstabError
@@ -19,8 +19,7 @@ from netstab.files import write_folder
 from netstab.params import Params, read
 from netstab.study.experiments import variants
 from tests import forks, synthetic
-
-ROOT = synthetic.ROOT
+from tests.checkout import ROOT, content
 
 
 def shown(width: int = 80) -> list[str]:
@@ -110,12 +109,9 @@ def stage(root: Path) -> subprocess.CompletedProcess[str]:
 
 def small_params(root: Path) -> Params:
     """A `params.yaml` of a small study below `root`."""
-    yaml = YAML()
-    content = yaml.load((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
-    content["seeds"], content["train"]["time_scale"] = [0], 0.1
-    content["experiments"], content["own"], content["ceiling"]["seeds"] = ["expB"], {}, []
-    content["expE"] = {}
-    yaml.dump(content, root / paths.PARAMS)
+    small = {"seeds": [0], "experiments": ["expB"], "own": {}, "expE": {}, "ceiling": {"seeds": []}}
+    text = dumps_yaml(content(**small, train={"time_scale": 0.1}))
+    (root / paths.PARAMS).write_text(text, encoding="utf-8")
     return read(root / paths.PARAMS)
 
 

@@ -27,12 +27,8 @@ def rewrite(ledger: Ledger, name: str, seconds: float) -> Record:
     rows = [{**row, "seconds": seconds * (row["to"] - row["from"])} for row in record.provenance]
     path = ledger.store.tensors_file(record)
     assert path
-    content = path.read_bytes()
+    write = pieces.holding(path.read_bytes())
     ledger.store.remove(record.key)  # of two records the first stays
-
-    def write(temporary: Path) -> None:
-        temporary.write_bytes(content)
-
     return ledger.store.save(replace(record, provenance=rows), write)
 
 
@@ -48,10 +44,8 @@ def measure(ledger: Ledger, chosen: list[Run], each: float) -> None:
     told = {"device": "a CPU", "device_type": "cpu", "torch": "2", "threads": 1, "seconds": each}
     entry = {"rows": [], "protocol": {}, "provenance": told}
     for run in chosen:
-        for (what, at), key in ledger.epoch_keys(run).items():
-            ledger.measurements.write(key, ledger.epoch_inputs(run, what, at), entry)
-        for where, key in ledger.sharpness_keys(run).items():
-            ledger.measurements.write(key, ledger.sharpness_inputs(run, *where), entry)
+        for key, inputs in pieces.measured(ledger, run):
+            ledger.measurements.write(key, inputs, entry)
 
 
 STUDY = small.params(seeds=[0, 1], own={}, expE={})
@@ -81,7 +75,7 @@ def test_records_and_measurements_that_tell_less_are_passed_over(ledger: Ledger)
     assert record
     for found in ledger.store.listing():
         ledger.store.remove(found)
-    ledger.store.save(replace(record, provenance=told), lambda path: path.write_bytes(b"") and None)
+    ledger.store.save(replace(record, provenance=told), pieces.holding(b""))
     assert forecast.pace(ledger, gpu=False, threads=1).epochs == {}
     assert seconds(ledger)["baseline-1", 3] > 0
 
@@ -131,13 +125,12 @@ def test_a_measurement_costs_what_such_ones_took_and_is_taken_once(ledger: Ledge
     bare = seconds(ledger)
     for run in every:
         if run.seed == 1:
-            for key in (*ledger.epoch_keys(run).values(), *ledger.sharpness_keys(run).values()):
+            for key, _ in pieces.measured(ledger, run):
                 ledger.measurements.remove(key)
     measure(ledger, [run for run in every if run.seed == 0], 100.0)
     taken = sum(seconds(ledger)[at] - bare[at] for at in bare if at[0].endswith("-1"))
     of_seed = [run for run in every if run.seed == 1]
-    wanted = {key for run in of_seed for key in ledger.epoch_keys(run).values()}
-    wanted |= {key for run in of_seed for key in ledger.sharpness_keys(run).values()}
+    wanted = {key for run in of_seed for key, _ in pieces.measured(ledger, run)}
     assert taken == pytest.approx(100.0 * len(wanted))
 
 

@@ -14,14 +14,12 @@ from netstab.measure.stability import compare, signals
 from netstab.networks.layers import initialise
 from netstab.networks.resnet import ResNet
 from netstab.params import Params
-from netstab.store.ledger import Ledger
 from netstab.study.experiments import runs
 from netstab.study.measuring import boundaries
 from netstab.study.schedule import Frozen, Phase
 from netstab.training import device, state, trajectory
 from netstab.training.context import Built, EngineContext
 from netstab.training.engine import Engine
-from netstab.training.observer import Observer
 from tests import small
 from tests.reference import NaiveTrainer
 from tests.test_engine import PATTERNS, phase
@@ -64,6 +62,17 @@ def images(where: str, padding: int, dtype: torch.dtype = torch.float32) -> Imag
         device=torch.device(where),
         dtype=dtype,
     )
+
+
+def context(params: Params, where: str, compiled: bool = False) -> EngineContext:
+    """Engine and images for the study."""
+
+    def build() -> Built:
+        hardware = device.hardware(torch.device(where), 1)
+        made = engine(params, where, compiled=compiled)
+        return Built(made, images(where, 2), images(where, 0), hardware)
+
+    return EngineContext(build)
 
 
 @pytest.fixture(autouse=True)
@@ -216,25 +225,15 @@ def test_resumed_runs_come_to_the_same_bits(
     chosen = [small.run(params, name) for name in names]
     assert set(chosen) <= set(runs(params))
     shared = small.ledger(params, tmp_path / "shared")
-
-    def context() -> EngineContext:
-        def build() -> Any:
-            made = engine(params, where, compiled=compiled)
-            hardware = device.hardware(torch.device(where), 1)
-            return Built(made, images(where, 2), images(where, 0), hardware)
-
-        return EngineContext(build)
-
     for run in chosen:
         # A new engine for each run: what is shared goes through the store.
-        trajectory.train(shared, run, context(), small.silent)
+        trajectory.train(shared, run, context(params, where, compiled), small.silent)
         alone = small.ledger(params, tmp_path / run.name)
-        expected = trajectory.train(alone, run, context(), small.silent)
+        expected = trajectory.train(alone, run, context(params, where, compiled), small.silent)
         record = shared.finished(run)
         assert record is not None and record.history == expected.history
-        ours, theirs = shared.store.tensors_file(record), alone.store.tensors_file(expected)
-        assert ours is not None and theirs is not None
-        assert state.equal(state.read(ours), state.read(theirs)), run.name
+        ours, theirs = small.tensors(shared, record), small.tensors(alone, expected)
+        assert state.equal(ours, theirs), run.name
 
 
 @pytest.mark.parametrize("where", DEVICES)
@@ -245,28 +244,15 @@ def test_measuring_leaves_the_bits_of_a_run_alone(where: str, tmp_path: Path) ->
     records = {}
     for name in ("measured", "unmeasured"):
         ledger = small.ledger(params, tmp_path / name)
-        context = EngineContext(
-            lambda: Built(
-                engine(params, where),
-                images(where, 2),
-                images(where, 0),
-                device.hardware(torch.device(where), 1),
-            )
-        )
-        observer = partial(_observer, ledger, context) if name == "measured" else None
-        record = trajectory.train(ledger, run, context, small.silent, observer)
-        path = ledger.store.tensors_file(record)
-        assert path is not None
-        records[name] = record.history, state.read(path), len(ledger.measurements.listing())
+        made = context(params, where)
+        observer = small.observing(ledger, made) if name == "measured" else None
+        record = trajectory.train(ledger, run, made, small.silent, observer)
+        found = len(ledger.measurements.listing())
+        records[name] = record.history, small.tensors(ledger, record), found
     measured, unmeasured = records.values()
     assert measured[0] == unmeasured[0]
     assert state.equal(measured[1], unmeasured[1])
     assert measured[2] > 10 and unmeasured[2] == 0
-
-
-def _observer(ledger: Ledger, context: EngineContext) -> Observer:
-    _, training, _, hardware = context.built
-    return Observer(ledger, context.twin, training, hardware)
 
 
 @pytest.mark.parametrize("where", [COMPILED])

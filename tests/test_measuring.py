@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,6 @@ from netstab.study.experiments import Run
 from netstab.study.measuring import epochs_of, sharpness_scopes
 from netstab.training import observer as observer_module
 from netstab.training import replay, state, trajectory
-from netstab.training.context import EngineContext
-from netstab.training.observer import Observer
 from netstab.training.trainer import Trainer
 from tests import small
 from tests.checkout import QUICK_SHARPNESS
@@ -45,13 +42,9 @@ def study(
     return small.params(experiments=["expB"], own={}, expE={}, measure=measure, **changes)
 
 
-def observing(ledger: Ledger, context: EngineContext) -> Callable[[], Observer]:
-    return lambda: Observer(ledger, context.twin, context.built.training, context.built.hardware)
-
-
 def train(ledger: Ledger, name: str, *, measured: bool = True) -> Record:
     context = small.context(ledger.params)
-    observer = observing(ledger, context) if measured else None
+    observer = small.observing(ledger, context) if measured else None
     run = small.run(ledger.params, name)
     record = trajectory.train(ledger, run, context, small.silent, observer)
     if observer and any(ledger.unmeasured(run)):
@@ -81,7 +74,7 @@ def test_a_rehearsal_measures_the_whole_network_and_leaves_no_trace(
 
     monkeypatch.setattr(sharpness, "measure", told)
     monkeypatch.setattr(observer_module, "signals", seen)
-    observing(ledger, context)().rehearse(context.built.engine.model)
+    small.observing(ledger, context)().rehearse(context.built.engine.model)
     every = [name for name, _ in context.twin.named_parameters()]
     assert measured == [(every, SHARPNESS["images"], 2)]
     assert looked == ["12 images"] * 2
@@ -132,9 +125,7 @@ def test_measuring_changes_no_bit_of_a_run(name: str, precision: str, tmp_path: 
     assert on.unmeasured(run) == ([], [])
     assert len(off.unmeasured(run)[0]) == 10, "the other one was not measured at all"
     assert (seen.key, seen.history) == (unseen.key, unseen.history)
-    files = [ledger.store.tensors_file(r) for ledger, r in ((on, seen), (off, unseen))]
-    assert files[0] is not None and files[1] is not None
-    assert state.equal(state.read(files[0]), state.read(files[1]))
+    assert state.equal(small.tensors(on, seen), small.tensors(off, unseen))
 
 
 @pytest.mark.parametrize("name", [pytest.param("baseline", marks=pytest.mark.long), "expB-128"])
@@ -204,7 +195,7 @@ def test_a_field_that_cannot_be_taken_is_named_and_left_out(
     monkeypatch.setattr(field, "compare", untaken)
     ledger = small.ledger(study(), tmp_path)
     context, run, said = small.context(ledger.params), small.run(study(), "baseline"), []
-    observer = observing(ledger, context)()
+    observer = small.observing(ledger, context)()
     observer.report = said.append
     trajectory.train(ledger, run, context, small.silent, lambda: observer)
     assert ledger.is_measured(run), "it is not tried again"
@@ -251,7 +242,7 @@ def test_a_killed_measurement_goes_on_where_it_was(measured_baseline: Path, tmp_
             raise KilledError
 
     with pytest.raises(KilledError):
-        replay.measure(ledger, run, context, observing(ledger, context)(), kill)
+        replay.measure(ledger, run, context, small.observing(ledger, context)(), kill)
     assert ledger.unmeasured(run)[0] == [4, 6, 8]
     train(ledger, "baseline")
     whole = small.ledger(study(), measured_baseline)

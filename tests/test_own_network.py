@@ -27,7 +27,6 @@ from netstab.study.keys import identity
 from netstab.study.measuring import boundaries
 from netstab.sweep.estimate import seconds
 from netstab.training import trajectory
-from netstab.training.observer import Observer
 from tests import small
 from tests.checkout import TINY
 
@@ -399,10 +398,7 @@ def test_the_example_comes_to_its_curves_and_verdicts(
     monkeypatch.chdir(tmp_path)
     data = Origin(name="small", official=False, content_sha256="small")
 
-    def observer() -> Observer:
-        built = context.built
-        return Observer(ledger, context.twin, built.training, built.hardware)
-
+    observer = small.observing(ledger, context)
     for run in runs(params):
         record = trajectory.train(ledger, run, context, small.silent, observer)
         finished.write(ledger, run, record, data, root=tmp_path)

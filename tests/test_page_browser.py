@@ -17,6 +17,7 @@ from netstab.evidence.figures import dvc_plots
 from netstab.evidence.page import render as pages
 from netstab.results.schema import MEASURES
 from tests import synthetic
+from tests.checkout import ROOT
 from tests.chromium import Browser
 from tests.synthetic_report import PANELS, Reported, embedded, in_one_process
 
@@ -439,7 +440,7 @@ def test_templates_of_dvc_plots_draw(driver: Any, whole: Reported, tmp_path: Pat
     rows = pd.read_csv(whole.root / paths.CURVES).to_dict("records")
     specs = []
     for name, measure in (("accuracy", "val_top1_pct"), ("loss", "val_loss")):
-        text = (synthetic.ROOT / dvc_plots.TEMPLATES / f"{name}.json").read_text()
+        text = (ROOT / dvc_plots.TEMPLATES / f"{name}.json").read_text()
         for anchor, value in (("X", "epoch"), ("Y", measure), ("X_LABEL", "epoch"), ("TITLE", "t")):
             text = text.replace(f"<DVC_METRIC_{anchor}>", value)
         spec = json.loads(text)

@@ -1,6 +1,5 @@
 """What params.yaml may say, and how every fault is answered."""
 
-import copy
 from collections.abc import Callable, Iterator
 from difflib import unified_diff
 from itertools import pairwise
@@ -20,29 +19,10 @@ from netstab.params import check, read
 from netstab.params.models import Section
 from netstab.study.experiments import Variant, schedule
 from tests import small
+from tests.small import ABSENT, altered, faults
 
 TEXT = (small.ROOT / "params.yaml").read_text(encoding="utf-8")
-ABSENT = object()
 Keys = tuple[Any, ...]
-
-
-def changed(*changes: tuple[Keys, Any]) -> dict[str, Any]:
-    content = copy.deepcopy(small.SHIPPED)
-    for path, value in changes:
-        place = content
-        for step in path[:-1]:
-            place = place[step]
-        if value is ABSENT:
-            del place[path[-1]]
-        else:
-            place[path[-1]] = value
-    return content
-
-
-def faults(content: object) -> list[str]:
-    with pytest.raises(ParameterError) as refused:
-        check(content)
-    return refused.value.faults
 
 
 def faults_of_text(text: str, tmp_path: Path) -> list[str]:
@@ -105,7 +85,7 @@ def test_everything_in_a_mapping_can_be_removed_by_overrides(path: Keys, tmp_pat
     place = tmp_path / "params.yaml"
     place.write_text(TEXT, encoding="utf-8")
     apply_overrides(str(place), ["~" + ".".join((*path, key)) for key in REMOVABLE[path]])
-    assert load_yaml(str(place)) == changed((path, {}))
+    assert load_yaml(str(place)) == altered((path, {}))
     if path == ("expE",) or path[0] == "own":
         read(place)
 
@@ -230,7 +210,7 @@ def test_no_comment_stands_right_behind_a_key_whose_values_are_below() -> None:
     ],
 )
 def test_a_fault_is_named_by_its_key(path: Keys, value: Any, fault: str) -> None:
-    found = faults(changed((path, value)))
+    found = faults(altered((path, value)))
     assert any(line.startswith(fault) for line in found), found
 
 
@@ -238,12 +218,12 @@ def test_a_fault_is_named_by_its_key(path: Keys, value: Any, fault: str) -> None
     ("path", "empty"), [(("baseline",), {}), (("ceiling", "seeds"), [])], ids=str
 )
 def test_nothing_behind_a_key_means_none_where_dvc_does_not_mind(path: Keys, empty: Any) -> None:
-    assert check(changed((path, None))) == check(changed((path, empty)))
+    assert check(altered((path, None))) == check(altered((path, empty)))
 
 
 def test_two_epochs_that_a_time_scale_lets_coincide_are_refused() -> None:
     one = {"x": {"64": {"60": 0.01, "62": 0.1}}}
-    content = changed((("train", "time_scale"), 0.1), (("own",), one))
+    content = altered((("train", "time_scale"), 0.1), (("own",), one))
     assert faults(content) == [
         "own.x.64: 60 and 62 fall on the same epoch at train.time_scale 0.1; raise the scale"
     ]
@@ -251,7 +231,7 @@ def test_two_epochs_that_a_time_scale_lets_coincide_are_refused() -> None:
 
 def test_a_change_that_a_time_scale_pushes_past_the_end_is_refused() -> None:
     # 200 -> 2, 199 -> 1.99, which rounds to the end.
-    content = changed((("train", "time_scale"), 0.01), (("own",), {}))
+    content = altered((("train", "time_scale"), 0.01), (("own",), {}))
     content |= {name: {"decay_epochs": [60], "decay_factor": 0.1} for name in ("outpost", "expA")}
     content["expB"] = {"freeze_epoch": 199}
     content["expC"] = content["expD"] = {**content["outpost"], "freeze_epoch": 60}
@@ -368,7 +348,7 @@ def test_what_is_accepted_is_what_batch_norm_can_take(
 
 
 def test_all_faults_are_listed_at_once() -> None:
-    content = changed(
+    content = altered(
         (("trian",), {}),
         (("model", "width"), 0),
         (("train", "momentun"), 0.9),

@@ -22,18 +22,6 @@ from netstab.study.experiments import Run, variants
 from tests import pieces, small
 from tests.pieces import DATA, content, ledger_on, study
 
-
-@pytest.fixture
-def made(tmp_path: Path) -> Callable[..., Path]:
-    return pieces.maker(tmp_path)
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Ledger:
-    """The ledger of a machine that has trained nothing."""
-    return ledger_on(tmp_path / "here")
-
-
 # Damaged, foreign, hostile
 
 CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {

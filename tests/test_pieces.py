@@ -28,18 +28,6 @@ from netstab.training import state
 from tests import pieces, small
 from tests.pieces import DATA, content, export, ledger_on, study
 
-
-@pytest.fixture
-def made(tmp_path: Path) -> Callable[..., Path]:
-    return pieces.maker(tmp_path)
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Ledger:
-    """The ledger of a machine that has trained nothing."""
-    return ledger_on(tmp_path / "here")
-
-
 # What a piece needs
 
 

@@ -6,7 +6,6 @@ import shutil
 
 import pytest
 
-from tests import small
 from tests.checkout import DVC
 from tests.pipeline_helpers import BLOCKS, RIVALS, RUNS, STUDY, Clone
 
@@ -42,19 +41,6 @@ def test_interpreters_that_are_not_forked_come_to_the_same_bits_and_files(clone:
     with_times = ("provenance.json", "sharpness.json", "report.html")
     same = {name for name in files if not name.endswith(with_times)}
     assert {name for name, found in clone.files("metrics").items() if files[name] == found} >= same
-
-
-def test_an_override_changes_one_line_of_the_shipped_parameters(clone: Clone) -> None:
-    (clone.root / "params.yaml").write_text((small.ROOT / "params.yaml").read_text())
-    clone.git("add", "params.yaml")
-    # What `-S` does to the file, without the runs that follow.
-    clone.python(
-        "-c",
-        "from dvc.utils.serialize import modify_yaml\n"
-        "with modify_yaml('params.yaml') as content:\n"
-        "    content['expB']['freeze_epoch'] = 90",
-    )
-    assert clone.git("diff", "--numstat", "params.yaml").split() == ["1", "1", "params.yaml"]
 
 
 def test_a_changed_outpost_trains_the_outpost_from_where_it_parts(clone: Clone) -> None:

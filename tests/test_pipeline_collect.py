@@ -18,8 +18,6 @@ from tests.pipeline_helpers import RUNS, Clone
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
-COLLECT = ("-c", "from netstab.cli import app; app(['collect'])")
-
 
 def rows(clone: Clone) -> dict[str, Any]:
     """Stage -> what `dvc.lock` has of it."""
@@ -38,7 +36,7 @@ def forget(clone: Clone) -> None:
 def test_collecting_records_what_dvc_would_and_leaves_it_the_report(clone: Clone) -> None:
     recorded, files = rows(clone), clone.files("metrics/runs")
     forget(clone)
-    said = clone.python(*COLLECT).text
+    said = clone.netstab("collect").text
     assert said.endswith(
         f"recorded now: {len(RUNS)} of {len(RUNS)} runs dvc repro makes the report"
     )
@@ -51,7 +49,7 @@ def test_collecting_records_what_dvc_would_and_leaves_it_the_report(clone: Clone
 def test_a_group_with_a_run_that_lacks_is_left_to_dvc_and_the_run_named(clone: Clone) -> None:
     forget(clone)
     clone.change(expB={"freeze_epoch": 70})
-    said = clone.python(*COLLECT).text
+    said = clone.netstab("collect").text
     assert said.endswith(
         f"recorded now: {len(RUNS) - 2} of {len(RUNS)} runs left to dvc repro: train; the store "
         "lacks expB-64-0, expB-512-0 dvc repro does the rest"
@@ -63,7 +61,7 @@ def test_a_group_with_a_run_that_lacks_is_left_to_dvc_and_the_run_named(clone: C
 def test_the_code_of_another_checkout_collects_nothing_here(clone: Clone) -> None:
     forget(clone)
     before = clone.read("dvc.lock")
-    said = clone.python(*COLLECT, code=1, PYTHONPATH=str(small.ROOT / "src")).text
+    said = clone.netstab("collect", code=1, PYTHONPATH=str(small.ROOT / "src")).text
     assert f"netstab runs from {small.ROOT / 'src'}, which is not this checkout's" in said
     assert clone.read("dvc.lock") == before and not (clone.root / "metrics").exists()
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.checkout import DVC
-from tests.pipeline_helpers import Clone, lent_clone, wait_for
+from tests.pipeline_helpers import Clone, wait_for
 
 pytestmark = pytest.mark.xdist_group("sweeps")
 
@@ -49,16 +49,15 @@ class Background:
 
 
 @pytest.fixture
-def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+def clone(clone: Clone) -> Iterator[Clone]:
     """A clone whose store is empty, so that every stage has to train."""
-    for lent in lent_clone(tmp_path_factory, tmp_path):
-        base = lent.states()
-        lent.run("rm", "-r", ".netstab/store")
-        yield lent
-        # Whatever was trained came to the bits of the base, which nothing disturbed.
-        assert lent.states().items() <= base.items()
-        rows = [json.dumps({**row, "pid": 0}, sort_keys=True) for row in lent.trained()]
-        assert len(rows) == len(set(rows)), "an epoch was trained twice"
+    base = clone.states()
+    clone.run("rm", "-r", ".netstab/store")
+    yield clone
+    # Whatever was trained came to the bits of the base, which nothing disturbed.
+    assert clone.states().items() <= base.items()
+    rows = [json.dumps({**row, "pid": 0}, sort_keys=True) for row in clone.trained()]
+    assert len(rows) == len(set(rows)), "an epoch was trained twice"
 
 
 def forced(stage: str) -> list[str]:

@@ -10,8 +10,6 @@ from tests.pipeline_helpers import BLOCKS, MOVED, RIVALS, RUNS, Clone
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
-NETSTAB = ("-c", "from netstab.cli import app; app()")
-
 
 def assert_expB_and_the_report(ran: list[str]) -> None:
     assert (sorted(ran[:-1]), ran[-1]) == (sorted(f"train@expB-{b}-0" for b in BLOCKS), "report")
@@ -108,7 +106,7 @@ def test_a_fresh_clone_makes_its_images_and_trains_what_is_new(fresh: Clone) -> 
 
 
 def study(clone: Clone, *words: str, code: int = 0, **env: str) -> str:
-    return clone.python(*NETSTAB, "study", *words, code=code, **env).output
+    return clone.netstab("study", *words, code=code, **env).output
 
 
 SMALLER = [
@@ -153,7 +151,7 @@ def test_a_study_is_a_temporary_experiment_and_leaves_the_checkout_as_it_is(clon
     assert "freeze_epoch" in clone.read("demo/params.yaml")
     assert clone.read("demo/data/manifest.json") == clone.read("data/manifest.json")
     assert garbage(clone) < useless
-    assert "A1" in clone.python(*NETSTAB, "claims", "--results", "demo").output
+    assert "A1" in clone.netstab("claims", "--results", "demo").output
 
     # Again, after a commit: the results are the new ones.
     clone.commit("mine")
@@ -164,7 +162,7 @@ def test_a_study_is_a_temporary_experiment_and_leaves_the_checkout_as_it_is(clon
 
 def garbage(clone: Clone) -> int:
     """Number of files in the store that nothing has a use for."""
-    return int(clone.python(*NETSTAB, "store", "gc", "--dry-run").output.split()[0])
+    return int(clone.netstab("store", "gc", "--dry-run").output.split()[0])
 
 
 def checkout(clone: Clone) -> list[str]:

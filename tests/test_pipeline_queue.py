@@ -2,12 +2,11 @@
 
 import csv
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.checkout import DVC
-from tests.pipeline_helpers import BLOCKS, Clone, lent_clone, wait_for
+from tests.pipeline_helpers import BLOCKS, Clone, wait_for
 
 pytestmark = [pytest.mark.xdist_group("pipeline"), pytest.mark.long]
 
@@ -17,18 +16,17 @@ SCALE = 0.05
 
 
 @pytest.fixture
-def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+def clone(clone: Clone) -> Iterator[Clone]:
     """A clone with the results of a study in git, whose store is empty."""
-    for lent in lent_clone(tmp_path_factory, tmp_path):
-        base = lent.states()
-        lent.run("rm", "-r", ".netstab/store")
-        yield lent
-        lent.open_gates()
-        lent.dvc("queue", "stop", "--kill")
-        ended(lent)
-        shared = lent.states().keys() & base.keys()
-        assert len(shared) > 2, "one epoch of the grid is in the base's store"
-        assert {key: lent.states()[key] for key in shared} == {key: base[key] for key in shared}
+    base = clone.states()
+    clone.run("rm", "-r", ".netstab/store")
+    yield clone
+    clone.open_gates()
+    clone.dvc("queue", "stop", "--kill")
+    ended(clone)
+    shared = clone.states().keys() & base.keys()
+    assert len(shared) > 2, "one epoch of the grid is in the base's store"
+    assert {key: clone.states()[key] for key in shared} == {key: base[key] for key in shared}
 
 
 def queue(clone: Clone) -> None:

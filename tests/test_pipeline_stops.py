@@ -6,14 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.pipeline_helpers import Clone, lent_clone, wait_for
+from tests.pipeline_helpers import Clone, wait_for
 
 pytestmark = pytest.mark.xdist_group("sweeps")
 
@@ -23,14 +23,13 @@ HEARD = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
 @pytest.fixture
-def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+def clone(clone: Clone) -> Clone:
     """A checkout without states, whose two runs part at epoch 3; it stops before epoch 5."""
-    for made in lent_clone(tmp_path_factory, tmp_path):
-        shutil.rmtree(made.root / ".netstab/store")
-        made.change(experiments=[], expE={}, own={})
-        made.change(runtime={"workers": 2, "keep_every": 1000})
-        made.close_gate(5)
-        yield made
+    shutil.rmtree(clone.root / ".netstab/store")
+    clone.change(experiments=[], expE={}, own={})
+    clone.change(runtime={"workers": 2, "keep_every": 1000})
+    clone.close_gate(5)
+    return clone
 
 
 def end(

@@ -5,29 +5,25 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.pipeline_helpers import STUDY, Clone, lent_clone, wait_for
+from tests.checkout import NETSTAB
+from tests.pipeline_helpers import STUDY, Clone, wait_for
 
 pytestmark = pytest.mark.xdist_group("sweeps")
 
-SWEEP = ("-c", "from netstab.cli import app; app(['sweep'])")
-BY_RAY = ("-c", "from netstab.cli import app; app(['sweep', '--ray'])")
 LOOPBACK = {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
 
 
 @pytest.fixture
-def clone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    for made in lent_clone(tmp_path_factory, tmp_path):
-        made.change(runtime={"workers": 2, "threads": 1})
-        yield made
+def clone(clone: Clone) -> Clone:
+    clone.change(runtime={"workers": 2, "threads": 1})
+    return clone
 
 
 def emptied(clone: Clone) -> dict[str, str]:
@@ -40,10 +36,11 @@ def emptied(clone: Clone) -> dict[str, str]:
 class Swept:
     """A sweep under way."""
 
-    def __init__(self, clone: Clone, command: tuple[str, str] = SWEEP) -> None:
+    def __init__(self, clone: Clone, *options: str) -> None:
         self.said = clone.root.parent / "swept"
         self.said.unlink(missing_ok=True)
-        self.process = clone.start(sys.executable, *command, output=self.said, PYTHONPATH="src")
+        command = (*NETSTAB, "sweep", *options)
+        self.process = clone.start(*command, output=self.said, PYTHONPATH="src")
 
     def insist(self) -> None:
         """Ctrl-C, and once more where it waits for an epoch to end that a gate holds up."""
@@ -93,17 +90,17 @@ def test_a_sweep_measures_barriers_of_stored_states_to_the_same_bits_in_any_numb
     clone: Clone,
 ) -> None:
     clone.change(measure={"barriers": {"images": 8, "points": 3}})
-    assert "measuring barriers between states of a seed (13)" in clone.python(*SWEEP).text
+    assert "measuring barriers between states of a seed (13)" in clone.netstab("sweep").text
     found = barriers(clone)
     assert len(found) == 13 and not clone.trained()
-    assert "nothing to train" in clone.python(*SWEEP).text
+    assert "nothing to train" in clone.netstab("sweep").text
     assert clone.dvc("repro").stages == ["settings", "report"]
     told = json.loads(clone.read("metrics/barriers.json"))
     assert told["missing"] == [] and len(told["barriers"]) == 13
     for path in found:
         path.unlink()
     clone.change(runtime={"workers": 1})
-    clone.python(*SWEEP)
+    clone.netstab("sweep")
     assert barriers(clone) == found
 
 
@@ -133,10 +130,10 @@ def test_a_sweep_survives_the_loss_of_a_process_or_of_all_and_comes_to_the_same_
         assert ("stopped; the same command goes on" in swept.said.read_text()) == (code == 130)
 
     clone.open_gates()
-    assert "2 processes side by side, 1 CPU thread each" in clone.python(*SWEEP).text
+    assert "2 processes side by side, 1 CPU thread each" in clone.netstab("sweep").text
     states = clone.states()
     assert states and states == {key: expected[key] for key in states}
-    assert "nothing to train" in clone.python(*SWEEP).text
+    assert "nothing to train" in clone.netstab("sweep").text
 
 
 @pytest.mark.long
@@ -149,7 +146,7 @@ def test_a_sweep_by_ray_listens_on_loopback_alone_is_stopped_goes_on_and_dvc_col
     clone.change(experiments=[], expE={"ema": STUDY["expE"]["ema"]}, runtime={"workers": 1})
     clone.change(measure={"barriers": {"images": 8, "points": 3}})
     clone.close_gate(5)
-    swept = Swept(clone, BY_RAY)
+    swept = Swept(clone, "--ray")
     wait_for(lambda: any(row["epoch"] == 5 for row in clone.trained()), "the gate")
     parent = psutil.Process(swept.process.pid)
     processes = [parent, *parent.children(recursive=True)]
@@ -172,7 +169,7 @@ def test_a_sweep_by_ray_listens_on_loopback_alone_is_stopped_goes_on_and_dvc_col
     assert "stopped; the same command goes on" in swept.said.read_text()
 
     clone.open_gates()
-    clone.python(*BY_RAY)
+    clone.netstab("sweep", "--ray")
     states = clone.states()
     assert states and states == {key: expected[key] for key in states}
     assert len(barriers(clone)) == 4
@@ -188,7 +185,7 @@ def test_a_sweep_by_ray_listens_on_loopback_alone_is_stopped_goes_on_and_dvc_col
 def test_a_run_that_cannot_be_trained_is_named_and_the_others_are_trained(clone: Clone) -> None:
     # What follows on the fault in the same run is lost with it; the other run has nothing of it.
     clone.change(own={"bad": {"64": {"60": 1e30}}, "good": {"64": {"60": 0.05}}})
-    refused = clone.python(*SWEEP, code=1).text
+    refused = clone.netstab("sweep", code=1).text
     assert "own-bad-0: the training loss is not finite at epoch 3" in refused
     assert "lower train.learning_rate or the rate of the intervention" in refused
     assert {row["epoch"] for row in clone.trained()} >= set(range(3, 10)), "own-good is trained"
@@ -197,4 +194,4 @@ def test_a_run_that_cannot_be_trained_is_named_and_the_others_are_trained(clone:
 
 def test_a_sweep_without_a_usable_parameter_file_says_what_is_wrong(clone: Clone) -> None:
     clone.change(runtime={"workers": 0})
-    assert "runtime.workers" in clone.python(*SWEEP, code=1).text
+    assert "runtime.workers" in clone.netstab("sweep", code=1).text

@@ -4,17 +4,16 @@ import getpass
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from netstab.cli import app
 from netstab.commands import preflight
 from netstab.errors import NetstabError
 from tests import small
+from tests.checkout import python
+from tests.repository import netstab
 
 
 def git(root: Path, *arguments: str) -> None:
@@ -116,9 +115,7 @@ def test_what_dvc_cannot_work_in_is_refused_with_the_command_that_mends_it(
 @pytest.mark.parametrize("command", [["study", "demo"], ["sweep"], ["collect"]])
 def test_every_command_that_starts_dvc_looks_first(command: list[str], checkout: Path) -> None:
     without_repository(checkout)
-    result = CliRunner().invoke(app, command)
-    assert result.exit_code == 1
-    assert "is no git repository" in result.stderr
+    assert "is no git repository" in netstab(*command, code=1).stderr
 
 
 def test_the_command_that_is_named_makes_a_repository_of_a_zip(checkout: Path) -> None:
@@ -140,10 +137,9 @@ def test_a_study_whose_workspaces_would_be_elsewhere_is_refused_with_the_way_out
     else:
         (tmp_path / "scratch").mkdir()
     link.symlink_to(tmp_path / "scratch")
-    result = CliRunner().invoke(app, ["study", "demo"])
-    assert result.exit_code == 1
-    assert f"{link}: is a link to {tmp_path}/scratch" in result.stderr
-    assert f"rm {link}" in result.stderr
+    refused = netstab("study", "demo", code=1).stderr
+    assert f"{link}: is a link to {tmp_path}/scratch" in refused
+    assert f"rm {link}" in refused
     link.unlink()
     link.mkdir()
     preflight.check_workspaces(checkout)
@@ -155,9 +151,8 @@ def test_a_study_whose_workspace_would_write_through_a_link_is_refused_with_the_
 ) -> None:
     (tmp_path / "disk").mkdir()
     (checkout / place).symlink_to(tmp_path / "disk")
-    result = CliRunner().invoke(app, ["study", "demo"])
-    assert result.exit_code == 1
-    assert f"rm {place} && cp -r {tmp_path}/disk {place}" in result.stderr
+    refused = netstab("study", "demo", code=1).stderr
+    assert f"rm {place} && cp -r {tmp_path}/disk {place}" in refused
     subprocess.run(f"rm {place} && cp -r {tmp_path}/disk {place}", shell=True, check=True)
     preflight.check_workspaces(checkout)
 
@@ -189,12 +184,4 @@ def test_a_path_that_the_locale_cannot_say_is_refused(checkout: Path, tmp_path: 
         "try: preflight.check(Path.cwd())\n"
         "except NetstabError as error: print(error)"
     )
-    said = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=place,
-        env={**os.environ, **locale, "PYTHONPATH": str(small.ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert "export LC_ALL=C.UTF-8" in said
+    assert "export LC_ALL=C.UTF-8" in python("-c", code, cwd=place, **locale).stdout

@@ -1,7 +1,6 @@
 """What is decided about Ray without a Ray: where to train, what is reported, what is refused."""
 
 import os
-import subprocess
 import sys
 import time
 from contextlib import ExitStack, nullcontext, redirect_stderr
@@ -22,27 +21,15 @@ from netstab.sweep.ray.marks import mark
 from netstab.sweep.ray.store_server import StoreServer
 from netstab.sweep.refusals import refuse_share
 from tests import pieces, small
+from tests.checkout import python
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra: cluster")
 
 KEY = "a" * 64
 
 
-def written(path: Path) -> None:
-    path.write_bytes(b"tensors")
-
-
-def later(path: Path) -> None:
-    path.write_bytes(b"later")
-
-
-def record(key: str = KEY, *, interim: bool = False) -> Record:
-    told = pieces.provenance(1, "here")
-    return Record(key, "baseline-0", 1, {}, pieces.history(key, 1), told, interim)
-
-
-def saved(store: Store, *, interim: bool = False) -> Record:
-    return store.save(record(interim=interim), written)
+def saved(store: Store, **changes: Any) -> Record:
+    return store.save(pieces.record(**changes), pieces.holding(b"tensors"))
 
 
 class Handle:
@@ -94,7 +81,7 @@ def test_workers_of_a_remote_node_leave_each_others_copies_alone(
     one, other = (RemoteStore(tmp_path / "copies", Handle(server)) for _ in range(2))
     interim = saved(one, interim=True)
     before = one.tensors_file(interim)
-    done = other.save(record(), later)
+    done = other.save(pieces.record(), pieces.holding(b"later"))
     after = other.tensors_file(done)
     assert before and after and (before.read_bytes(), after.read_bytes()) == (b"tensors", b"later")
     assert one.tensors_file(done) == after and one.record(KEY) == done
@@ -115,13 +102,13 @@ def test_a_remote_node_keeps_the_last_copies_and_those_that_may_be_read(
     store = RemoteStore(tmp_path / "copies", Handle(server))
     records, copies = [], tmp_path / "copies"
     for number in range(KEPT + 3):
-        records.append(store.save(record(f"{number:064d}"), written))
+        records.append(saved(store, key=f"{number:064d}"))
     assert len(list(copies.glob("*.safetensors"))) == KEPT + 3, "somebody may be reading these"
     for number, copy in enumerate(sorted(copies.glob("*.safetensors"))):
         then = time.time() - READ_S - 100 + number
         os.utime(copy, (then, then))
     assert store.tensors_file(records[0])  # in use, and so young again
-    store.save(replace(records[0], key=KEY), written)
+    store.save(replace(records[0], key=KEY), pieces.holding(b"tensors"))
     left = {path.name[:64] for path in copies.glob("*.safetensors")}
     assert left == {KEY, *(records[number].key for number in (0, KEPT + 1, KEPT + 2))}
     assert store.tensors_file(records[1]), "what was dropped is fetched again"
@@ -305,13 +292,7 @@ def test_workers_with_a_share_of_a_gpu_spread_over_the_gpus_of_this_machine(
         "    found = [task.remote(n, many, str(folder)) for n in range(many)]\n"
         "    print(*sorted(ray.get(found, timeout=300)))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path],
-        env={**os.environ, "PYTHONPATH": str(small.ROOT / "src"), "CUDA_VISIBLE_DEVICES": "0,1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = python("-c", code, str(tmp_path), CUDA_VISIBLE_DEVICES="0,1")
     assert done.stdout.splitlines() == ["cuda:0 cuda:1", "cuda:0 cuda:0 cuda:1 cuda:1"]
 
 

@@ -8,7 +8,7 @@ import pytest
 from dvc.utils.serialize import dumps_yaml
 
 from tests import small
-from tests.pipeline_helpers import BLOCKS, STUDY, Clone, lent_clone
+from tests.pipeline_helpers import BLOCKS, STUDY, Clone
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("pipeline")]
 
@@ -40,12 +40,9 @@ def command_lines(heading: str) -> list[str]:
 
 
 @pytest.fixture
-def fresh(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def fresh(clone: Clone, tmp_path: Path) -> Clone:
     """A clone with two sizes of seconds, in which the demo has been run once."""
-    lent = lent_clone(tmp_path_factory, tmp_path)
-    base = next(lent)
-    base.git("clone", "--quiet", ".", str(tmp_path / "fresh"))
-    lent.close()
+    clone.git("clone", "--quiet", ".", str(tmp_path / "fresh"))
     fresh = Clone(tmp_path / "fresh")
     (fresh.root / "sizes.yaml").write_text(dumps_yaml({"demo": DEMO, "article": ARTICLE}))
     fresh.change(
@@ -57,7 +54,7 @@ def fresh(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     shutil.rmtree(fresh.root / "metrics")
     (fresh.root / "dvc.lock").unlink()
     fresh.commit("two sizes")
-    fresh.python("-c", "from netstab.cli import app; app()", "study", "demo")
+    fresh.netstab("study", "demo")
     assert fresh.trained(), "the study has trained"
     fresh.log.write_text("")
     return fresh

@@ -11,6 +11,7 @@ from netstab import paths
 from netstab.errors import NetstabError
 from netstab.files import write_folder
 from netstab.results import folder
+from tests.checkout import files_in
 
 
 @pytest.fixture
@@ -31,10 +32,6 @@ FILES = {
     *("report.html", "claims.json", "runs/baseline-0/history.csv"),
     *("params.yaml", "data/manifest.json"),
 }
-
-
-def files(of: Path) -> set[str]:
-    return {str(path.relative_to(of)) for path in of.rglob("*") if path.is_file()}
 
 
 def plain(place: Path) -> None:
@@ -63,14 +60,14 @@ def test_results_go_through_links_and_replace_those_before(
         for _ in range(2):
             folder.refuse(place)
             folder.fill(place, checkout)
-            assert files(place) == FILES and place.is_symlink() == linked
+            assert files_in(place).keys() == FILES and place.is_symlink() == linked
             # Another study's, and something that the user has put beside it.
             (place / "runs/outpost-0").mkdir()
             (place / "report.html").write_text("old")
             (place / "notes.txt").write_text("mine")
             folder.refuse(place)
             folder.fill(place, checkout)
-            assert files(place) == {*FILES, "notes.txt"}
+            assert files_in(place).keys() == {*FILES, "notes.txt"}
             assert (place / "report.html").read_text() == "new metrics/report.html"
             assert not (place / "runs/outpost-0").exists()
             (place / "notes.txt").unlink()
@@ -110,10 +107,10 @@ def test_a_folder_that_cannot_take_results_is_refused_and_stays_as_it_is(
 ) -> None:
     place = checkout / "demo"
     make(place)
-    before = files(checkout)
+    before = files_in(checkout).keys()
     with pytest.raises(NetstabError, match=said):
         folder.refuse(place)
-    assert files(checkout) == before
+    assert files_in(checkout).keys() == before
 
 
 def test_a_folder_is_looked_at_without_a_trace(checkout: Path) -> None:
@@ -127,4 +124,4 @@ def test_the_report_writes_its_figures_through_a_link(checkout: Path, tmp_path: 
     for text in ("old", "new"):
         write_folder(paths.FIGURES, {f"{text}.svg": text})
     assert paths.FIGURES.is_symlink()
-    assert files(tmp_path / "disk") == {"figures/new.svg"}
+    assert files_in(tmp_path / "disk").keys() == {"figures/new.svg"}

@@ -58,10 +58,9 @@ def assert_same(ledger: Ledger, record: Record, other: Ledger, expected: Record)
     """Weights, buffers and momentum to the bit, history to the last digit."""
     assert record.key == expected.key
     assert record.history == expected.history
-    ours, theirs = ledger.store.tensors_file(record), other.store.tensors_file(expected)
-    assert ours is not None and theirs is not None
-    assert state.equal(state.read(ours), state.read(theirs))
-    momentum = [n for n in state.read(ours) if n.startswith("momentum.")]
+    ours = small.tensors(ledger, record)
+    assert state.equal(ours, small.tensors(other, expected))
+    momentum = [name for name in ours if name.startswith("momentum.")]
     assert momentum, "a state without momentum would not tell"
 
 
@@ -265,7 +264,7 @@ trajectory.train(ledger, run, small.context(study), small.silent)
     ],
 )
 def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_bits(
-    kind: str, mode: str, tmp_path: Path
+    kind: str, mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = small.ROOT
     killed = small.ledger(study(mode, runtime={"save_interval_s": 1e-9}), tmp_path / "killed")
@@ -282,6 +281,10 @@ def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_bits(
         assert done.returncode == -signal.SIGKILL
         assert killed.resume(run).epoch == resumed
     record = train(killed, run)
+    assert "another process" not in capsys.readouterr().err, "the killed one holds a lock"
+    ends = [row["to"] for row in record.provenance]
+    assert [row["from"] for row in record.provenance] == [0, *ends[:-1]]
+    assert {resumed for _, resumed in kills} <= {0, *ends}
     whole = small.ledger(study(mode), tmp_path / "whole")
     assert_same(killed, record, whole, train(whole, run))
     interim = [r for k in killed.store.listing() if (r := killed.store.record(k)) and r.interim]

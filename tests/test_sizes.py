@@ -5,19 +5,18 @@ import json
 import shutil
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import Result
 from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import dumps_yaml
-from typer.testing import CliRunner
 
-from netstab.cli import app
 from netstab.commands import study
 from netstab.data import subset
 from netstab.errors import NetstabError
 from netstab.params import read, sizes
 from tests import small
+from tests.repository import netstab
 
 SHIPPED = (small.ROOT / "params.yaml").read_text(encoding="utf-8")
 KNOWN = sizes.read_sizes(small.ROOT / "sizes.yaml")
@@ -35,12 +34,6 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(subset, "official", kept)
     return tmp_path
-
-
-def netstab(*arguments: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == code, result.output
-    return result
 
 
 def written(root: Path) -> str:
@@ -165,8 +158,9 @@ def test_a_section_in_one_line_stays_in_one(checkout: Path) -> None:
 def test_a_size_that_is_not_there_or_a_file_that_cannot_be_used_is_refused_and_nothing_written(
     checkout: Path,
 ) -> None:
-    said = netstab("size", "huge", code=1).stderr
-    assert said == "huge: is not a size; sizes.yaml has demo, mini, article\n"
+    for command in ("size", "study"):
+        said = netstab(command, "huge", code=1).stderr
+        assert said == "huge: is not a size; sizes.yaml has demo, mini, article\n"
     (checkout / "params.yaml").write_text("seeds: [", encoding="utf-8")
     assert "is not valid YAML" in netstab("size", "demo", code=1).stderr
     assert written(checkout) == "seeds: ["
@@ -249,6 +243,30 @@ def test_a_study_of_any_size_needs_no_key_that_may_be_left_out(
     assert {f"expE.{name}" for name in params.expE.rivals} == left
     kept = ".netstab/downloads/cifar10-head.tar.gz"
     assert params.data.source == (kept if size == "mini" else None)
+
+
+def test_a_mini_study_without_a_source_takes_the_head_of_cifar10(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    def sources(*words: str, **data: Any) -> list[str]:
+        content = small.content(data={"dataset": "cifar10", "source": None, **data})
+        (checkout / "params.yaml").write_text(dumps_yaml(content), encoding="utf-8")
+        overrides = asked_of_dvc(checkout, monkeypatch, *words)
+        named = any(word == f"++data.name='{subset.NAME}'" for word in overrides)
+        assert named == any("cifar10-head.tar.gz" in word for word in overrides)
+        return [word for word in overrides if word.lstrip("+").startswith("data.source")]
+
+    assert sources("mini") == ["++data.source='.netstab/downloads/cifar10-head.tar.gz'"]
+    assert sources("article") == []
+    assert sources("mini", "--source", "dvc.yaml") == ["++data.source='dvc.yaml'"]
+    outside = tmp_path_factory.mktemp("elsewhere") / "pets.zip"
+    outside.touch()
+    assert sources("mini", "--source", str(outside)) == [f"++data.source='{outside}'"]
+    # Whoever names images gets these.
+    assert sources("mini", "-S", "data.source=/mine") == ["data.source=/mine"]
+    assert sources("mini", "-S", "data.dataset=cifar100") == []
+    assert sources("mini", source="/mine") == []
+    assert sources("mini", dataset="cifar100") == []
 
 
 @pytest.mark.parametrize("size", KNOWN)

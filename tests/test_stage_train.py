@@ -1,9 +1,6 @@
 """What a trainer's stage writes, and when it rather writes nothing."""
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +21,7 @@ from netstab.store.measurements import Measurements
 from netstab.store.states import Store
 from netstab.study.experiments import Run, Variant
 from tests import pieces, small
-from tests.checkout import TINY, files_in
+from tests.checkout import TINY, files_in, python
 
 STUDY: dict[str, Any] = {**TINY, "train": {**TINY["train"], "time_scale": 0.015}}
 
@@ -130,13 +127,7 @@ def test_the_next_stage_of_an_experiment_moves_its_files_and_checks_nothing_anew
     collected: Path,
 ) -> None:
     assert not paths.run_dir("baseline-1").exists(), "only its own stage writes it"
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "netstab.stages.train", "baseline", "1"],
-        env={**os.environ, "PYTHONPATH": str(small.ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = python("-X", "importtime", "-m", "netstab.stages.train", "baseline", "1")
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "netstab.store.ahead" in imported and not {"pydantic", "ruamel.yaml"} & imported
     moved = files()

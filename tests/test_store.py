@@ -41,23 +41,6 @@ def study(**changes: Any) -> Params:
     return small.params(**{"experiments": [], "own": {}, "expE": {}, **changes})
 
 
-def fake(key: str, *, epoch: int = 3, **changes: Any) -> Record:
-    record = Record(
-        key=key,
-        run="baseline-0",
-        epoch=epoch,
-        inputs={"seed": 0, "schedule": [{"settings": {"stem": 0.1}}]},
-        history=pieces.history(key, epoch),
-        provenance=pieces.provenance(epoch, "here"),
-        interim=False,
-    )
-    return replace(record, **changes)
-
-
-def content(text: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(text) and None
-
-
 def files(store: Store) -> set[str]:
     return {path.name for path in store.states.glob("*")}
 
@@ -71,9 +54,9 @@ def tensors_of(store: Store, key: str) -> Path:
 def put(ledger: Ledger, name: str, epoch: int, **changes: Any) -> str:
     """A made-up state under the key that the ledger looks for."""
     run = small.run(ledger.params, name)
-    record = fake(ledger.key(run, epoch), epoch=epoch, run=run.name)
     inputs = ledger.inputs(run, epoch)
-    return ledger.store.save(replace(record, inputs=inputs, **changes), content(b"state")).key
+    record = pieces.record(ledger.key(run, epoch), epoch, run=run.name, inputs=inputs, **changes)
+    return ledger.store.save(record, pieces.holding(b"state")).key
 
 
 def train(ledger: Ledger, name: str) -> tuple[Record, list[int]]:
@@ -110,8 +93,8 @@ def ledger(complete: Path, tmp_path: Path) -> Ledger:
 def test_a_state_reads_back_as_it_was_saved(tmp_path: Path) -> None:
     store = Store(tmp_path / "new" / "folder")
     tensors = {"model.a": torch.tensor([1.0, float("nan"), -0.0]), "model.b": torch.arange(5)}
-    saved = store.save(fake("a" * 64), lambda path: state.write(tensors, path))
-    assert saved == replace(fake("a" * 64), sha256=saved.sha256, size=saved.size)
+    saved = store.save(pieces.record(), lambda path: state.write(tensors, path))
+    assert saved == replace(pieces.record(), sha256=saved.sha256, size=saved.size)
     found = Store(store.root).record("a" * 64)
     assert found == saved
     assert found is not None
@@ -138,8 +121,8 @@ def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:
 
 def test_a_state_saved_again_replaces_the_one_before(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.save(fake("a" * 64, interim=True), content(b"before"))
-    saved = store.save(fake("a" * 64), content(b"after"))
+    store.save(pieces.record(interim=True), pieces.holding(b"before"))
+    saved = store.save(pieces.record(), pieces.holding(b"after"))
     assert store.record("a" * 64) == saved
     assert verify(store) == (1, 0)
 
@@ -251,7 +234,7 @@ def test_a_damaged_state_is_trained_again_to_the_same_bits(kind: str, ledger: Le
 
 def test_no_flipped_bit_of_a_record_goes_unnoticed(tmp_path: Path) -> None:
     store, draw = Store(tmp_path), random.Random(5)
-    saved = store.save(fake("a" * 64), content(b"state"))
+    saved = store.save(pieces.record(), pieces.holding(b"state"))
     path = tmp_path / "states" / f"{'a' * 64}.json"
     text = path.read_bytes()
     for _ in range(300):
@@ -305,10 +288,10 @@ def full_disk(path: Path) -> None:
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    before = store.save(fake("a" * 64), content(b"state"))
+    before = store.save(pieces.record(), pieces.holding(b"state"))
     for key in ("b" * 64, "a" * 64):
         with pytest.raises(StoreError, match=r"No space left.*netstab store gc.*NETSTAB_STORE"):
-            store.save(fake(key), full_disk)
+            store.save(pieces.record(key), full_disk)
     assert files(store) == {path.name for path in store.files(before)}
     assert store.record("a" * 64) == before
     assert verify(store) == (1, 0)
@@ -326,11 +309,11 @@ def test_a_disk_that_fills_before_the_record_leaves_no_state(
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(StoreError, match="it goes on from the last saved state"):
-        store.save(fake("a" * 64), content(b"state"))
+        store.save(pieces.record(), pieces.holding(b"state"))
     assert store.listing() == set()
     assert not [name for name in files(store) if name.endswith(".part")]
     monkeypatch.undo()
-    assert store.save(fake("a" * 64), content(b"state")) == store.record("a" * 64)
+    assert store.save(pieces.record(), pieces.holding(b"state")) == store.record("a" * 64)
 
 
 def test_a_run_goes_on_after_a_full_disk(
@@ -357,12 +340,11 @@ def test_a_run_goes_on_after_a_full_disk(
 
 def test_a_file_size_limit_of_the_system_is_reported_likewise(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.save(fake("a" * 64), content(bytes(1000)))
+    store.save(pieces.record(), pieces.holding(bytes(1000)))
     code = f"""
 import resource
 from pathlib import Path
 from netstab.errors import StoreError
-from netstab.locks import is_locked, shared_with_children
 from netstab.store.records import Record
 from netstab.store.states import Store
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -386,7 +368,7 @@ def test_a_store_that_cannot_be_written_is_named_with_a_remedy(place: str, tmp_p
     root = tmp_path / "file" / "store" if place == "below a file" else Path("/proc/netstab")
     store = Store(root)
     for use in (
-        lambda: store.save(fake("a" * 64), content(b"state")),
+        lambda: store.save(pieces.record(), pieces.holding(b"state")),
         lambda: store.lock("a" * 64).__enter__(),
         lambda: train(small.ledger(study(), root), "baseline"),
     ):
@@ -420,12 +402,13 @@ def child(code: str, *arguments: str, python: str = sys.executable) -> subproces
 
 
 @contextmanager
-def children(*processes: subprocess.Popen[str]) -> Iterator[None]:
-    """End them whatever happens, and close their pipes."""
+def children(*processes: subprocess.Popen[str]) -> Iterator[list[subprocess.Popen[str]]]:
+    """End them, and those that the list gets, whatever happens; and close their pipes."""
+    started = list(processes)
     try:
-        yield
+        yield started
     finally:
-        for process in processes:
+        for process in started:
             process.kill()
             process.communicate()
 
@@ -435,14 +418,11 @@ import sys
 from pathlib import Path
 from netstab.training import trajectory
 from tests.test_store import small, study
-stop_at = int(sys.argv[2])
-params = study(runtime={"save_interval_s": 1e6 if stop_at < 0 else 1e-9})
+params = study()
 ledger = small.ledger(params, Path(sys.argv[1]))
 
 def epoch_done(run, row, seconds):
     print("trained", row["epoch"], flush=True)
-    if row["epoch"] == stop_at:
-        sys.stdin.read()
 
 run = small.run(params, "baseline")
 record = trajectory.train(ledger, run, small.context(params), epoch_done)
@@ -453,15 +433,14 @@ print("record", record.sha256, sum(p["to"] - p["from"] for p in record.provenanc
 def test_two_processes_on_one_run_train_each_epoch_once(tmp_path: Path, complete: Path) -> None:
     ledger = small.ledger(study(), tmp_path)
     run = small.run(ledger.params, "baseline")
-    with ledger.store.lock(ledger.key(run, 1)):
-        python = str(forks.folder() / "python")
-        both = [child(TRAIN, str(tmp_path), "-1", python=python) for _ in range(2)]
-        with children():
+    python = str(forks.folder() / "python")
+    with children() as both:
+        with ledger.store.lock(ledger.key(run, 1)):
+            both.extend(child(TRAIN, str(tmp_path), python=python) for _ in range(2))
             # Both have seen an empty store and stand at the first segment before either trains.
             for process in both:
                 assert process.stderr is not None
                 assert "another process trains this segment" in process.stderr.readline()
-    with children(*both):
         results = [process.communicate(timeout=120) for process in both]
     assert [process.returncode for process in both] == [0, 0], results
     said = [stdout.splitlines() for stdout, _ in results]
@@ -475,30 +454,6 @@ def test_two_processes_on_one_run_train_each_epoch_once(tmp_path: Path, complete
 def test_a_run_that_another_process_finished_meanwhile_has_nothing_ahead(ledger: Ledger) -> None:
     resume = ledger.resume(small.run(ledger.params, "outpost"))
     assert (resume.kept, resume.epoch, resume.end) == (10, 10, 10)
-
-
-def test_a_killed_process_costs_the_epochs_since_its_last_state_and_holds_no_lock(
-    tmp_path: Path, complete: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ledger = small.ledger(study(), tmp_path)
-    run = small.run(ledger.params, "baseline")
-    process = child(TRAIN, str(tmp_path), "6")
-    with children(process):
-        assert process.stdout is not None
-        # It holds the lock of 3 ... 10 now, and has saved the state at 6.
-        assert "trained 6\n" in iter(process.stdout.readline, "")
-        process.kill()
-        assert process.wait() == -9
-    (interim,) = (e.record for e in entries(ledger) if e.record.interim)
-    assert (interim.epoch, interim.key) == (6, ledger.key(run, 6))
-    record, trained = train(ledger, "baseline")
-    assert trained == [6, 7, 8, 9]
-    assert "another process" not in capsys.readouterr().err
-    whole = small.ledger(study(), complete).finished(run)
-    assert whole is not None
-    assert (record.sha256, record.history) == (whole.sha256, whole.history)
-    assert [(row["from"], row["to"]) for row in record.provenance] == [(0, 3), (3, 6), (6, 10)]
-    assert not any(entry.record.interim for entry in entries(ledger))
 
 
 # Interim states
@@ -716,16 +671,12 @@ def test_a_relative_store_belongs_to_the_main_checkout(
 # Several hosts, and what they leave
 
 
-def other_tensors(path: Path) -> None:
-    path.write_bytes(b"other bits")
-
-
 def test_of_two_that_store_a_state_the_first_stays_whole(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(tmp_path)
-    first = store.save(fake("a" * 64), content(b"state"))
-    assert store.save(fake("a" * 64, run="outpost-0"), other_tensors) == first
+    first = store.save(pieces.record(), pieces.holding(b"state"))
+    assert store.save(pieces.record(run="outpost-0"), pieces.holding(b"other bits")) == first
     assert "stored by another process meanwhile, with other bits" in capsys.readouterr().err
     assert files(store) == {path.name for path in store.files(first)}
     assert store.record("a" * 64) == first
@@ -741,11 +692,11 @@ def test_two_hosts_that_store_a_state_at_once_never_mix_record_and_tensors(
 
     def late(source: Path, target: Path) -> None:
         monkeypatch.setattr(os, "link", link)
-        Store(tmp_path).save(fake("a" * 64, run="elsewhere-0"), other_tensors)
+        Store(tmp_path).save(pieces.record(run="elsewhere-0"), pieces.holding(b"other bits"))
         link(source, target)
 
     monkeypatch.setattr(os, "link", late)
-    stored = store.save(fake("a" * 64), content(b"state"))
+    stored = store.save(pieces.record(), pieces.holding(b"state"))
     assert stored.run == "elsewhere-0"
     assert store.record("a" * 64) == stored
     path = store.tensors_file(stored)
@@ -785,8 +736,8 @@ def test_a_run_goes_on_from_the_state_that_another_host_stored_first(
 
 def test_what_is_replaced_while_it_is_read_is_not_set_aside(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    before = store.save(fake("a" * 64, interim=True), content(b"before"))
-    store.save(fake("a" * 64), content(b"after"))
+    before = store.save(pieces.record(interim=True), pieces.holding(b"before"))
+    store.save(pieces.record(), pieces.holding(b"after"))
     for path in store.states.glob(f"*{before.sha256[:16]}*"):
         path.unlink()
     assert store.tensors_file(before) is None
@@ -819,7 +770,7 @@ def test_a_file_system_without_locks_is_done_without_and_said_once(
     store = Store(tmp_path)
     for key in "ab":
         with store.lock(key * 64):
-            store.save(fake(key * 64), content(b"state"))
+            store.save(pieces.record(key * 64), pieces.holding(b"state"))
     assert capsys.readouterr().err.count("this file system has no locks") == 1
     assert verify(store) == (2, 0)
     with pytest.raises(StoreError, match=r"within the last hour.*an hour after"):
@@ -856,11 +807,11 @@ def test_a_file_system_that_brings_no_folder_to_the_disk_stores_all_the_same(
 
     monkeypatch.setattr(os, "fsync", of_files_alone)
     store = Store(tmp_path)
-    store.save(fake("a" * 64), content(b"state"))
+    store.save(pieces.record(), pieces.holding(b"state"))
     assert verify(store) == (1, 0)
     answer = errno.EIO
     with pytest.raises(StoreError, match="cannot be written"):
-        store.save(fake("b" * 64), content(b"state"))
+        store.save(pieces.record("b" * 64), pieces.holding(b"state"))
 
 
 @pytest.mark.parametrize(
@@ -877,7 +828,7 @@ def test_what_could_not_be_read_again_is_refused_and_not_trained_without_end(
 ) -> None:
     store = Store(tmp_path)
     with pytest.raises(StoreError, match="is not stored, for it could not be read again"):
-        store.save(replace(fake("a" * 64), **unreadable), content(b"state"))
+        store.save(pieces.record(**unreadable), pieces.holding(b"state"))
     assert files(store) == set()
 
 

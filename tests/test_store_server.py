@@ -21,14 +21,8 @@ from tests import pieces
 KEY = "a" * 64
 
 
-def saved(store: Store, content: bytes = b"tensors") -> Record:
-    told = pieces.provenance(3, "here")
-    record = Record(KEY, "baseline-0", 3, {}, pieces.history(KEY, 3), told, interim=False)
-
-    def write(path: Path) -> None:
-        path.write_bytes(content)
-
-    return store.save(record, write)
+def saved(store: Store) -> Record:
+    return store.save(pieces.record(), pieces.holding(b"tensors"))
 
 
 def test_a_store_is_known_by_the_commands_mark_and_by_nothing_else(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from rich.console import Console
 from netstab.errors import TrainingError
 from netstab.params import Params
 from netstab.store.ledger import Ledger
-from netstab.study.experiments import Run, Variant, find_variant
+from netstab.study.experiments import Run, Variant
 from netstab.sweep import forecast
 from netstab.sweep import run as sweep
 from netstab.sweep.display import Display
@@ -35,10 +35,6 @@ from tests import small
 
 def names(found: list[Job]) -> list[tuple[str, int, int]]:
     return [(job.run.name, job.end, job.epochs) for job in found]
-
-
-def run(ledger: Ledger, name: str) -> Run:
-    return Run(find_variant(ledger.params, name), 0)
 
 
 def test_every_epoch_of_the_plan_is_in_one_job_and_parents_come_first(tmp_path: Path) -> None:
@@ -62,7 +58,7 @@ def test_every_epoch_of_the_plan_is_in_one_job_and_parents_come_first(tmp_path: 
 def test_what_is_stored_is_no_job_and_a_view_or_a_measurement_that_lacks_is(tmp_path: Path) -> None:
     ledger = small.ledger(small.params(experiments=["expB"], own={}), tmp_path)
     context = small.context(ledger.params)
-    trajectory.train(ledger, run(ledger, "baseline"), context, lambda *_: None)
+    trajectory.train(ledger, small.run(ledger.params, "baseline"), context, lambda *_: None)
     assert ("baseline-0", 10, 0) in names(jobs(ledger)), "its measurements are missing"
     trained = {job.run.name: job for job in jobs(ledger) if job.work}
     assert trained["outpost-0"].after is None and trained["outpost-0"].epochs == 7
@@ -86,7 +82,7 @@ def test_a_critical_path_counts_what_starts_from_a_job(tmp_path: Path) -> None:
 
 def test_a_run_stops_at_the_boundary_that_it_is_asked_for(tmp_path: Path) -> None:
     ledger = small.ledger(small.params(), tmp_path)
-    context, outpost = small.context(ledger.params), run(ledger, "outpost")
+    context, outpost = small.context(ledger.params), small.run(ledger.params, "outpost")
     first = jobs(ledger)[0]
     record = trajectory.train(ledger, first.run, context, lambda *_: None, end=first.end)
     assert record.epoch == first.end == 3
@@ -400,7 +396,7 @@ def test_workers_get_huge_pages_unless_glibc_is_tuned_already(
     manifest: Any = None
     display: Any = None
     monkeypatch.setattr(pool, "looks_like_gpu", lambda: False)
-    monkeypatch.setattr(worker, "start", nobody)
+    monkeypatch.setattr(worker, "start", small.silent)  # nothing is made ready
     for before, seen in ((None, "glibc.malloc.hugetlb=1"), ("glibc.malloc.check=1",) * 2):
         monkeypatch.delenv(pool.TUNABLES, raising=False)
         if before:
@@ -408,10 +404,6 @@ def test_workers_get_huge_pages_unless_glibc_is_tuned_already(
         with pool.worker_pool(ledger, manifest, display, [PoolSize(1, 1)]) as workers:
             assert workers.executor.submit(os.getenv, pool.TUNABLES).result() == seen
         assert os.environ.get(pool.TUNABLES) == before
-
-
-def nobody(shared: object) -> None:
-    """In a worker's place: nothing is made ready."""
 
 
 def test_a_view_waits_for_the_run_that_it_looks_at(tmp_path: Path) -> None:

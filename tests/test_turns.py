@@ -143,7 +143,7 @@ def test_whatever_a_trainer_computes_is_within_its_turn(tmp_path: Path) -> None:
         return checked
 
     def observer(ledger: Ledger) -> Observer:
-        made = Observer(ledger, context.twin, context.built.training, context.built.hardware)
+        made = small.observing(ledger, context)()
         made.state = within("state", made.state)  # type: ignore[method-assign]
         made.epoch = within("over an epoch", made.epoch)  # type: ignore[method-assign]
         return made

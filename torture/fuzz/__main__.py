@@ -16,10 +16,9 @@ from random import Random
 from typing import Annotated, Any
 
 import typer
-from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
-from hypothesis import strategies as st
 
-from torture.fuzz.bounds import MOST_GROWTH, MOST_SECONDS, Tally, judge
+from torture.fuzz.bounds import MOST_GROWTH, MOST_SECONDS
+from torture.fuzz.drawn import drawn
 from torture.fuzz.targets import TARGETS
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -56,24 +55,8 @@ def main(
 
 def _drawn(name: str, runs: int, start: int) -> dict[str, Any]:
     """Inputs whose choices hypothesis draws."""
-    target, tally = TARGETS[name], Tally()
-    target.make(Random(0))
     with tempfile.TemporaryDirectory(prefix="netstab-fuzz-") as folder:
-
-        @seed(start)
-        @settings(
-            max_examples=runs,
-            deadline=None,
-            database=None,
-            phases=[Phase.generate],
-            verbosity=Verbosity.quiet,
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(st.randoms(use_true_random=False))
-        def once(random: Random) -> None:
-            judge(target, target.make(random), Path(folder) / "input", tally)
-
-        once()
+        tally = drawn(TARGETS[name], runs, start, Path(folder) / "input")
     return _told(asdict(tally), {k: v.hex() for k, v in tally.findings.items()})
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from netstab import paths
 from netstab.commands import claims
 from netstab.data.dataset import Dataset
-from netstab.data.manifest import Manifest, Origin, Split, read_manifest
+from netstab.data.manifest import read_manifest
 from netstab.evidence.claims.judge import claims_csv, claims_json
 from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import curves
@@ -23,6 +23,7 @@ from netstab.results.runs import collect
 from netstab.store.ledger import Ledger
 from netstab.store.states import Store
 from tests import synthetic
+from tests.data_helpers import MANIFEST
 from torture.fuzz.bounds import Target
 from torture.fuzz.nonsense import NUMBERS, TEXTS, as_json, broken, damaged
 
@@ -82,8 +83,7 @@ def _table(text: str, random: Random) -> bytes:
         column = random.randrange(max(1, len(rows[at])))
         if kind <= 1 and rows[at]:
             value = random.choice([random.choice(TEXTS), str(random.choice(NUMBERS))[:400]])
-            rows[random.choice([0, at])][column:][:1] = [value]
-            rows[at][column : column + 1] = [value]
+            rows[random.choice([0, at])][column : column + 1] = [value]
         elif kind == 2 and len(rows) > 1:
             del rows[at]
         elif kind == 3:
@@ -126,28 +126,8 @@ def _show() -> bool:
     return True
 
 
-@cache
-def _manifest() -> dict[str, object]:
-    classes, digest = ("a", "b"), "a" * 64
-    count = {"a": 3, "b": 2}
-    split = Split(count=5, per_class=count, images_sha256=digest, labels_sha256=digest)
-    return Manifest(
-        name="images",
-        official=False,
-        dataset="cifar10",
-        origin=Origin(kind="file", name="x.tar", sha256=digest),
-        classes=classes,
-        image_shape=(8, 8, 3),
-        train=split,
-        test=split,
-        mean=(0.1, 0.2, 0.3),
-        std=(0.1, 0.2, 0.3),
-        content_sha256=digest,
-    ).model_dump(mode="json")
-
-
 def _told(random: Random) -> bytes:
-    return as_json(broken(_manifest(), random), random)
+    return as_json(broken(MANIFEST.model_dump(mode="json"), random), random)
 
 
 def _read_manifest(content: bytes, place: Path) -> bool:

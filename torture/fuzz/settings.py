@@ -3,18 +3,15 @@
 import json
 from pathlib import Path
 from random import Random
-from typing import Any
-
-from ruamel.yaml import YAML
 
 from netstab import params
 from netstab.params import Params
 from netstab.study.plan import tree
+from tests.checkout import SHIPPED
 from torture.fuzz.bounds import Target
 from torture.fuzz.nonsense import TEXTS, as_json, broken, damaged
 
-SHIPPED = Path("params.yaml").read_text(encoding="utf-8")
-CONTENT: dict[str, Any] = YAML(typ="safe", pure=True).load(SHIPPED)
+TEXT = Path("params.yaml").read_text(encoding="utf-8")
 EXPENSIVE = 20_000
 """Epochs of a run from which on its tree of pasts is not drawn: it is large, not wrong."""
 
@@ -34,7 +31,7 @@ LAUGHS = "\n".join(
 
 
 def _text(random: Random) -> bytes:
-    lines = SHIPPED.split("\n")
+    lines = TEXT.split("\n")
     # Comments make most of the file, and nothing that can be wrong.
     lines = [line.split(" #")[0] for line in lines if line.strip() and line.strip()[0] != "#"]
     for _ in range(random.randint(0, 2)):
@@ -77,7 +74,7 @@ def _usable(found: Params) -> bool:
 
 
 def _content(random: Random) -> bytes:
-    return as_json(broken(CONTENT, random), random)
+    return as_json(broken(SHIPPED, random), random)
 
 
 TARGETS = (

@@ -25,7 +25,6 @@ from netstab.plain_json import digest
 from netstab.results.schema import Origin
 from netstab.store import finished
 from netstab.store.ledger import Ledger
-from netstab.store.records import Record
 from netstab.study.experiments import Run
 from netstab.training import state
 from netstab.training.context import EngineContext
@@ -250,10 +249,8 @@ def _restore(content: bytes, place: Path) -> bool:
     ledger = small.ledger(NARROW, place / "store")
     run, context = small.run(NARROW, "baseline"), _context()
     key = ledger.key(run, 3)
-    history = pieces.history(key, 3)
-    told = pieces.provenance(3, "here")
-    record = Record(key, run.name, 3, ledger.inputs(run, 3), history, told, interim=False)
-    record = ledger.store.save(record, lambda path: path.write_bytes(content) and None)
+    record = pieces.record(key, 3, inputs=ledger.inputs(run, 3))
+    record = ledger.store.save(record, pieces.holding(content))
     context.key = None
     entered = False
 
@@ -263,9 +260,7 @@ def _restore(content: bytes, place: Path) -> bool:
 
     _said(enter)
     if entered:
-        path = ledger.store.tensors_file(record)
-        assert path is not None
-        there = state.read(path)
+        there = small.tensors(ledger, record)
         assert state.equal(state.capture(context.built.engine), there), (
             "other numbers than are stored"
         )
