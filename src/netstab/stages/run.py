@@ -27,20 +27,17 @@ def main(variant: str, seed: int) -> None:
         run = Run(find_variant(content, variant), seed)
         ledger = open_ledger(Path(), content=content)
         there = finished.complete(ledger, run)
-        error = None
+        found: Record | DivergedError
         try:
-            record = there or _train(ledger, run, manifest)
+            found = there or _train(ledger, run, manifest)
         except DivergedError as diverged:
             print(f"{diverged}. The report will do without this run", file=sys.stderr)
-            error = diverged
+            found = diverged
         data = finished.images(manifest)
         with results_lock(run.name):
             if not there:
                 finished.refuse_outdated(ledger, run)
-            if error:
-                finished.write_failed(ledger, run, error, data, root=Path())
-            else:
-                finished.write(ledger, run, record, data, root=Path())
+            finished.write(ledger, run, found, data, root=Path())
         if there:
             finished.collect_ahead(ledger, run, data)
 

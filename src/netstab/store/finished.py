@@ -1,6 +1,6 @@
 """Finished runs: whether the store has all of one, and what it has, as the files of the run."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,18 @@ def complete(ledger: Ledger, run: Run) -> Record | None:
     return ledger.finished(run) if ledger.is_measured(run) else None
 
 
-def write(ledger: Ledger, run: Run, record: Record, data: Origin, *, root: Path) -> None:
-    """Write history, measurements and provenance of a finished run, each replaced whole.
+def write(
+    ledger: Ledger, run: Run, found: Record | DivergedError, data: Origin, *, root: Path
+) -> None:
+    """Write history, measurements and provenance of a run, each replaced whole.
+
+    One that could not be trained to its end says so, and has no measurements. Its stage is done by
+    that, so that the report of the other runs can be made.
 
     Args:
         ledger: has the run's measurements.
         run: whose files.
-        record: of its last state.
+        found: record of its last state; or the epochs before, and why there are no more.
         data: the images.
         root: the project's folder.
 
@@ -51,27 +56,34 @@ def write(ledger: Ledger, run: Run, record: Record, data: Origin, *, root: Path)
         NetstabError: a measurement cannot be used, or the folder cannot be written; what was there
             stays.
     """
-    shifts = {
-        (measure, at): _entry(ledger, key, measure)
-        for (measure, at), key in ledger.epoch_keys(run).items()
-    }
-    curvatures = {
-        at: _entry(ledger, key, "sharpness") for at, key in ledger.sharpness_keys(run).items()
-    }
+    shifts, curvatures, failure = {}, {}, None
+    segments: Sequence[Mapping[str, Any]]
+    if isinstance(found, Record):
+        segments = found.provenance
+        shifts = {
+            (measure, at): _entry(ledger, key, measure)
+            for (measure, at), key in ledger.epoch_keys(run).items()
+        }
+        curvatures = {
+            at: _entry(ledger, key, "sharpness") for at, key in ledger.sharpness_keys(run).items()
+        }
+    else:
+        segments, failure = found.segments, found.why
     provenance = Provenance(
         run=run.name,
         variant=run.variant.name,
         seed=run.seed,
-        key=record.key,
+        key=ledger.end_key(run),
         numerics_version=ledger.numerics,
-        epochs=record.epoch,
+        epochs=len(found.history),
         data=data,
-        segments=tuple(map(TrainedSegment.model_validate, record.provenance)),
+        segments=tuple(map(TrainedSegment.model_validate, segments)),
         measurements=_measuring([*shifts.values(), *curvatures.values()]),
+        failure=failure,
     )
     write_run(
         root / paths.run_dir(run.name),
-        history=record.history,
+        history=map(dict, found.history),
         parts=ledger.params.parts,
         stability=_rows(shifts, "stability"),
         field=_rows(shifts, "field"),
@@ -94,46 +106,6 @@ def collect_ahead(ledger: Ledger, run: Run, data: Origin) -> None:
         state, *_ = ledger.store.files(record)
         with suppress(NetstabError, OSError), ahead.place(other.name, state.absolute()) as new:
             write(ledger, other, record, data, root=new)
-
-
-def write_failed(
-    ledger: Ledger, run: Run, error: DivergedError, data: Origin, *, root: Path
-) -> None:
-    """Write the files of a run that could not be trained to its end; they say so.
-
-    Its stage is done by that, so that the report of the other runs can be made.
-
-    Args:
-        ledger: of the study.
-        run: whose files.
-        error: has the epochs before, and why there are no more.
-        data: the images.
-        root: the project's folder.
-
-    Raises:
-        NetstabError: the folder cannot be written; what was there stays.
-    """
-    provenance = Provenance(
-        run=run.name,
-        variant=run.variant.name,
-        seed=run.seed,
-        key=ledger.end_key(run),
-        numerics_version=ledger.numerics,
-        epochs=len(error.history),
-        data=data,
-        segments=tuple(map(TrainedSegment.model_validate, error.segments)),
-        measurements=(),
-        failure=error.why,
-    )
-    write_run(
-        root / paths.run_dir(run.name),
-        history=map(dict, error.history),
-        parts=ledger.params.parts,
-        stability=(),
-        field=(),
-        sharpness=_sharpness({}),
-        provenance=provenance,
-    )
 
 
 def refuse_outdated(ledger: Ledger, run: Run) -> None:
