@@ -192,5 +192,6 @@ def _measuring(ledger: Ledger) -> dict[str, float]:
         ]
     )
     lines = sum(pair.run.seed == seed for pair in ledger.pairs)
-    parts = ledger.costs.measuring_flop(len(drifts), len(fields), len(curvatures), lines)
-    return {name: part / training for name, part in parts.items()}
+    counts = (len(drifts), len(fields), len(curvatures), lines)
+    each = ledger.costs.measuring
+    return {n: count * each[n] / training for n, count in zip(each, counts, strict=True)}

@@ -131,41 +131,9 @@ def training_flop(phase: Phase, forward: Mapping[str, float]) -> float:
 
 
 LOOKS = 3
-"""Passes of the probe batch for a measurement of stability: before, after a step, at the end."""
+"""Weights that a measurement over an epoch looks at: before, after a step, at the end."""
 PRODUCTS = 3
 """Hessian-vector products that an eigenvalue takes, typically."""
-
-
-def stability_flop(images: int, forward: dict[str, float]) -> float:
-    """Operations of a measurement of stability: forward, and back to the signals alone."""
-    return LOOKS * images * 2 * sum(forward.values())
-
-
-WEIGHTS = 3
-"""Sets of weights that gradients are compared at: before, after a step, at the end."""
-
-
-def field_flop(images: int, forward: dict[str, float]) -> float:
-    """Operations of a measurement of the field: gradients of single images at each of the weights.
-
-    Each is counted as three forward passes; that they stay apart takes memory and time, not
-    operations.
-    """
-    return WEIGHTS * images * 3 * sum(forward.values())
-
-
-def sharpness_flop(images: int, trace_samples: int, forward: dict[str, float]) -> float:
-    """Operations of a measurement of sharpness, roughly: a block alone takes less.
-
-    A gradient is three forward passes, and so is one of each image by itself; a product goes back
-    through both directions, six more. Eigenvalues are searched for twice, plain and adaptive.
-    """
-    return images * (4 + 3 * (1 + trace_samples) + 6 * 2 * PRODUCTS) * sum(forward.values())
-
-
-def barrier_flop(images: int, points: int, forward: dict[str, float]) -> float:
-    """Operations of a barrier: forward at every point of the line."""
-    return points * images * sum(forward.values())
 
 
 # Orders of magnitude for a first estimate, before anything was measured: operations a second of
@@ -213,20 +181,23 @@ class Costs:
         """Floating-point operations of some work."""
         return sum(w.epochs * self.images * training_flop(w.phase, self.forward) for w in work)
 
-    def measuring_flop(
-        self, stabilities: int, fields: int, sharpnesses: int, barriers: int = 0
-    ) -> dict[str, float]:
-        """Operations of so many measurements of each measure."""
+    @cached_property
+    def measuring(self) -> dict[str, float]:
+        """Operations of one measurement of each measure, roughly, by name."""
         settings = self.params.measure
-        drift = stability_flop(settings.stability.images, self.forward)
-        samples = settings.sharpness.trace_samples
-        curvature = sharpness_flop(settings.sharpness.images, samples, self.forward)
-        gradients = field_flop(settings.field.images, self.forward)
-        lines = settings.barriers
-        line = barrier_flop(lines.images or 0, lines.points, self.forward)
-        return {
-            "stability": stabilities * drift,
-            "field": fields * gradients,
-            "sharpness": sharpnesses * curvature,
-            "barriers": barriers * line,
+        curvature, lines = settings.sharpness, settings.barriers
+        passes = {
+            # Forward, and back to the signals alone.
+            "stability": LOOKS * settings.stability.images * 2,
+            # A gradient is three forward passes; that those of single images stay apart takes
+            # memory and time, not operations.
+            "field": LOOKS * settings.field.images * 3,
+            # Of the network; a block alone takes less. A product goes back through both directions
+            # of a gradient, six more. Eigenvalues are searched for twice, plain and adaptive.
+            "sharpness": curvature.images
+            * (4 + 3 * (1 + curvature.trace_samples) + 6 * 2 * PRODUCTS),
+            # Forward at every point of the line.
+            "barriers": lines.points * (lines.images or 0),
         }
+        forward = sum(self.forward.values())
+        return {measure: count * forward for measure, count in passes.items()}
