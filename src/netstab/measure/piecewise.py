@@ -1,5 +1,6 @@
 """Whether a network's logits are piecewise linear in each single weight, seen in a forward pass."""
 
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -54,16 +55,11 @@ def is_piecewise_linear(model: nn.Module, images: Tensor) -> bool:
     if not all(map(_is_known, layers)) or len(weights) > len(list(model.parameters())):
         return False
     calls: list[tuple[nn.Module, int]] = []
-    hooks = [
-        module.register_forward_hook(lambda called, x, _: calls.append((called, x[0].dim())))
-        for module in layers
-    ]
-    try:
-        with torch.no_grad(), _Operations() as seen:
-            model(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with ExitStack() as hooks, torch.no_grad(), _Operations() as seen:
+        for layer in layers:
+            called = layer.register_forward_hook(lambda m, x, _: calls.append((m, x[0].dim())))
+            hooks.enter_context(called)
+        model(images)
     weighted = [name for name in seen.names if name in WEIGHTED]
     flat = all(dim == 2 for module, dim in calls if isinstance(module, nn.Linear))
     once = [module for module, _ in calls]

@@ -6,7 +6,7 @@ of the loss with respect to its output, what the blocks behind ask of it.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.hooks import RemovableHandle
 
 from netstab.measure.precision import full_precision
 from netstab.measure.similarity import (
@@ -51,6 +50,7 @@ class Signals:
     blocks: tuple[str, ...]
 
 
+@full_precision()
 def signals(
     model: nn.Module, boundaries: Mapping[str, tuple[str, str]], x: Tensor, y: Tensor
 ) -> Signals:
@@ -64,13 +64,6 @@ def signals(
     """
     model.eval()
     model.requires_grad_(False)
-    with full_precision():
-        return _signals(model, boundaries, x, y)
-
-
-def _signals(
-    model: nn.Module, boundaries: Mapping[str, tuple[str, str]], x: Tensor, y: Tensor
-) -> Signals:
     with _watched(model, boundaries) as (into, out, features):
         logits = model(x)
     loss = functional.cross_entropy(logits, y, reduction="sum")
@@ -120,26 +113,26 @@ def _watched(
         return output.clone()
 
     modules = dict(model.named_modules(remove_duplicate=False))
-    hooks: list[RemovableHandle] = []
-    for name, (first, last) in boundaries.items():
-        # A single parameter is called by nobody.
-        if first in modules:
-            hook = modules[first].register_forward_pre_hook(lambda _, x, name=name: enters(name, x))
-            hooks.append(hook)
-        if last in modules:
-            hook = modules[last].register_forward_hook(lambda _, __, h, name=name: leaves(name, h))
-            hooks.append(hook)
-    for module in model.modules():
-        if isinstance(module, nn.Linear):
-            hook = module.register_forward_hook(
-                lambda _, given, output: features.append((given[0].detach().clone(), output))
-            )
-            hooks.append(hook)
-    try:
+    with ExitStack() as hooks:
+        for name, (first, last) in boundaries.items():
+            # A single parameter is called by nobody.
+            if first in modules:
+                entered = modules[first].register_forward_pre_hook(
+                    lambda _, x, name=name: enters(name, x)
+                )
+                hooks.enter_context(entered)
+            if last in modules:
+                left = modules[last].register_forward_hook(
+                    lambda _, __, h, name=name: leaves(name, h)
+                )
+                hooks.enter_context(left)
+        for module in model.modules():
+            if isinstance(module, nn.Linear):
+                called = module.register_forward_hook(
+                    lambda _, given, output: features.append((given[0].detach().clone(), output))
+                )
+                hooks.enter_context(called)
         yield into, out, features
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def compare(

@@ -13,14 +13,13 @@ together, with its far larger error.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.hooks import RemovableHandle
 
 from netstab.measure.piecewise import LINEAR
 from netstab.measure.vectors import LONG
@@ -120,18 +119,14 @@ def _squares(
 def _watched(model: nn.Module) -> Iterator[list[tuple[str, Tensor, Tensor]]]:
     """Name, input and output of each layer with weights, as they are called."""
     calls: list[tuple[str, Tensor, Tensor]] = []
-
-    def watch(name: str, module: nn.Module) -> RemovableHandle:
-        return module.register_forward_hook(
-            lambda _, given, output: calls.append((name, given[0].detach(), output))
-        )
-
-    hooks = [watch(n, module) for n, module in model.named_modules() if isinstance(module, LINEAR)]
-    try:
+    with ExitStack() as hooks:
+        for name, module in model.named_modules():
+            if isinstance(module, LINEAR):
+                called = module.register_forward_hook(
+                    lambda _, x, y, name=name: calls.append((name, x[0].detach(), y))
+                )
+                hooks.enter_context(called)
         yield calls
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _of_parameter(layer: nn.Module, own: str, weight: Tensor, x: Tensor, above: Tensor) -> Tensor:
