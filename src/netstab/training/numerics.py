@@ -46,7 +46,8 @@ MEASUREMENTS = "measurements"
 
 
 def compute() -> dict[str, Any]:
-    """Every golden value, by name."""
+    """Every golden value, by name; this process computes with one thread from then on."""
+    torch.set_num_threads(1)
     return {
         "schedules": _schedules(),
         "trajectories": _trajectories(),
@@ -71,19 +72,14 @@ def _schedules() -> dict[str, Any]:
 def _trajectories() -> dict[str, Any]:
     """Runs of 10 common steps and 20 of their own, for each freeze pattern and batch-norm mode."""
     found: dict[str, Any] = {}
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for mode in ("live", "eval"):
-            # At this scale every intervention falls on epoch 1 or 2 of 3.
-            params = study(0.0167, mode)
-            with tempfile.TemporaryDirectory() as folder:
-                for variant in variants(params):
-                    if variant.experiment in ("baseline", "outpost", "expA") and mode == "eval":
-                        continue
-                    found[f"{variant.name} {mode}"] = trajectory(params, variant, folder)
-    finally:
-        torch.set_num_threads(threads)
+    for mode in ("live", "eval"):
+        # At this scale every intervention falls on epoch 1 or 2 of 3.
+        params = study(0.0167, mode)
+        with tempfile.TemporaryDirectory() as folder:
+            for variant in variants(params):
+                if variant.experiment in ("baseline", "outpost", "expA") and mode == "eval":
+                    continue
+                found[f"{variant.name} {mode}"] = trajectory(params, variant, folder)
     return found
 
 
@@ -97,20 +93,16 @@ NETWORKS = (
 def _networks() -> dict[str, Any]:
     """An epoch of the baseline, for each of the other networks."""
     found = {}
-    params, threads = study(1.0, "live"), torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for name, norm in NETWORKS:
-            model = Model.model_validate({"name": name, "norm": norm, "width": 8})
-            own = params.model_copy(update={"model": model})
-            engine, training, validation, _ = _builder(own)()
-            engine.start(SEED)
-            phase = Phase(0, 1, (0.01,) * len(own.parts), BATCH, own.parts)
-            row = engine.epoch(phase, training, validation, SEED, 0)
-            losses = [row["train_loss"], row["val_loss"]]
-            found[f"{name} {norm}"] = {"losses": losses, "state": _sums(state.capture(engine))}
-    finally:
-        torch.set_num_threads(threads)
+    params = study(1.0, "live")
+    for name, norm in NETWORKS:
+        model = Model.model_validate({"name": name, "norm": norm, "width": 8})
+        own = params.model_copy(update={"model": model})
+        engine, training, validation, _ = _builder(own)()
+        engine.start(SEED)
+        phase = Phase(0, 1, (0.01,) * len(own.parts), BATCH, own.parts)
+        row = engine.epoch(phase, training, validation, SEED, 0)
+        losses = [row["train_loss"], row["val_loss"]]
+        found[f"{name} {norm}"] = {"losses": losses, "state": _sums(state.capture(engine))}
     return found
 
 
@@ -142,16 +134,9 @@ def measurements() -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as folder:
         ledger = _ledger(params, folder)
-
-        def observer() -> Observer:
-            return Observer(ledger, context.twin, context.built.training, context.built.hardware)
-
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            train(ledger, run, context, lambda *_: None, observer)
-        finally:
-            torch.set_num_threads(threads)
+        _, training, _, used = context.built
+        observer = Observer(ledger, context.twin, training, used)
+        train(ledger, run, context, lambda *_: None, lambda: observer)
         curvatures = ledger.sharpness_keys(run)
         named = {f"{measure} {at}": key for (measure, at), key in ledger.epoch_keys(run).items()}
         named |= {f"sharpness {at} {scope}": key for (at, scope), key in curvatures.items()}
