@@ -103,10 +103,9 @@ class Ledger(Wanted):
     def resume(self, run: Run, end: int | None = None) -> Resume:
         """The deepest state on the run's way to an epoch (None: its own end) to go on from."""
         keys, found, kept = self.store.listing(), None, 0
-        last = end or self.schedule(run).epochs
+        last = self.schedule(run).epochs if end is None else end
         for epoch in range(last, 0, -1) if keys else ():
-            key = self.key(run, epoch)
-            record = self.store.record(key) if key in keys else None
+            record = self._record(run, epoch, keys)
             if record is None:
                 continue
             found = found or record
@@ -118,6 +117,25 @@ class Ledger(Wanted):
         # None is ahead where another process has finished the run in the meantime.
         end = next((e for e in ends if e > kept and e >= epoch), last)
         return Resume(kept, epoch, found, end)
+
+    def resume_view(self, run: Run) -> Resume:
+        """Where the host can go on for a view of it, to the view's end.
+
+        Up to the view's start from any state of the host; behind it from one at which the view was
+        saved too.
+        """
+        keys, host, start = self.store.listing(), self.host(run), self.tree.views[run.variant]
+        end = self.schedule(run).epochs
+        for epoch in range(end - 1, 0, -1) if keys else ():
+            if epoch <= start or self._record(run, epoch, keys):
+                record = self._record(host, epoch, keys)
+                if record is not None:
+                    return Resume(0, epoch, record, end)
+        return Resume(0, 0, None, end)
+
+    def _record(self, run: Run, epoch: int, keys: set[str]) -> Record | None:
+        key = self.key(run, epoch)
+        return self.store.record(key) if key in keys else None
 
     def outstanding(self) -> dict[int, list[plan.Work]]:
         """By seed, what is still to be trained."""

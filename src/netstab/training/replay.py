@@ -7,7 +7,6 @@ what is measured over an epoch needs that epoch trained anew, from the nearest s
 from collections.abc import Callable
 
 from netstab.store.ledger import Ledger
-from netstab.store.records import Record
 from netstab.study.experiments import Run
 from netstab.training.context import EngineContext
 from netstab.training.observer import Observer
@@ -53,21 +52,12 @@ def measure(
 def _go_to(ledger: Ledger, run: Run, epoch: int, at: int | None, context: EngineContext) -> int:
     """Bring the engine into the run's state at an epoch, over the shortest way."""
     while at != epoch:
-        near, record = _nearest(ledger, run, epoch)
-        if at is None or not at <= epoch or near > at:
+        near = ledger.resume(run, epoch)
+        if at is None or not at <= epoch or near.epoch > at:
             # A damaged state is set aside by this, and the next nearest one looked for.
-            at = near if context.enter(ledger, run, record) else None
+            at = near.epoch if context.enter(ledger, run, near.record) else None
             continue
         with context.turn():
             context.epoch(ledger, run, at)
         at += 1
     return epoch
-
-
-def _nearest(ledger: Ledger, run: Run, epoch: int) -> tuple[int, Record | None]:
-    """The deepest state of a run up to an epoch; 0 and None where there is none."""
-    for before in range(epoch, 0, -1):
-        record = ledger.store.record(ledger.key(run, before))
-        if record is not None:
-            return before, record
-    return 0, None

@@ -86,23 +86,9 @@ def _train_view(
         # Every view that is incomplete is recorded: one process does it for all of them.
         with ledger.store.lock(ledger.key(host, end)):
             if ledger.finished(run) is None:
-                resume = Resume(0, *_deepest_of_host(ledger, run), end)
+                resume = ledger.resume_view(run)
                 _Segment(ledger, host, resume, context, epoch_done, observer, run).train()
     return record
-
-
-def _deepest_of_host(ledger: Ledger, run: Run) -> tuple[int, Record | None]:
-    """The deepest state of the host that a view can go on from; epoch 0 and None if there is none.
-
-    Up to the view's start any state of the host; behind it one at which the view was saved too.
-    """
-    host, start = ledger.host(run), ledger.tree.views[run.variant]
-    for epoch in range(ledger.schedule(run).epochs - 1, 0, -1):
-        if epoch <= start or ledger.store.record(ledger.key(run, epoch)):
-            record = ledger.store.record(ledger.key(host, epoch))
-            if record is not None:
-                return epoch, record
-    return 0, None
 
 
 class _Segment:
