@@ -83,7 +83,9 @@ def state_targets(checkout: Checkout) -> dict[str, list[Target]]:
         found["record"].append(Target(mine, read, files[other][0], beside=(tensors,)))
         checked = _checked_tensors(store, record.key)
         found["tensors"].append(Target(tensors, checked, files[other][1], beside=(mine,)))
-    found["measurement"] = _noted(measurements.root, measurements.listing(), measurements.read)
+    found["measurement"] = _noted(
+        measurements.root, sorted(measurements.listing()), measurements.read
+    )
     return found
 
 

@@ -28,7 +28,7 @@ def stage_rebuilds(
     record = draw.choice(records)
     files = [
         *store.files(record),
-        measurements.root / f"{draw.choice(measurements.listing())}.json",
+        measurements.root / f"{draw.choice(sorted(measurements.listing()))}.json",
     ]
     path = draw.choice(files)
     if path.parent == store.states:

@@ -148,7 +148,8 @@ def _write(ledger: Ledger, pieces: list[Piece]) -> Outcome:
             ledger.measurements.write(measurement.key, measurement.inputs, measurement.entry)
         for run in new_runs:
             undo.callback(ledger.imports.remove, run.key)
-            ledger.imports.write(run)
+            entry = run.model_dump(mode="json", by_alias=True)
+            ledger.imports.write(run.key, run.inputs, entry)
         undo.pop_all()
     return Outcome(list(runs.values()), {run.key for run in new_runs}, len(new_found))
 

@@ -31,9 +31,9 @@ class Documents:
     def __contains__(self, key: str) -> bool:
         return (self.root / f"{key}.json").is_file()
 
-    def listing(self) -> list[str]:
+    def listing(self) -> set[str]:
         """Keys of every entry that is there."""
-        return sorted(path.stem for path in self.root.glob("*.json") if path.name[0] != ".")
+        return {path.stem for path in self.root.glob("*.json") if path.name[0] != "."}
 
     def read(self, key: str) -> Entry | None:
         """An entry, or None where there is none; a damaged one is set aside.

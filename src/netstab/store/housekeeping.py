@@ -82,7 +82,7 @@ def verify(store: Store) -> tuple[int, int]:
         elif (store.damaged / f"{key}.json").exists():
             aside += 1
     measurements, imports = Measurements(store), Imports(store)
-    found = [measurements.read(key) is not None for key in measurements.listing()]
+    found = [measurements.read(key) is not None for key in sorted(measurements.listing())]
     found += [imports.run(key) is not None for key in sorted(imports.listing())]
     return sound + sum(found), aside + len(found) - sum(found)
 

@@ -15,19 +15,11 @@ from netstab.store.records import Record
 from netstab.store.states import Store
 
 
-class Imports:
+class Imports(Documents):
     """Imported runs under the keys of their last states."""
 
     def __init__(self, store: Store) -> None:
-        self._documents = Documents(store, "imported", "imported run", "import it again")
-        self.root = self._documents.root
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._documents
-
-    def listing(self) -> set[str]:
-        """Keys of every imported run."""
-        return set(self._documents.listing())
+        super().__init__(store, "imported", "imported run", "import it again")
 
     def run(self, key: str) -> FinishedRun | None:
         """An imported run, or None where there is none; a damaged one is set aside.
@@ -35,13 +27,13 @@ class Imports:
         Raises:
             StoreError: the store cannot be read, or a damaged file cannot be moved.
         """
-        entry = self._documents.read(key)
+        entry = self.read(key)
         if entry is None:
             return None
         try:
             return FinishedRun.model_validate(entry)
         except ValidationError:
-            self._documents.set_aside(key)
+            self.set_aside(key)
             return None
 
     def record(self, key: str) -> Record | None:
@@ -69,19 +61,3 @@ class Imports:
     def contradicts(self, record: Record) -> bool:
         """Whether a state has other bits here than where imported runs went through it."""
         return self.hashes.get(record.key, record.sha256) != record.sha256
-
-    def write(self, run: FinishedRun) -> None:
-        """Keep an imported run.
-
-        Raises:
-            StoreError: the disk is full, or the store cannot be written.
-        """
-        self._documents.write(run.key, run.inputs, run.model_dump(mode="json", by_alias=True))
-
-    def remove(self, key: str) -> None:
-        """Remove an imported run, if it is there.
-
-        Raises:
-            StoreError: the store cannot be written.
-        """
-        self._documents.remove(key)

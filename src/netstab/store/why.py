@@ -70,23 +70,9 @@ def _reason(ledger: Ledger, run: Run, stored: Records, imported: Records) -> Rea
         if there:
             return Reason(run, Action.MEASURE, end, stored[key], changes=_measuring(ledger, run))
     nearest, apart = _nearest(ledger, run, [*stored.values(), *imported.values()])
-    source = _source(ledger, run, stored)
-    return Reason(run, Action.TRAIN, end, source, nearest, apart, key in imported)
-
-
-def _source(ledger: Ledger, run: Run, stored: Records) -> Record | None:
-    """The deepest state from which a run can be trained; of a view's host, for a view."""
-    last = ledger.schedule(run).epochs
-    if not ledger.is_view(run):
-        found = (stored.get(ledger.key(run, epoch)) for epoch in range(last, 0, -1))
-        return next(filter(None, found), None)
-    host, start = ledger.host(run), ledger.tree.views[run.variant]
-    for epoch in range(last - 1, 0, -1):
-        # Behind its start the view has to have been saved there too.
-        usable = epoch <= start or ledger.key(run, epoch) in stored
-        if usable and (found_there := stored.get(ledger.key(host, epoch))):
-            return found_there
-    return None
+    # A view is trained by its host.
+    source = ledger.resume_view(run) if ledger.is_view(run) else ledger.resume(run)
+    return Reason(run, Action.TRAIN, end, source.record, nearest, apart, key in imported)
 
 
 def _nearest(
@@ -134,7 +120,7 @@ def _measuring(ledger: Ledger, run: Run) -> tuple[Change, ...]:
 
 
 def _measured(ledger: Ledger) -> Iterator[tuple[str, dict[str, Any]]]:
-    for key in ledger.measurements.listing():
+    for key in sorted(ledger.measurements.listing()):
         if stored := ledger.measurements.read_with_inputs(key):
             yield key, stored[0]
 
