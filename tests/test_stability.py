@@ -1,17 +1,18 @@
 """Stability: drift that is known beforehand, gradients against finite differences."""
 
 from copy import deepcopy
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from netstab.measure.stability import Path, Row, Signals, compare, signals
+from netstab.measure.stability import Path, Signals, compare, signals
 from netstab.networks.layers import initialise
 from netstab.networks.resnet import ResNet
 from netstab.params import PARTS
-from netstab.training.watch import Drift, Watch
+from netstab.training.watch import Watch
 
 BOUNDARIES = {
     "64": ("stem", "layer1"),
@@ -130,22 +131,26 @@ def test_an_epoch_that_ends_where_it_began_has_gone_a_way_and_changed_nothing(
     model = network()
     weight = model.layer2[0].conv1.weight
     start = weight.detach().clone()
-    told: list[Row] = []
+    ended: list[Watch] = []
     parts = {"64": [model.stem, model.layer1], "128": [model.layer2], "256": [model.layer3]}
     parts["512"] = [model.layer4, model.head]
     weights = {block: [w for part in of for w in part.parameters()] for block, of in parts.items()}
-    drift = Drift(lambda: look(model, batch), lambda rows, _: told.extend(rows), floor=True)
-    watch = Watch(weights, [drift])
+    watch = Watch(model, weights, ended.append)
     for factor in (1.1, 1.0):
         with torch.no_grad():
             weight.copy_(factor * start)
         watch.step()
-    assert not told, "it is complete at the end alone"
+    assert not ended, "it is complete at the end alone"
     watch.end()
-    rows = {(row["distance"], row["block"]): row for row in told}
-    assert [row["distance"] for row in told] == [
-        d for d in ("floor", "step", "epoch") for _ in range(5)
-    ]
+    assert ended == [watch]
+    rows: dict[tuple[str, str], Any] = {}
+    for distance, (state, lengths) in {"floor": (watch.before, {}), **watch.after}.items():
+        model.load_state_dict(watch.before)
+        before = look(model, batch)
+        model.load_state_dict(state)
+        found = compare(before, look(model, batch), distance, lengths)
+        rows |= {(distance, row["block"]): row for row in found}
+    assert len(rows) == 3 * 5
     # Over the first step: a tenth of a weight's norm, and what lies behind it has changed.
     assert rows["step", "128"]["path"] == pytest.approx(0.1 * float(start.norm()))
     assert rows["step", "network"]["path"] == pytest.approx(0.1 * float(start.norm()))

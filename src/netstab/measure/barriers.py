@@ -7,7 +7,7 @@ them at once: one forward pass recomputes and uses them. It is so at the ends as
 tells training from evaluation is in mode eval. In full single precision.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import isfinite
 
 import torch
@@ -16,13 +16,10 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from netstab.measure.precision import full_precision
-from netstab.measure.views import copy_into
+from netstab.measure.views import State, copy_into
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Of outputs [N, ...] and labels [N], their mean."""
-
-State = Mapping[str, Tensor]
-"""Parameters and buffers of a network by name."""
 
 
 @torch.no_grad()

@@ -22,6 +22,7 @@ from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from netstab.measure.precision import full_precision
+from netstab.measure.views import State
 from netstab.study.measuring import NETWORK
 
 PIECE = {"cpu": 2**23}
@@ -30,9 +31,6 @@ ELSEWHERE = 2**27
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Of outputs [n, ...] and labels [n], their mean."""
-
-State = Mapping[str, Tensor]
-"""Parameters and buffers of a network by name."""
 
 Gradients = tuple[dict[str, Tensor], Tensor]
 """Gradient of each parameter, [n, ...], and losses [n], of n images."""

@@ -10,6 +10,9 @@ from netstab.data.batches import Images
 from netstab.data.seeds import drawing
 from netstab.measure.probe import probe
 
+State = Mapping[str, Tensor]
+"""Parameters and buffers of a network by name."""
+
 Average = dict[str, Tensor]
 """Parameter -> its running average."""
 
@@ -66,7 +69,7 @@ def recompute_batch_norm(
         update_bn(x[:whole].split(batch_size), model)  # type: ignore[no-untyped-call]
 
 
-def copy_into(twin: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def copy_into(twin: nn.Module, tensors: State) -> None:
     """Copy parameters and buffers into a network of the same shape, in its own memory layout."""
     with torch.no_grad():
         for name, own in twin.state_dict(keep_vars=True).items():

@@ -16,16 +16,20 @@ from netstab.data.batches import Images
 from netstab.measure import field, sharpness
 from netstab.measure.probe import probe
 from netstab.measure.stability import Row, Signals, compare, signals
-from netstab.measure.views import copy_into
+from netstab.measure.views import State, copy_into
 from netstab.networks.network import names_of
 from netstab.store.ledger import Ledger
 from netstab.study import measuring
 from netstab.study.experiments import Run
 from netstab.training.device import Hardware, timestamp
-from netstab.training.watch import Drift, Field, Watch, Watched
+from netstab.training.watch import Lengths, Watch
 
 SHARPNESS_SEED = 0
 """Of start and random vectors: one for all, so that runs differ in their weights alone."""
+
+
+After = Mapping[str, tuple[State, Lengths]]
+"""Distance -> the weights behind it, and the lengths of the ways there."""
 
 
 class Observer:
@@ -73,32 +77,35 @@ class Observer:
         """Begin to measure an epoch over which a measurement is wanted; None where none is."""
         ledger = self._ledger
         wanted = {
-            (measure, at): key
+            measure: key
             for (measure, at), key in ledger.epoch_keys(run).items()
             if at == epoch and key not in ledger.measurements
         }
-        watched = [self._watched(run, *at, key, model) for at, key in wanted.items()]
-        if not watched:
+        if not wanted:
             return None
         weights: dict[str, list[Tensor]] = {
             block: [model.get_parameter(name) for name in names]
             for block, names in self._blocks.items()
         }
-        return Watch(weights, watched)
+        return Watch(model, weights, partial(self._take, run, epoch, wanted))
 
-    def _watched(self, run: Run, measure: str, epoch: int, key: str, model: nn.Module) -> Watched:
-        ledger = self._ledger
-
-        def finish(rows: list[Row], seconds: float) -> None:
+    def _take(self, run: Run, epoch: int, wanted: Mapping[str, str], watch: Watch) -> None:
+        """Take the measurements over an epoch: measure -> key."""
+        ledger, before = self._ledger, watch.before
+        for measure, key in wanted.items():
+            started = time.monotonic()
+            floor: After = {}
+            if ledger.has_floor(run, measure, epoch):
+                floor = {"floor": (before, {})}
+            after = {**floor, **watch.after}
+            if measure == "stability":
+                rows = self._drift(before, after)
+            else:
+                rows = self._field(ledger.schedule(run).at(epoch).batch_size, before, after)
+            # The way is followed for all of them alike.
+            seconds = time.monotonic() - started + watch.seconds / len(wanted)
             entry = {"rows": rows, "provenance": provenance(run.name, seconds, self._hardware)}
             ledger.measurements.write(key, ledger.epoch_inputs(run, measure, epoch), entry)
-
-        floor = ledger.has_floor(run, measure, epoch)
-        if measure == "stability":
-            return Drift(lambda: self._signals(model), finish, floor=floor)
-        batch_size = ledger.schedule(run).at(epoch).batch_size
-        compared = partial(self._compared, batch_size)
-        return Field(model, compared, finish, floor=floor)
 
     def rehearse(self, model: nn.Module) -> None:
         """Measure once, in brief, and record nothing: it takes all the memory that measuring does.
@@ -106,21 +113,42 @@ class Observer:
         Raises:
             RuntimeError: there is too little.
         """
-        compare(self._signals(model), self._signals(model), "floor", None)
+        state = model.state_dict()
+        compare(self._signals(state), self._signals(state), "floor", None)
         if self._ledger.params.measure.field.every_epochs is not None:
-            state = model.state_dict()
             self._compared(1, state, {"step": state})
         settings = self._ledger.params.measure.sharpness
         brief = settings.model_copy(update={"max_products": 2, "trace_samples": 2})
         scopes = {measuring.NETWORK: [name for name, _ in self._twin.named_parameters()]}
         sharpness.measure(self._twin, self._subset, scopes, brief, SHARPNESS_SEED)
 
-    def _signals(self, model: nn.Module) -> Signals:
-        copy_into(self._twin, model.state_dict())
+    def _drift(self, before: State, after: After) -> list[Row]:
+        """How far signals have drifted: rows of `stability.csv` without their epoch."""
+        first = self._signals(before)
+        return [
+            row
+            for distance, (state, lengths) in after.items()
+            for row in compare(first, self._signals(state), distance, lengths)
+        ]
+
+    def _signals(self, state: State) -> Signals:
+        copy_into(self._twin, state)
         return signals(self._twin, self._boundaries, *self._probe)
 
+    def _field(self, batch_size: int, before: State, after: After) -> list[Row]:
+        """How far gradients have shifted: rows of `field.csv` without their epoch."""
+        states = {distance: state for distance, (state, _) in after.items()}
+        return [
+            {
+                **{"distance": distance, "block": block, **asdict(shift)},
+                "path": after[distance][1].get(block, 0.0),
+            }
+            for distance, shifts in self._compared(batch_size, before, states).items()
+            for block, shift in shifts.items()
+        ]
+
     def _compared(
-        self, batch_size: int, before: field.State, after: Mapping[str, field.State]
+        self, batch_size: int, before: State, after: Mapping[str, State]
     ) -> dict[str, dict[str, field.Shift]]:
         """Compare the field at some weights; without numbers where torch.func cannot take it."""
         x, y = self._field_probe
