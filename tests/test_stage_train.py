@@ -1,5 +1,6 @@
 """What a trainer's stage writes, and when it rather writes nothing."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from netstab import paths
 from netstab.data.prepare import prepare
 from netstab.params import check
 from netstab.results.read import FailedRunError, read_ceiling
-from netstab.results.schema import RUN_FILES
+from netstab.results.schema import HISTORY, PROVENANCE, RUN_FILES, SHARPNESS
 from netstab.stages import ceiling, train
 from netstab.stages import run as stage
 from netstab.store import ahead
@@ -64,6 +65,17 @@ def test_a_trainer_writes_nothing_that_nobody_asks_for_any_more(
     monkeypatch.setattr(stage, "_train", lambda *_: pytest.fail("it is in the store"))
     stage.main("outpost", 0)
     assert (checkout / "metrics/runs/outpost-0/history.csv").exists()
+
+
+def test_a_run_that_cannot_be_trained_leaves_files_that_say_so(checkout: Path) -> None:
+    ask_for(train={**STUDY["train"], "learning_rate": 1e30})
+    stage.main("baseline", 0)
+    folder = paths.run_dir("baseline-0")
+    told = json.loads((folder / PROVENANCE).read_text())
+    assert told["failure"].startswith("the training loss is not finite at epoch 0, step ")
+    assert (told["epochs"], told["segments"], told["measurements"]) == (0, [], [])
+    assert len((folder / HISTORY).read_text().splitlines()) == 1
+    assert json.loads((folder / SHARPNESS).read_text()) == {"protocol": {}, "measurements": []}
 
 
 def test_a_reference_that_cannot_be_trained_leaves_two_seeds_uncompared(
