@@ -48,7 +48,7 @@ def measure(ledger: Ledger, chosen: list[Run], each: float) -> None:
             ledger.measurements.write(key, inputs, entry)
 
 
-STUDY = small.params(seeds=[0, 1], own={}, expE={})
+STUDY = small.params(seeds=[0, 1], experiments=["expB"], own={}, expE={})
 
 
 @pytest.fixture(scope="module")
