@@ -77,11 +77,8 @@ class Workers(Protocol):
     def train(self, order: list[int], outcomes: Outcomes) -> None:
         """Train jobs, those first that come first in `order`, but each after its parent."""
 
-    def compare_seeds(self) -> None:
-        """Measure the ceiling; see `ceiling.compare_seeds`."""
-
-    def measure_barriers(self) -> None:
-        """Measure barriers; see `barriers.measure_barriers`."""
+    def measure(self, what: str) -> None:
+        """Measure what is between runs: `ceiling` or `barriers`; see the modules of these names."""
 
 
 def sweep(
@@ -119,10 +116,10 @@ def sweep(
             outcomes.raise_faults()
         if ceiling:
             display.print("comparing two seeds with each other (ceiling)")
-            pool.compare_seeds()
+            pool.measure("ceiling")
         if ready := ledger.unmeasured_barriers()[0]:
             display.print(f"measuring barriers between states of a seed ({len(ready)})")
-            pool.measure_barriers()
+            pool.measure("barriers")
 
 
 def warn_of_other_bits(ledger: Ledger, chosen: Sequence[Run], kind: str, display: Display) -> None:

@@ -138,13 +138,9 @@ class WorkerPool:
             process.terminate()
         wait(under_way)
 
-    def compare_seeds(self) -> None:
+    def measure(self, what: str) -> None:
         """See `run.Workers`."""
-        self.executor.submit(worker.compare_seeds, self._size.threads).result()
-
-    def measure_barriers(self) -> None:
-        """See `run.Workers`."""
-        self.executor.submit(worker.measure_barriers, self._size.threads).result()
+        self.executor.submit(worker.measure, what, self._size.threads).result()
 
     def _submit(self, number: int, outcomes: Outcomes) -> Future[None]:
         job = outcomes.todo[number]

@@ -195,22 +195,14 @@ def _warmed_up(this: _Worker, threads: int) -> Callable[[], int]:
     return train_steps
 
 
-def compare_seeds(threads: int) -> None:
-    """Measure the ceiling; see `ceiling.compare_seeds`."""
-    from netstab.sweep import ceiling
+def measure(what: str, threads: int) -> None:
+    """See `run.Workers`."""
+    from netstab.sweep import barriers, ceiling
 
+    measures = {"ceiling": ceiling.compare_seeds, "barriers": barriers.measure_barriers}
     with stops.stoppable(notice=b""):
         trainer = _this[0].trainer(threads)
-        ceiling.compare_seeds(trainer.ledger, trainer.manifest)
-
-
-def measure_barriers(threads: int) -> None:
-    """Measure barriers; see `barriers.measure_barriers`."""
-    from netstab.sweep import barriers
-
-    with stops.stoppable(notice=b""):
-        trainer = _this[0].trainer(threads)
-        barriers.measure_barriers(trainer.ledger, trainer.manifest)
+        measures[what](trainer.ledger, trainer.manifest)
 
 
 def train(number: int, job: Job, threads: int) -> None:

@@ -164,15 +164,10 @@ class RayPool:
             self._server.stop.remote()
             ray.wait(tasks, num_returns=len(tasks))
 
-    def compare_seeds(self) -> None:
+    def measure(self, what: str) -> None:
         """See `run.Workers`."""
-        task = ray.remote(worker.compare_seeds).options(**self._options)
-        asked(task.remote(self._config, self._server))
-
-    def measure_barriers(self) -> None:
-        """See `run.Workers`."""
-        task = ray.remote(worker.measure_barriers).options(**self._options)
-        asked(task.remote(self._config, self._server))
+        task = ray.remote(worker.measure).options(**self._options)
+        asked(task.remote(self._config, self._server, what))
 
     def clean_up(self) -> None:
         """Have what workers keep on nodes that do not see the store removed.

@@ -49,6 +49,7 @@ LAG_S = 60.0
 """For how long a shared file system may take to show what another node has written."""
 ABANDONED_S = 24 * 3600.0
 """Age from which copies of states are taken for what a killed command left on this node."""
+MEASURES = {"ceiling": ceiling.compare_seeds, "barriers": barriers.measure_barriers}
 HINT = "too little memory? A larger share of a GPU leaves more to each (--gpus-per-worker)"
 
 
@@ -173,18 +174,10 @@ def _told_to_end(server: Handle) -> Iterator[None]:
         thread.join()
 
 
-def compare_seeds(config: WorkerConfig, server: Handle) -> None:
-    """Measure the ceiling; see `ceiling.compare_seeds`."""
+def measure(config: WorkerConfig, server: Handle, what: str) -> None:
+    """See `run.Workers`."""
     with _trainer(config, server) as trainer:
-        manifest = trainer.manifest
-        ceiling.compare_seeds(trainer.ledger, manifest, lambda _: _read(config), node_name())
-
-
-def measure_barriers(config: WorkerConfig, server: Handle) -> None:
-    """Measure barriers; see `barriers.measure_barriers`."""
-    with _trainer(config, server) as trainer:
-        manifest = trainer.manifest
-        barriers.measure_barriers(trainer.ledger, manifest, lambda _: _read(config), node_name())
+        MEASURES[what](trainer.ledger, trainer.manifest, lambda _: _read(config), node_name())
 
 
 def remove_copies(token: str) -> None:
