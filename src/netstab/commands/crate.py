@@ -57,7 +57,7 @@ def run(study: Path | None, target: Path | None, console: Console) -> None:
             )
         name = "study" if study is None else folder.resolve().name
         target = target or Path(f"netstab-{name}-{commit[:7]}.zip")
-        crate.write(whole, whole, root / crate.WORKFLOW, _facts(root, results, commit), target)
+        crate.write(whole, root / crate.WORKFLOW, _facts(root, results, commit), target)
     runs = len(results.collection.histories)
     said = f"{target}: {runs} runs, {target.stat().st_size / 1e6:,.1f} MB, commit {commit[:12]}"
     console.print(said, markup=False, soft_wrap=True)

@@ -6,6 +6,7 @@ code says what ran. What is read of one is bounded, and nothing of it is execute
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
@@ -29,6 +30,10 @@ PROFILES = (
     "https://w3id.org/ro/wfrun/process/0.5",
     "https://w3id.org/ro/wfrun/workflow/0.5",
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0",
+)
+INPUTS = (
+    (str(paths.PARAMS), "Parameters of the study", "application/yaml"),
+    (str(paths.MANIFEST), "Identity of the images", "application/json"),
 )
 RESULTS = (
     ("claims.json", "Each claim's verdict, with effect and interval", "application/json"),
@@ -75,12 +80,11 @@ class Facts:
     ended: datetime
 
 
-def write(study: Path, inputs: Path, workflow: Path, facts: Facts, target: Path) -> None:
+def write(study: Path, workflow: Path, facts: Facts, target: Path) -> None:
     """Write a crate, replaced whole.
 
     Args:
-        study: folder with the results.
-        inputs: folder with `params.yaml` and `data/manifest.json` of the study.
+        study: folder with the results, `params.yaml` and `data/manifest.json`.
         workflow: the `dvc.yaml` that ran.
         facts: what it says beside them.
         target: the ZIP.
@@ -92,7 +96,7 @@ def write(study: Path, inputs: Path, workflow: Path, facts: Facts, target: Path)
         raise NetstabError(
             "rocrate is not installed; install it: pip install -c constraints.txt -e '.[crate]'"
         )
-    crate = _described(study, inputs, workflow, facts)
+    crate = _described(study, workflow, facts)
     try:
         with replacing(target) as temporary:
             # write_zip adds its own suffix where there is none.
@@ -109,7 +113,7 @@ def write(study: Path, inputs: Path, workflow: Path, facts: Facts, target: Path)
         ) from error
 
 
-def _described(study: Path, inputs: Path, pipeline: Path, facts: Facts) -> Any:
+def _described(study: Path, pipeline: Path, facts: Facts) -> Any:
     from rocrate.model.computerlanguage import ComputerLanguage
     from rocrate.model.contextentity import ContextEntity
     from rocrate.rocrate import ROCrate
@@ -139,67 +143,42 @@ def _described(study: Path, inputs: Path, pipeline: Path, facts: Facts) -> Any:
     workflow["name"] = "The study as a DVC pipeline"
     workflow["version"] = facts.commit
     workflow["isBasedOn"] = code
-    _run(crate, workflow, facts, _inputs(crate, inputs), _results(crate, study))
+    _run(crate, workflow, facts, _added(crate, study, INPUTS), _added(crate, study, RESULTS))
     return crate
 
 
-def _inputs(crate: Any, folder: Path) -> list[Any]:
-    return [
-        crate.add_file(folder / path, str(path), properties=_told(what, kind))
-        for path, what, kind in (
-            (paths.PARAMS, "Parameters of the study", "application/yaml"),
-            (paths.MANIFEST, "Identity of the images", "application/json"),
-        )
-    ]
-
-
-def _results(crate: Any, study: Path) -> list[Any]:
+def _added(crate: Any, study: Path, files: Iterable[tuple[str, str, str]]) -> list[Any]:
     found = []
-    for name, what, kind in RESULTS:
+    for name, what, kind in files:
         path = study / name
         if path.is_dir():
             found.append(crate.add_dataset(path, f"{name}/", properties={"name": what}))
         elif path.is_file():
-            found.append(crate.add_file(path, name, properties=_told(what, kind)))
+            told = {"name": what, "encodingFormat": kind}
+            found.append(crate.add_file(path, name, properties=told))
     return found
 
 
 def _run(crate: Any, workflow: Any, facts: Facts, used: list[Any], made: list[Any]) -> None:
     """The run of the workflow: what went in, what came out, when."""
-    from rocrate.model.contextentity import ContextEntity
-
     for slot, entities in (("input", used), ("output", made)):
-        parameters = []
         for entity in entities:
             kind = "Dataset" if entity.type == "Dataset" else "File"
-            told = {
-                "@type": "FormalParameter",
-                "name": entity["name"],
-                "additionalType": kind,
-                "conformsTo": {
-                    "@id": "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
-                },
-            }
             identifier = f"#{entity.id.strip('/').replace('/', '-')}"
-            parameter = crate.add(ContextEntity(crate, identifier, told))
+            parameter = crate.add_formal_parameter(
+                entity["name"], kind, identifier, valueRequired=slot == "input"
+            )
             entity["exampleOfWork"] = parameter
-            parameters.append(parameter)
-        workflow[slot] = parameters
-    action = {
-        "@type": "CreateAction",
+            workflow.append_to(slot, parameter)
+    told = {
         "name": f"Run of {facts.name}",
         "description": facts.description,
         "startTime": facts.started.isoformat(),
         "endTime": facts.ended.isoformat(),
     }
-    entity = crate.add(ContextEntity(crate, "#run", action))
-    entity["instrument"], entity["object"], entity["result"] = workflow, used, made
-    entity["agent"] = crate.dereference("#netstab")
-    crate.root_dataset["mentions"] = entity
-
-
-def _told(what: str, kind: str) -> dict[str, str]:
-    return {"name": what, "encodingFormat": kind}
+    action = crate.add_action(workflow, "#run", used, made, told)
+    action["agent"] = crate.dereference("#netstab")
+    crate.root_dataset["mentions"] = action
 
 
 def unpack(path: Path, target: Path) -> None:
