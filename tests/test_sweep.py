@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache
 from pathlib import Path
 from threading import Barrier, BrokenBarrierError
 from types import SimpleNamespace
@@ -237,28 +238,31 @@ def test_a_container_without_shared_memory_is_told_where_and_what_to_do(
         pytest.fail("it began")
 
 
-class Tried(worker._Worker):
-    """A worker with an engine of its own at hand, whose measures may fail."""
+class Tried:
+    """A worker with engines of its own at hand, whose measures may fail."""
 
-    def __init__(self, params: Params, store: Path, fault: Exception | None) -> None:
-        self.shared = SimpleNamespace(together={1: Barrier(1)})  # type: ignore[assignment]
-        self._params, self._store, self._fault = params, store, fault
+    def __init__(
+        self, params: Params, store: Path, fault: Exception | None, patch: pytest.MonkeyPatch
+    ) -> None:
+        self.params, self.store, self.fault = params, store, fault
         self.engines: list[weakref.ref[Any]] = []
+        self.together = {1: Barrier(1)}
+        patch.setattr(worker, "_shared", [self])
+        patch.setattr(worker, "_trainer", lru_cache(1)(self._trainer))
 
-    def trainer(self, threads: int) -> Any:
+    def _trainer(self, threads: int) -> Any:
         def rehearse() -> None:
-            if self._fault:
-                raise type(self._fault)(*self._fault.args)  # nobody else keeps it
+            if self.fault:
+                raise type(self.fault)(*self.fault.args)  # nobody else keeps it
 
-        context = small.context(self._params)
+        context = small.context(self.params)
         self.engines.append(weakref.ref(context.built.engine))
-        self._trainer = SimpleNamespace(  # type: ignore[assignment]
+        return SimpleNamespace(
             context=context,
-            ledger=small.ledger(self._params, self._store),
+            ledger=small.ledger(self.params, self.store),
             device=SimpleNamespace(type="cuda"),
             rehearse_measures=rehearse,
         )
-        return self._trainer
 
 
 @pytest.mark.parametrize(
@@ -273,8 +277,7 @@ class Tried(worker._Worker):
 def test_a_worker_that_was_tried_gives_its_memory_back(
     fault: Exception | None, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = Tried(small.params(), tmp_path, fault)
-    monkeypatch.setattr(worker, "_this", [here])
+    here = Tried(small.params(), tmp_path, fault, monkeypatch)
     if fault is None:
         assert worker.images_per_second(1, 1, 0.01) > 0
     else:
@@ -291,16 +294,15 @@ def test_a_worker_that_was_tried_gives_its_memory_back(
 def test_a_worker_that_fails_keeps_nobody_waiting(
     fault: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = Tried(small.params(), tmp_path, fault)
-    monkeypatch.setattr(worker, "_this", [here])
+    here = Tried(small.params(), tmp_path, fault, monkeypatch)
     with pytest.raises(type(fault) if isinstance(fault, TrainingError) else RuntimeError):
         worker.images_per_second(1, 1, 0.01)
-    assert here.shared.together[1].broken
+    assert here.together[1].broken
 
 
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])
 def test_a_trial_trains_on_and_on_a_gpu_takes_the_memory_of_measuring_too(
-    kind: str, tmp_path: Path
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = small.ledger(small.params(), tmp_path)
     context, taken = small.context(ledger.params), []
@@ -310,7 +312,8 @@ def test_a_trial_trains_on_and_on_a_gpu_takes_the_memory_of_measuring_too(
         device=SimpleNamespace(type=kind),
         rehearse_measures=lambda: taken.append("memory"),
     )
-    made_ready = worker._warmed_up(SimpleNamespace(trainer=lambda threads: trainer), 1)  # type: ignore[arg-type]
+    monkeypatch.setattr(worker, "_trainer", lambda threads: trainer)
+    made_ready = worker._warmed_up(1)
     assert taken == (["memory"] if kind == "cuda" else [])
     engine = context.built.engine
     before = state.capture(engine)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
 from multiprocessing.connection import Connection
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
@@ -57,45 +59,32 @@ class Shared:
     together: dict[int, Barrier]
 
 
-class _Worker:
-    """The trainer of this process; another number of threads makes another one."""
-
-    def __init__(self, shared: Shared) -> None:
-        # Only here torch, which the parent does without; and before the first job comes.
-        from netstab.training.trainer import Trainer
-
-        self.shared = shared
-        self._make = Trainer
-        self._trainer: Trainer | None = None
-        self._threads = 0
-
-    def trainer(self, threads: int) -> "Trainer":
-        """A trainer that computes in so many threads; its states are its own."""
-        if threads != self._threads:
-            params = self.shared.params
-            runtime = params.runtime.model_copy(update={"threads": threads})
-            dataset = Dataset.prepared(self.shared.manifest)
-            params = params.model_copy(update={"runtime": runtime})
-            ledger = Ledger(params, dataset, self.shared.store, *versions())
-            self._trainer = self._make(ledger, self.shared.manifest)
-            self._threads = threads
-        assert self._trainer is not None
-        return self._trainer
-
-    def forget(self) -> None:
-        """Give back the memory of engine and images: not every worker tried is needed."""
-        import torch
-
-        self._trainer, self._threads = None, 0
-        gc.collect()  # trainer and engine are parts of cycles
-        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-            torch.cuda.empty_cache()
-
-
-_this: list[_Worker] = []
-"""The worker that this process is."""
+_shared: list[Shared] = []
+"""What this process has in common with its parent."""
 _told: list[int] = []
 """The signal by which it was told between jobs to begin no other."""
+
+
+@lru_cache(1)
+def _trainer(threads: int) -> "Trainer":
+    """The trainer of this process; its states are its own."""
+    from netstab.training.trainer import Trainer
+
+    (shared,) = _shared
+    runtime = shared.params.runtime.model_copy(update={"threads": threads})
+    params = shared.params.model_copy(update={"runtime": runtime})
+    dataset = Dataset.prepared(shared.manifest)
+    return Trainer(Ledger(params, dataset, shared.store, *versions()), shared.manifest)
+
+
+def _forget() -> None:
+    """Give back the memory of engine and images: not every worker tried is needed."""
+    import torch
+
+    _trainer.cache_clear()
+    gc.collect()  # trainer and engine are parts of cycles
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()
 
 
 def start(shared: Shared) -> None:
@@ -107,7 +96,9 @@ def start(shared: Shared) -> None:
     signal.signal(signal.SIGTERM, lambda number, _: _told.append(number))
     stops.hear()
     threading.Thread(target=_die_with, args=(shared.parent,), daemon=True).start()
-    _this.append(_Worker(shared))
+    _shared.append(shared)
+    # Only here torch, which the parent does without; and before the first job comes.
+    import_module("netstab.training.trainer")
 
 
 def _die_with(parent: "Connection[Any, Any]") -> None:
@@ -126,7 +117,7 @@ def refuse(chosen: list[Run], threads: int) -> str:
     Returns:
         The type of the device: `cpu` or `cuda`.
     """
-    trainer = _this[0].trainer(threads)
+    trainer = _trainer(threads)
     kind = trainer.device.type
     refusals.refuse(trainer.ledger, chosen, trainer.manifest, kind, threads)
     return kind
@@ -139,12 +130,11 @@ def images_per_second(workers: int, threads: int, seconds: float) -> float:
         RuntimeError: there is too little memory for it, as a rule.
         BrokenBarrierError: another of them failed, or was not ready in time.
     """
-    (this,) = _this
-    together = this.shared.together[workers]
+    together = _shared[0].together[workers]
     try:
         with ExitStack() as failure:
             failure.callback(together.abort)  # or the others wait in vain
-            found = _timed(this, together, threads, seconds)
+            found = _timed(together, threads, seconds)
             failure.pop_all()
         return found
     # Both errors are raised anew, below: the frames of these hold the engine, and a pool keeps an
@@ -154,12 +144,12 @@ def images_per_second(workers: int, threads: int, seconds: float) -> float:
     except (RuntimeError, MemoryError) as error:
         fault = RuntimeError(str(error) or "memory ran out")
     finally:
-        this.forget()
+        _forget()
     raise fault
 
 
-def _timed(this: _Worker, together: Barrier, threads: int, seconds: float) -> float:
-    train_steps = _warmed_up(this, threads)
+def _timed(together: Barrier, threads: int, seconds: float) -> float:
+    train_steps = _warmed_up(threads)
     together.wait(PATIENCE_S)
     started, images = time.perf_counter(), 0
     while time.perf_counter() - started < seconds:
@@ -167,9 +157,9 @@ def _timed(this: _Worker, together: Barrier, threads: int, seconds: float) -> fl
     return images / (time.perf_counter() - started)
 
 
-def _warmed_up(this: _Worker, threads: int) -> Callable[[], int]:
+def _warmed_up(threads: int) -> Callable[[], int]:
     """What trains some steps of the trunk, and says how many images that were."""
-    trainer = this.trainer(threads)
+    trainer = _trainer(threads)
     engine, training, validation, _ = trainer.context.built
     run = trainer.ledger.host(Run(Variant("baseline"), 0))
     phase = trainer.ledger.schedule(run).phases[0]
@@ -201,7 +191,7 @@ def measure(what: str, threads: int) -> None:
 
     measures = {"ceiling": ceiling.compare_seeds, "barriers": barriers.measure_barriers}
     with stops.stoppable(notice=b""):
-        trainer = _this[0].trainer(threads)
+        trainer = _trainer(threads)
         measures[what](trainer.ledger, trainer.manifest)
 
 
@@ -211,8 +201,7 @@ def train(number: int, job: Job, threads: int) -> None:
     Raises:
         Stopped: the parent asks by SIGTERM to save and end.
     """
-    (this,) = _this
     with stops.stoppable(notice=b""):
         if _told:
             raise stops.Stopped(_told[0])
-        train_job(this.trainer(threads), number, job, this.shared.events.put)
+        train_job(_trainer(threads), number, job, _shared[0].events.put)
