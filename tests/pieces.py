@@ -14,6 +14,7 @@ from netstab.store.ledger import Ledger
 from netstab.store.records import Record
 from netstab.study.choice import choose
 from netstab.study.experiments import Run
+from netstab.sweep.ray.marks import MARKS
 from tests import small
 from tests.checkout import files_in
 
@@ -24,6 +25,14 @@ TOLD = {"device": "Prozessor \u00fc", "device_type": "cpu", "torch": "2.9", "thr
 def provenance(epoch: int, host: str, **told: str) -> list[dict[str, Any]]:
     row = {"from": 0, "to": epoch, "seconds": 2.5, "flop": 1e9, "trained_for": "baseline-0"}
     return [{**row, "finished_at": "2026-01-01T00:00:00Z", **TOLD, "host": host, **told}]
+
+
+def mark(store: Path, token: str) -> Path:
+    """The mark of a command that holds no lock."""
+    path = store / MARKS / token
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(token, encoding="utf-8")
+    return path
 
 
 def history(key: str, epochs: int) -> list[dict[str, Any]]:

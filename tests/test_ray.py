@@ -17,11 +17,11 @@ from netstab.store.records import Record
 from netstab.store.states import Store
 from netstab.study.experiments import Run, Variant
 from netstab.sweep.jobs import Job
-from netstab.sweep.ray.marks import mark
 from netstab.sweep.ray.store_server import StoreServer
 from netstab.sweep.refusals import refuse_share
 from tests import pieces, small
 from tests.checkout import python
+from tests.pieces import mark
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra: cluster")
 

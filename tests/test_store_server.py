@@ -13,10 +13,11 @@ from netstab.store.records import Record
 from netstab.store.states import Store
 from netstab.sweep.events import WorkerEvent
 from netstab.sweep.ray.folders import private_folder
-from netstab.sweep.ray.marks import collect_marks, has_mark, mark, marked
+from netstab.sweep.ray.marks import collect_marks, has_mark, marked
 from netstab.sweep.ray.start import collect_folders
 from netstab.sweep.ray.store_server import StoreServer
 from tests import pieces
+from tests.pieces import mark
 
 KEY = "a" * 64
 

@@ -1,7 +1,6 @@
 """Folders of this user in temporary places, where others write as well."""
 
 import os
-import shutil
 import stat
 import time
 from contextlib import suppress
@@ -33,9 +32,3 @@ def old_folders(parent: Path, pattern: str, seconds: float) -> list[Path]:
             if old and about.st_uid == os.getuid() and stat.S_ISDIR(about.st_mode):
                 found.append(path)
     return found
-
-
-def clear(path: Path) -> None:
-    """Remove a folder with all that is in it, as far as that goes."""
-    with suppress(OSError):
-        shutil.rmtree(path)

@@ -15,42 +15,29 @@ MARKS = "drivers"
 """Folder in the store with a file for each command at work, by which a node knows the store."""
 
 
-def mark(store: Path, token: str) -> Path:
-    """Put a command's mark into the store; who finds it there sees the same store.
-
-    Raises:
-        StoreError: the store cannot be written.
-    """
-    path = store / MARKS / token
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(token, encoding="utf-8")
-    except OSError as error:
-        raise cannot_write(store, error) from error
-    return path
-
-
 @contextmanager
 def marked(store: Path, token: str) -> Iterator[None]:
     """Have a command's mark in the store, and its lock, which falls with the command.
 
-    Marks of commands that were killed are collected on the way.
+    Who finds the mark sees the same store. Marks of commands that were killed are collected on the
+    way.
 
     Raises:
         StoreError: the store cannot be written.
     """
     collect_marks(store)
-    with ExitStack() as held:
-        try:
-            held.enter_context(locked(store / MARKS / token))
-        except OSError as error:
-            raise cannot_write(store, error) from error
-        try:
-            mark(store, token)
+    path = store / MARKS / token
+    try:
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(path))
+                path.write_text(token, encoding="utf-8")
+            except OSError as error:
+                raise cannot_write(store, error) from error
             yield
-        finally:
-            with suppress(OSError):
-                (store / MARKS / token).unlink()
+    finally:
+        with suppress(OSError):
+            path.unlink()
 
 
 def collect_marks(store: Path) -> None:

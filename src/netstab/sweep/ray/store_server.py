@@ -83,9 +83,21 @@ class StoreServer:
         return path.read_bytes() if path else None
 
     def save(self, record: Record, content: bytes) -> Record:
-        """Store a state that was trained elsewhere; see `store`."""
+        """Store a state that was trained elsewhere, whose tensors came over the network.
+
+        Returns:
+            The record that the store has now; see `Store.save`.
+
+        Raises:
+            StoreError: the tensors are not those of the record, or the store cannot be written.
+        """
         self._used = True
-        return store(self._store, record, content)
+        refuse_damage(content, record)
+
+        def write(path: Path) -> None:
+            path.write_bytes(content)
+
+        return self._store.save(record, write)
 
     def remove(self, key: str) -> None:
         """Remove a state that a later one has made useless."""
@@ -106,24 +118,6 @@ class StoreServer:
     def set_measurement_aside(self, key: str) -> None:
         """Move a measurement out of the way that cannot be used; see `Measurements`."""
         self._measurements.set_aside(key)
-
-
-def store(into: Store, record: Record, content: bytes) -> Record:
-    """Store a state whose record and tensors came over the network.
-
-    Returns:
-        The record that the store has now; see `Store.save`.
-
-    Raises:
-        StoreError: the tensors are not those of the record, or the store cannot be
-            written.
-    """
-    refuse_damage(content, record)
-
-    def write(path: Path) -> None:
-        path.write_bytes(content)
-
-    return into.save(record, write)
 
 
 def refuse_damage(content: bytes, record: Record) -> None:

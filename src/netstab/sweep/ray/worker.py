@@ -9,6 +9,7 @@ import _thread
 import gc
 import os
 import platform
+import shutil
 import signal
 import tempfile
 import threading
@@ -37,7 +38,7 @@ from netstab.sweep import barriers, ceiling, refusals
 from netstab.sweep.events import WorkerEvent, train_job
 from netstab.sweep.jobs import Job
 from netstab.sweep.ray import places
-from netstab.sweep.ray.folders import clear, old_folders
+from netstab.sweep.ray.folders import old_folders
 from netstab.sweep.ray.marks import has_mark
 from netstab.sweep.ray.output import LineWriter, first_line
 from netstab.sweep.ray.remote_store import Handle, RemoteMeasurements, RemoteStore, asked
@@ -182,14 +183,14 @@ def measure(config: WorkerConfig, server: Handle, what: str) -> None:
 
 def remove_copies(token: str) -> None:
     """Remove what a command has left on this node."""
-    clear(_copies(token))
+    shutil.rmtree(_copies(token), ignore_errors=True)
 
 
 def collect_copies() -> None:
     """Remove what commands that were killed have left on this node."""
     pattern = _copies("[0-9a-f]" * 32)
     for folder in old_folders(pattern.parent, pattern.name, ABANDONED_S):
-        clear(folder)  # what is in use after all is fetched again
+        shutil.rmtree(folder, ignore_errors=True)  # what is in use after all is fetched again
 
 
 def node_name() -> str:
