@@ -1,7 +1,7 @@
 """`netstab study SIZE`: the whole study in a supported size, as a DVC experiment of its own."""
 
+import json
 import os
-import re
 import subprocess
 import time
 from collections.abc import Mapping
@@ -95,9 +95,7 @@ def _values(known: Mapping[str, Values], size: str, content: Mapping[str, Any]) 
 
 def _plain(value: object) -> str:
     """A value as DVC's -S reads it."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _is_official(data: Mapping[str, Any], extra: list[str]) -> bool:
@@ -126,13 +124,11 @@ def _source(root: Path, size: str, source: str | None) -> list[str]:
             raise NetstabError(f"{source}: is not there; name an archive or a folder of images")
         # A path of this machine would go out with the study's results.
         source = str(paths.named_in(root, path))
-    # Quoted for the override's own grammar, in which = and , have a meaning, and a backslash one
-    # only before a quote.
-    quoted = re.sub(
-        r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), source
-    )
+    # Only now, for it takes a moment to import.
+    from hydra.core.override_parser.types import Quote, QuotedString
+
     # Added where params.yaml leaves the key out.
-    return [f"++data.source='{quoted}'"]
+    return [f"++data.source={QuotedString(source, Quote.single).with_quotes()}"]
 
 
 def _identity(root: Path) -> dict[str, str]:

@@ -119,13 +119,7 @@ def _barriers(ledger: Ledger, chosen: Sequence[Run]) -> Iterator[Measurement]:
 
 
 def _measurement(ledger: Ledger, key: str, inputs: dict[str, Any]) -> Measurement:
-    entry = ledger.measurements.read(key)
+    entry = ledger.measurements.sound(key, inputs["measure"])
     if entry is None:
         raise StoreError(f"measurement {key[:12]} cannot be used; run netstab sweep, then this")
-    try:
-        return Measurement(key=key, inputs=inputs, entry=entry)
-    except ValidationError:
-        ledger.measurements.set_aside(key)
-        raise StoreError(
-            f"measurement {key[:12]} cannot be used; run netstab sweep, then this"
-        ) from None
+    return Measurement(key=key, inputs=inputs, entry=entry)
