@@ -129,6 +129,7 @@ def test_mini_names_its_images_within_the_checkout_and_takes_others(checkout: Pa
     netstab("size", "mini")
     data = read(checkout / "params.yaml").data
     assert (data.source, data.name) == (".netstab/downloads/cifar10-head.tar.gz", subset.NAME)
+    (checkout / "pets.zip").touch()
     netstab("size", "mini", "--source", "pets.zip")
     data = read(checkout / "params.yaml").data
     assert (data.source, data.name) == ("pets.zip", None)
@@ -140,6 +141,8 @@ def test_mini_names_its_images_within_the_checkout_and_takes_others(checkout: Pa
     ["dir #1/x.zip", "my pics: 2024.zip", "@a", "*a", "&a", "2024", "null", " a", "{a}", "x " * 99],
 )
 def test_images_of_any_name_are_read_back_as_they_were_named(source: str, checkout: Path) -> None:
+    (checkout / source).parent.mkdir(exist_ok=True)
+    (checkout / source).touch()
     netstab("size", "mini", "--source", source)
     assert read(checkout / "params.yaml").data.source == source
     netstab("size", "article")
@@ -218,6 +221,40 @@ def asked_of_dvc(checkout: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -
     assert "the study stopped" in netstab("study", *words, code=1).stderr
     (command,) = asked
     return [word for before, word in pairwise(command) if before == "-S"]
+
+
+def test_a_study_of_ones_own_images_drops_the_name_of_those_before(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netstab("size", "mini")
+    (checkout / "pets.zip").touch()
+    overrides = asked_of_dvc(checkout, monkeypatch, "mini", "--source", "pets.zip")
+    apply_overrides(str(checkout / "params.yaml"), overrides)
+    data = read(checkout / "params.yaml").data
+    assert (data.source, data.name) == ("pets.zip", None)
+
+
+@pytest.mark.parametrize("command", ["size", "study"])
+def test_images_of_ones_own_are_sought_from_the_current_folder_and_have_to_be_there(
+    command: str, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (checkout / "below").mkdir()
+    monkeypatch.chdir(checkout / "below")
+    (checkout / "pets.zip").touch()
+    monkeypatch.setattr(study.preflight, "check", lambda root: None)
+    said = netstab(command, "mini", "--source", "pets.zip", code=1).stderr
+    assert said == "pets.zip: is not there; name an archive or a folder of images\n"
+    assert written(checkout) == SHIPPED
+    for source, named in [
+        ("../pets.zip", "pets.zip"),
+        ("https://x.org/pets.zip", "https://x.org/pets.zip"),
+    ]:
+        if command == "study":
+            overrides = asked_of_dvc(checkout, monkeypatch, "mini", "--source", source)
+            apply_overrides(str(checkout / "params.yaml"), overrides)
+        else:
+            netstab("size", "mini", "--source", source)
+        assert read(checkout / "params.yaml").data.source == named
 
 
 OPTIONAL = ("data.source", "data.name", "data.sha256", "own.warm_restart", "expE")

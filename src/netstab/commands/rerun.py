@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from netstab import params, paths, source_code
+from netstab.commands import images
 from netstab.commands.crate import opened
 from netstab.data import subset
 from netstab.data.manifest import Manifest, read_manifest
@@ -34,7 +35,7 @@ def run(crate: Path, name: str, source: str | None, console: Console) -> None:
             the history is another one.
     """
     root, crate = paths.project_root(), crate.resolve()
-    images = str(Path(source).resolve()) if source and "://" not in source else source
+    named = None if source is None else images.own(root, source)
     with opened(crate) as folder:
         content = params.read(folder / paths.PARAMS)
         if content.model.is_own:
@@ -42,7 +43,7 @@ def run(crate: Path, name: str, source: str | None, console: Console) -> None:
             sys.path.insert(0, str(root))
         chosen = _chosen(content, name)
         told = _told(folder, name)
-        content = _as_trained(content, told, images)
+        content = _as_trained(content, told, named)
         before = Path.cwd()
         os.chdir(folder)
         # What the parameters name relative to a checkout, and downloads, belong to this one.

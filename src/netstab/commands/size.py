@@ -6,13 +6,11 @@ from pathlib import Path
 from rich.console import Console
 
 from netstab import params, paths
-from netstab.data import subset
+from netstab.commands.images import images
 from netstab.errors import NetstabError
 from netstab.files import write_file
 from netstab.params import sizes
-from netstab.params.sizes import Value
 
-MINI = "mini"
 IMAGES = ("data.source", "data.name")
 """What names the images; a user's own are no difference from a size."""
 
@@ -46,7 +44,7 @@ def write(size: str, source: str | None, console: Console, *, as_json: bool) -> 
 
     Args:
         size: demo, mini or article.
-        source: images of the user's own, relative to the checkout or absolute; None for the size's.
+        source: images of the user's own, relative to the current folder; None for the size's.
         console: where the changes go.
         as_json: whether they go there as JSON.
 
@@ -57,10 +55,10 @@ def write(size: str, source: str | None, console: Console, *, as_json: bool) -> 
     root = paths.project_root()
     path = root / paths.PARAMS
     content = params.read(path).model_dump(mode="json")
-    images = _images(root, size, source)
-    values = sizes.whole(sizes.read_sizes(root / paths.SIZES), size) | images
+    named = images(root, size, source)
+    values = sizes.whole(sizes.read_sizes(root / paths.SIZES), size) | named
     before = path.read_text(encoding="utf-8")
-    for key in sizes.lacking(before, images):
+    for key in sizes.lacking(before, named):
         raise NetstabError(f"{paths.PARAMS}: lacks {key}, which {size} needs; add the key")
     after = sizes.write_values(before, values)
     if after != before:
@@ -84,14 +82,3 @@ def _write(path: Path, text: str) -> None:
         raise NetstabError(
             f"{path}: cannot be written ({error.strerror}); free some room or mend the rights"
         ) from error
-
-
-def _images(root: Path, size: str, source: str | None) -> dict[str, Value]:
-    if source is not None:
-        if size == "demo":
-            raise NetstabError("demo takes no images: it uses scikit-learn's digits; try mini")
-        return {"data.source": source, "data.name": None}
-    if size != MINI:
-        return {}
-    named = paths.named_in(root, subset.official())
-    return {"data.source": str(named), "data.name": subset.NAME}

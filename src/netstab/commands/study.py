@@ -14,6 +14,7 @@ from rich.console import Console
 from netstab import params, paths
 from netstab.commands import preflight
 from netstab.commands.dvc import overridden, run_dvc
+from netstab.commands.images import images
 from netstab.errors import NetstabError
 from netstab.evidence.summary.terminal import read_summaries, summary_table
 from netstab.params import sizes
@@ -44,14 +45,12 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
     preflight.check_workspaces(root)
     target = root / size
     folder.refuse(target)
-    sized = [f"{d.key}={_plain(d.of_size)}" for d in sizes.differences(content, values)]
-    if source is None and size == "mini" and _is_official({**content["data"], **values}, extra):
-        from netstab.data import subset
-
-        source = str(subset.official())
-        sized.append(f"++data.name='{subset.NAME}'")
+    sized = [f"{d.key}={_value(d.of_size)}" for d in sizes.differences(content, values)]
+    if source is not None or _is_official({**content["data"], **values}, extra):
+        # Added where params.yaml leaves the key out.
+        sized += [f"++{key}={_value(v)}" for key, v in images(root, size, source).items()]
     # One process after another would import torch once a run.
-    overrides = ["runtime.sweep=true", *sized, *_source(root, size, source), *extra]
+    overrides = ["runtime.sweep=true", *sized, *extra]
     asked = overridden(root / paths.PARAMS, overrides)
     started = time.monotonic()
     name = f"{size}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
@@ -93,9 +92,14 @@ def _values(known: Mapping[str, Values], size: str, content: Mapping[str, Any]) 
     return known[size] if size != sizes.ARTICLE else {}
 
 
-def _plain(value: object) -> str:
+def _value(value: object) -> str:
     """A value as DVC's -S reads it."""
-    return value if isinstance(value, str) else json.dumps(value)
+    # Only now, for it takes a moment to import.
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    if isinstance(value, str):
+        return QuotedString(value, Quote.single).with_quotes()
+    return json.dumps(value)
 
 
 def _is_official(data: Mapping[str, Any], extra: list[str]) -> bool:
@@ -111,24 +115,6 @@ def _is_official(data: Mapping[str, Any], extra: list[str]) -> bool:
         return False
     source, dataset = (data.get(f"data.{key}", data[key]) for key in ("source", "dataset"))
     return source is None and dataset == "cifar10"
-
-
-def _source(root: Path, size: str, source: str | None) -> list[str]:
-    if source is None:
-        return []
-    if size == "demo":
-        raise NetstabError("demo takes no images: it uses scikit-learn's digits; try mini")
-    if "://" not in source:
-        path = Path(source).expanduser().resolve()
-        if not path.exists():
-            raise NetstabError(f"{source}: is not there; name an archive or a folder of images")
-        # A path of this machine would go out with the study's results.
-        source = str(paths.named_in(root, path))
-    # Only now, for it takes a moment to import.
-    from hydra.core.override_parser.types import Quote, QuotedString
-
-    # Added where params.yaml leaves the key out.
-    return [f"++data.source={QuotedString(source, Quote.single).with_quotes()}"]
 
 
 def _identity(root: Path) -> dict[str, str]:
