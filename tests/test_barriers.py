@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -222,7 +221,7 @@ def checkout(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def measure() -> None:
     """What the stage `report` does before it makes the report."""
-    told = report._barriers(ledger().params, Console())
+    told = report._barriers(ledger().params)
     write_json(paths.BARRIERS, told.model_dump(mode="json"))
 
 

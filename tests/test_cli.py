@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from dvc.utils.serialize import dumps_yaml
 
+from netstab.commands import study
 from netstab.data.dataset import Dataset
 from netstab.data.manifest import read_manifest
 from netstab.params import read
@@ -690,6 +691,32 @@ def test_all_faults_of_the_parameters_are_printed_and_nothing_is_done(
     ]
     assert result.stdout == ""
     assert project.store.listing() == stored
+
+
+def test_a_path_is_printed_as_it_is(
+    tmp_path: Path, full_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = checkout(tmp_path / "a :cat: [old][" / "b]")
+    monkeypatch.chdir(project.root)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    shutil.copytree(full_store, project.root / ".netstab")
+    shutil.copy(small.ROOT / "sizes.yaml", project.root)
+    assert f" MB in {project.store.root}\n" in netstab("store", "ls").stdout
+    target = project.root / "piece.json.gz"
+    said = netstab("store", "export", str(target), "--only", "baseline").stdout
+    assert said.startswith(f"{target}: 1 runs, ")
+
+    page = project.root / "demo" / "report.html"
+
+    def made(*_: object) -> int:
+        page.parent.mkdir()
+        page.touch()
+        return 0
+
+    monkeypatch.setattr(study.preflight, "check", lambda root: None)
+    monkeypatch.setattr(study, "run_dvc", made)
+    monkeypatch.setattr(study, "read_summaries", lambda variants: {})
+    assert f"report: {page}\n" in netstab("study", "demo").stdout
 
 
 def test_a_store_that_is_no_folder_is_named(

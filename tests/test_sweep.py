@@ -325,6 +325,19 @@ def test_a_trial_trains_on_and_on_a_gpu_takes_the_memory_of_measuring_too(
     assert all(weight.isfinite().all() for weight in engine.model.parameters()), "from the start"
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_others_say_is_shown_as_it_is(terminal: bool, tmp_path: Path) -> None:
+    ledger, said = small.ledger(small.params(), tmp_path), io.StringIO()
+    display = Display(ledger, Console(file=said, width=60, force_terminal=terminal))
+    told = "expected [3, 64] and not [/x], :cat: " + "and so on " * 9
+    display.start([Job(Run(Variant("baseline"), 0), 1, (), None)], "alone", gpu=False)
+    with display:
+        display.begin(0)
+        display.update(WorkerEvent(0, "baseline-0", None, "[/x]"))
+        display.print(told)
+    assert told in said.getvalue() and "[/x]\n" in said.getvalue().replace(")", "")
+
+
 def watched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Ledger, Display, io.StringIO, list[float]]:

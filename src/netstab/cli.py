@@ -144,7 +144,7 @@ def collect() -> None:
     with exit_codes():
         from netstab.commands import collect as command
 
-        command.run(_console())
+        command.run()
 
 
 @app.command()
@@ -192,9 +192,9 @@ def size(
         from netstab.commands import size as command
 
         if name is None:
-            command.show(_console(), as_json=json)
+            command.show(as_json=json)
         else:
-            command.write(name, source, _console(), as_json=json)
+            command.write(name, source, as_json=json)
 
 
 @app.command()
@@ -259,7 +259,7 @@ def crate(
     with exit_codes():
         from netstab.commands import crate as command
 
-        command.run(study, output, _console())
+        command.run(study, output)
 
 
 @app.command()
@@ -275,7 +275,7 @@ def rerun(
     with exit_codes():
         from netstab.commands import rerun as command
 
-        command.run(crate, run, source, _console())
+        command.run(crate, run, source)
 
 
 @store_app.command("ls")
@@ -293,7 +293,7 @@ def store_verify() -> None:
     with exit_codes():
         from netstab.commands import store as command
 
-        if not command.verify(Store(paths.store_root()), _console()):
+        if not command.verify(Store(paths.store_root())):
             raise typer.Exit(1)
 
 
@@ -310,7 +310,7 @@ def store_gc(
         from netstab.commands import store as command
 
         if not command.gc(
-            _ledger(), _console(), dry_run=dry_run, confirm=(lambda _: True) if yes else _confirmed
+            _ledger(), dry_run=dry_run, confirm=(lambda _: True) if yes else _confirmed
         ):
             raise typer.Exit(1)
 
@@ -325,7 +325,7 @@ def store_export(
     with exit_codes():
         from netstab.commands import pieces as command
 
-        command.export(_ledger(), target, only or [], seed or [], _console())
+        command.export(_ledger(), target, only or [], seed or [])
 
 
 @store_app.command("import")
@@ -338,7 +338,7 @@ def store_import(
     with exit_codes():
         from netstab.commands import pieces as command
 
-        command.import_runs(_ledger(), files, _console())
+        command.import_runs(_ledger(), files)
 
 
 def _ledger() -> Ledger:

@@ -7,7 +7,7 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Callable
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -72,11 +72,11 @@ def _stock(place: Path) -> Ledger:
     return _ledger(place)
 
 
-def _said(what: Callable[[Console], object]) -> None:
+def _said(what: Callable[[], object]) -> None:
     """Do something that prints; what is printed must leave the terminal alone."""
     out, errors = io.StringIO(), io.StringIO()
-    with redirect_stderr(errors):
-        what(Console(file=out, width=200, highlight=False))
+    with redirect_stdout(out), redirect_stderr(errors):
+        what()
     for text in (out.getvalue(), errors.getvalue()):
         odd = {c for c in text if not c.isprintable() and c != "\n"}
         assert not odd, f"prints control characters {odd}"
@@ -86,8 +86,9 @@ def _use(ledger: Ledger, run: Run, place: Path) -> bool:
     """All that reads the store; whether the run's end could be used."""
     used = False
 
-    def everything(console: Console) -> None:
+    def everything() -> None:
         nonlocal used
+        console = Console(width=200, highlight=False)
         store.table(ledger, {}, console)
         record = ledger.finished(run)
         if record is not None and ledger.is_measured(run):
@@ -168,7 +169,7 @@ def _import(content: bytes, place: Path) -> bool:
     except BaseException:
         assert not pieces.content(ledger.store.root), "left something behind"
         raise
-    _said(lambda console: piece_commands.import_runs(ledger, [path], console))
+    _said(lambda: piece_commands.import_runs(ledger, [path]))
     return _use(ledger, _run(), place)
 
 

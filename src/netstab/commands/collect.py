@@ -12,8 +12,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from netstab import params, paths
 from netstab.commands import preflight
 from netstab.commands.dvc import run_dvc
@@ -35,7 +33,7 @@ SHOWN = 5
 """Names of runs that lack, before they are counted."""
 
 
-def run(console: Console) -> None:
+def run() -> None:
     """Write the files of every run that is trained and measured, and record whole groups.
 
     Raises:
@@ -68,11 +66,11 @@ def run(console: Console) -> None:
             write_json(paths.SETTINGS, settings(content, manifest))
         _record([SETTINGS, *whole], before)
     recorded = sum(groups.get(name, 0) for name in whole)
-    console.print(f"recorded now: {recorded} of {len(every)} runs")
+    print(f"recorded now: {recorded} of {len(every)} runs")
     if left:
         more = f" and {len(lacks) - SHOWN} more" if len(lacks) > SHOWN else ""
         names = ", ".join(lacks[:SHOWN])
-        console.print(f"left to dvc repro: {', '.join(left)}; the store lacks {names}{more}")
+        print(f"left to dvc repro: {', '.join(left)}; the store lacks {names}{more}")
     print(f"dvc repro {'does the rest' if left else 'makes the report'}", file=sys.stderr)
 
 

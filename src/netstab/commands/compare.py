@@ -77,7 +77,7 @@ def run(old: str, new: str | None, console: Console, *, as_json: bool, as_markdo
             return
         if changed:
             console.print(_table(changed))
-        console.print(told, markup=False, soft_wrap=True)
+        print(told)
 
 
 @contextmanager

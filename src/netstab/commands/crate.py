@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-
 from netstab import paths
 from netstab.commands import preflight
 from netstab.errors import NetstabError
@@ -23,13 +21,12 @@ CODE = ("src", "*.py", "dvc.yaml", "constraints.txt", "pyproject.toml")
 """What a commit has to say for the results to be made again."""
 
 
-def run(study: Path | None, target: Path | None, console: Console) -> None:
+def run(study: Path | None, target: Path | None) -> None:
     """Write a crate of a study's results, once they are what its runs give.
 
     Args:
         study: a folder as `netstab study` leaves one; None for `metrics`, of params.yaml.
         target: the ZIP; None for one named after the study and the commit, in the current folder.
-        console: where its name goes.
 
     Raises:
         NetstabError: the results are not what the runs give, were trained by other numbers than
@@ -59,8 +56,7 @@ def run(study: Path | None, target: Path | None, console: Console) -> None:
         target = target or Path(f"netstab-{name}-{commit[:7]}.zip")
         crate.write(whole, root / crate.WORKFLOW, _facts(root, results, commit), target)
     runs = len(results.collection.histories)
-    said = f"{target}: {runs} runs, {target.stat().st_size / 1e6:,.1f} MB, commit {commit[:12]}"
-    console.print(said, markup=False, soft_wrap=True)
+    print(f"{target}: {runs} runs, {target.stat().st_size / 1e6:,.1f} MB, commit {commit[:12]}")
 
 
 @contextmanager

@@ -5,8 +5,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
-
 from netstab.store.records import Record
 from netstab.store.wanted import NOT_PREPARED
 from netstab.store.why import EVERY, Action, Reason
@@ -43,7 +41,7 @@ def explained(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
     ]
 
 
-def show(reasons: Sequence[Reason], console: Console) -> None:
+def show(reasons: Sequence[Reason]) -> None:
     """Print a line a run, under what it has in common with others."""
     if any(change.new == NOT_PREPARED for reason in reasons for change in reason.changes):
         print(
@@ -57,11 +55,11 @@ def show(reasons: Sequence[Reason], console: Console) -> None:
             if reason.action is action:
                 groups.setdefault(_heading(reason), []).append(reason)
     for heading, members in groups.items():
-        _print(console, heading)
+        print(heading)
         width = max(len(reason.run.name) for reason in members)
         for reason in members:
-            _print(console, f"  {reason.run.name.ljust(width)}  {_line(reason)}".rstrip())
-        _print(console, "")
+            print(f"  {reason.run.name.ljust(width)}  {_line(reason)}".rstrip())
+        print()
 
 
 def _heading(reason: Reason) -> str:
@@ -116,7 +114,3 @@ def _state(record: Record | None) -> dict[str, Any] | None:
     if record is None:
         return None
     return {"key": record.key, "run": record.run, "epoch": record.epoch}
-
-
-def _print(console: Console, line: str) -> None:
-    console.print(line, markup=False, soft_wrap=True)

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from rich.console import Console
-
 from netstab.errors import StoreError, visible
 from netstab.exchange import exporting, piecefile
 from netstab.exchange.importing import import_files
@@ -19,9 +17,7 @@ from netstab.study.experiments import Run, runs
 from netstab.text import few
 
 
-def export(
-    ledger: Ledger, target: Path, only: Sequence[str], seeds: Sequence[int], console: Console
-) -> None:
+def export(ledger: Ledger, target: Path, only: Sequence[str], seeds: Sequence[int]) -> None:
     """Export the finished ones of some runs, and name those that are not finished.
 
     Raises:
@@ -37,12 +33,12 @@ def export(
     piece = exporting.piece(ledger, finished)
     path = piecefile.write(piece, target)
     said = f"{path}: {len(finished)} runs, {len(piece.measurements):,} measurements, "
-    _say(console, f"{said}{path.stat().st_size / 1e6:,.1f} MB")
+    print(f"{said}{path.stat().st_size / 1e6:,.1f} MB")
     if left:
         print(f"not finished, and so left out: {left}", file=sys.stderr)
 
 
-def import_runs(ledger: Ledger, paths: Sequence[Path], console: Console) -> None:
+def import_runs(ledger: Ledger, paths: Sequence[Path]) -> None:
     """Import files of pieces, and say what the current parameters make of their runs.
 
     Raises:
@@ -53,10 +49,10 @@ def import_runs(ledger: Ledger, paths: Sequence[Path], console: Console) -> None
     outcome = import_files(ledger, files)
     said = f"{len(outcome.new)} runs and {outcome.measurements:,} measurements imported"
     known = len(outcome.runs) - len(outcome.new)
-    _say(console, said + (f"; {known} runs were there already" if known else ""))
+    print(said + (f"; {known} runs were there already" if known else ""))
     wanted = {ledger.end_key(run): run for run in runs(ledger.params)}
     asked = [wanted[run.key] for run in outcome.runs if run.key in wanted]
-    _say(console, f"params.yaml asks for {len(asked)} of them; dvc repro collects these")
+    print(f"params.yaml asks for {len(asked)} of them; dvc repro collects these")
     warnings = (_unmeasured(ledger, asked), _others(ledger, outcome.runs, wanted), _apart(ledger))
     for line in chain.from_iterable(warnings):
         print(f"warning: {visible(line)}", file=sys.stderr)
@@ -106,7 +102,3 @@ def _difference(ledger: Ledger, run: FinishedRun) -> str:
     found = sorted(changes(there, ledger.identity(seed)), key=lambda change: change.name)
     apart = [f"{change.name} is {change.old}, here {change.new}" for change in found]
     return "; ".join(apart) or "another schedule (epochs, rates, interventions)"
-
-
-def _say(console: Console, words: str) -> None:
-    console.print(words, markup=False, soft_wrap=True)

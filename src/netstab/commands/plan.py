@@ -49,14 +49,14 @@ def run(
             raise typer.BadParameter(
                 "goes with neither --explain nor --json", param_hint="--workers"
             )
-        predict(ledger, console, workers, gpus, start_up)
+        predict(ledger, workers, gpus, start_up)
     elif gpus is not None or start_up is not None:
         raise NetstabError("--gpus-per-worker and --start-up go with --workers")
     elif as_json:
         print(json.dumps(_as_json(ledger, why=why), indent=2))
     elif why:
-        reasons.show(explain(ledger), console)
-        console.print(_sums(ledger))
+        reasons.show(explain(ledger))
+        print(_sums(ledger))
     else:
         draw(ledger, console)
 
@@ -76,8 +76,8 @@ def draw(ledger: Ledger, console: Console) -> None:
             f"[bold]{variant.name}[/bold]  [dim]baseline, seen otherwise {start} → {end}[/dim]"
         )
     console.print(drawing)
-    console.print()
-    console.print(_sums(ledger))
+    print()
+    print(_sums(ledger))
 
 
 def _hang(above: Drawing, segment: Segment, parent: Segment | None, tree: Tree) -> None:

@@ -1,7 +1,5 @@
 """`netstab plan --workers`: how long a sweep by Ray would take on a cluster."""
 
-from rich.console import Console
-
 from netstab.store.ledger import Ledger
 from netstab.sweep import forecast
 from netstab.sweep.jobs import by_critical_path, jobs
@@ -13,14 +11,11 @@ START_UP_S = 10.0
 """What a worker takes before its first epoch, to an order of magnitude: torch, images, engine."""
 
 
-def predict(
-    ledger: Ledger, console: Console, workers: int, gpus: float | None, start_up: float | None
-) -> None:
+def predict(ledger: Ledger, workers: int, gpus: float | None, start_up: float | None) -> None:
     """Say how long a sweep by Ray would take on a cluster, and what would hold it up.
 
     Args:
         ledger: of the study.
-        console: to say it on.
         workers: that train at once.
         gpus: that each of them takes; None for 1 where the parameters do not say cpu.
         start_up: seconds of a worker before its first epoch; None for an order of magnitude.
@@ -34,7 +29,7 @@ def predict(
     threads, gpu = runtime.threads or 1, gpus > 0
     todo = jobs(ledger)
     if not todo:
-        console.print("nothing to train: the store has every run that is asked for, measured")
+        print("nothing to train: the store has every run that is asked for, measured")
         return
     known = forecast.pace(ledger, gpu=gpu, threads=threads)
     found = simulate(
@@ -44,14 +39,14 @@ def predict(
         order=by_critical_path(ledger, todo),
     )
     each = f"{gpus:g} GPU" if gpu else f"{threads} CPU thread{'s'[: threads > 1]}"
-    console.print(f"by Ray, {workers:,} workers with {each} each: {len(todo):,} jobs")
-    console.print(_outcome(found, gpus))
+    print(f"by Ray, {workers:,} workers with {each} each: {len(todo):,} jobs")
+    print(_outcome(found, gpus))
     if known.flop:
         spent = sum(map(len, known.epochs.values()))
-        console.print(f"from what {spent:,} segments in the store took on such a device")
+        print(f"from what {spent:,} segments in the store took on such a device")
     else:
         guess = "a GPU" if gpu else f"{threads} CPU thread{'s'[: threads > 1]}"
-        console.print(f"a rough guess for {guess}: the store has nothing of this setting on it")
+        print(f"a rough guess for {guess}: the store has nothing of this setting on it")
 
 
 def _outcome(found: Forecast, gpus: float) -> str:

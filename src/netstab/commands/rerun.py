@@ -4,8 +4,6 @@ import os
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from netstab import params, paths, source_code
 from netstab.commands import images
 from netstab.commands.crate import opened
@@ -21,14 +19,13 @@ AGAIN = Path("again")
 """Where the new run's files are, in the unpacked crate."""
 
 
-def run(crate: Path, name: str, source: str | None, console: Console) -> None:
+def run(crate: Path, name: str, source: str | None) -> None:
     """Train a run from its first epoch on, in an empty store, and compare the two histories.
 
     Args:
         crate: a ZIP that `netstab crate` wrote.
         name: of one of its runs, such as `expB-64-0`.
         source: the images, where they are not the ones that its parameters name here.
-        console: where the outcome goes.
 
     Raises:
         NetstabError: the crate or its images cannot be used, this code computes other numbers, or
@@ -53,7 +50,7 @@ def run(crate: Path, name: str, source: str | None, console: Console) -> None:
             epochs = _compare(chosen, told)
         finally:
             os.chdir(before)
-    console.print(f"{name}: the same history, to the bit, over {epochs} epochs")
+    print(f"{name}: the same history, to the bit, over {epochs} epochs")
 
 
 def _chosen(content: Params, name: str) -> Run:

@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-from rich.console import Console
-
 from netstab import params, paths
 from netstab.commands.images import images
 from netstab.errors import NetstabError
@@ -15,7 +13,7 @@ IMAGES = ("data.source", "data.name")
 """What names the images; a user's own are no difference from a size."""
 
 
-def show(console: Console, *, as_json: bool) -> None:
+def show(*, as_json: bool) -> None:
     """Say which size `params.yaml` has, or is nearest to, and in which keys it differs.
 
     Raises:
@@ -30,13 +28,12 @@ def show(console: Console, *, as_json: bool) -> None:
         rows = {d.key: {"value": d.value, "of_size": d.of_size} for d in found}
         print(json.dumps({"size": size, "differences": rows}, indent=2))
         return
-    console.print(f"{size}{', but for' if found else ''}", markup=False)
+    print(f"{size}{', but for' if found else ''}")
     for d in found:
-        said = f"  {d.key}: {json.dumps(d.value)} instead of {json.dumps(d.of_size)}"
-        console.print(said, markup=False, soft_wrap=True)
+        print(f"  {d.key}: {json.dumps(d.value)} instead of {json.dumps(d.of_size)}")
 
 
-def write(size: str, source: str | None, console: Console, *, as_json: bool) -> None:
+def write(size: str, source: str | None, *, as_json: bool) -> None:
     """Write a size's values into `params.yaml`, and show each key that changed, old -> new.
 
     Comments, order and everything that is not the size's stay. `mini` takes the first images of
@@ -45,8 +42,7 @@ def write(size: str, source: str | None, console: Console, *, as_json: bool) -> 
     Args:
         size: demo, mini or article.
         source: images of the user's own, relative to the current folder; None for the size's.
-        console: where the changes go.
-        as_json: whether they go there as JSON.
+        as_json: whether the changes are printed as JSON.
 
     Raises:
         NetstabError: there is no such size, `params.yaml` cannot be used or written, or the images
@@ -69,10 +65,9 @@ def write(size: str, source: str | None, console: Console, *, as_json: bool) -> 
         print(json.dumps({"size": size, "changes": rows}, indent=2))
         return
     for d in changes:
-        said = f"{d.key}: {json.dumps(d.value)} -> {json.dumps(d.of_size)}"
-        console.print(said, markup=False, soft_wrap=True)
+        print(f"{d.key}: {json.dumps(d.value)} -> {json.dumps(d.of_size)}")
     if not changes:
-        console.print(f"{paths.PARAMS} has this size already")
+        print(f"{paths.PARAMS} has this size already")
 
 
 def _write(path: Path, text: str) -> None:

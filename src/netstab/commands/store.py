@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from netstab import paths
 from netstab.errors import NetstabError
@@ -16,6 +17,8 @@ from netstab.store import housekeeping
 from netstab.store.ledger import Ledger, open_ledger
 from netstab.store.states import Store
 from netstab.sweep.ray import marks, start
+
+NOTHING = Text("nothing in the current params.yaml", style="dim")
 
 
 def ls(ledger: Ledger, console: Console, *, as_json: bool = False) -> None:
@@ -30,21 +33,20 @@ def ls(ledger: Ledger, console: Console, *, as_json: bool = False) -> None:
         table(ledger, entries, console)
 
 
-def verify(store: Store, console: Console) -> bool:
+def verify(store: Store) -> bool:
     """Check all that is stored and set aside what is damaged; whether nothing was."""
     sound, aside = housekeeping.verify(store)
-    console.print(f"{sound} states and measurements are sound, {aside} were set aside")
+    print(f"{sound} states and measurements are sound, {aside} were set aside")
     return not aside
 
 
-def gc(ledger: Ledger, console: Console, *, dry_run: bool, confirm: Callable[[str], bool]) -> bool:
+def gc(ledger: Ledger, *, dry_run: bool, confirm: Callable[[str], bool]) -> bool:
     """Say what nothing needs, and remove it; whether that was agreed to, or nothing to ask.
 
     What killed sweeps by Ray left behind goes without asking: marks, and local Rays' folders.
 
     Args:
         ledger: of the current parameters.
-        console: to say it on.
         dry_run: remove nothing.
         confirm: asks a question.
 
@@ -65,7 +67,7 @@ def gc(ledger: Ledger, console: Console, *, dry_run: bool, confirm: Callable[[st
         start.collect_folders(start.temporary_root())
     size = sum(map(housekeeping.size_of, found))
     states = sum(path.suffix == ".json" for path in found)
-    console.print(
+    print(
         f"{len(found)} files ({states} states, {size / 1e6:,.1f} MB) are of no use to the current "
         f"params.yaml{''.join(f', or of {name}' for name in others)}. Metrics stay; only time is "
         "lost if a state is wanted again."
@@ -75,7 +77,7 @@ def gc(ledger: Ledger, console: Console, *, dry_run: bool, confirm: Callable[[st
     if not confirm("Remove them?"):
         return False
     housekeeping.remove(found)
-    console.print("removed")
+    print("removed")
     return True
 
 
@@ -125,10 +127,10 @@ def table(ledger: Ledger, found: Sequence[housekeeping.Entry], console: Console)
         record = entry.record
         listing.add_row(
             record.key[:12],
-            record.run,
+            Text(record.run),
             str(record.epoch),
             "imported" if entry.imported else f"{record.size / 1e6:.1f}",
-            entry.wanted_for or "[dim]nothing in the current params.yaml[/dim]",
+            Text(entry.wanted_for) if entry.wanted_for else NOTHING,
         )
     if found:
         console.print(listing)
@@ -137,4 +139,4 @@ def table(ledger: Ledger, found: Sequence[housekeeping.Entry], console: Console)
     said = f"{states} states, {total / 1e6:,.1f} MB in {ledger.store.root}"
     if states < len(found):
         said += f"; {len(found) - states} imported runs, without weights"
-    console.print(said, markup=False, soft_wrap=True)
+    print(said)

@@ -69,11 +69,11 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
         # The checkout has this very study's report, so no stage made it anew.
         folder.fill(target, root, asked)
     console.print(summary_table(read_summaries(target / paths.VARIANTS.name)))
-    console.print(f"took {duration(time.monotonic() - started)}")
+    print(f"took {duration(time.monotonic() - started)}")
     if not code:
-        console.print(f"experiment: {name} (dvc exp show)" if _is_kept(root, name) else NOT_KEPT)
-    console.print(f"claims: netstab claims --results {size}")
-    console.print(f"report: {page}", soft_wrap=True)
+        print(f"experiment: {name} (dvc exp show)" if _is_kept(root, name) else NOT_KEPT)
+    print(f"claims: netstab claims --results {size}")
+    print(f"report: {page}")
     if code:
         raise NetstabError(
             f"the results are in {target}, but not all went well (dvc exit code {code}); see above"

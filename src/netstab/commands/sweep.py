@@ -71,6 +71,6 @@ def run(
         sweep_by_ray(ledger, manifest, display, chosen, address=address, gpus=gpus)
     else:
         sweep(ledger, manifest, display, chosen)
-    console.print(
+    display.print(
         "netstab collect records the runs, in one go; dvc repro does the rest, and the report"
     )

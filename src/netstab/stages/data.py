@@ -3,7 +3,6 @@
 import time
 
 import typer
-from rich.console import Console
 
 from netstab import params, paths
 from netstab.data.manifest import Manifest
@@ -24,8 +23,7 @@ def main() -> None:
         content = params.read(paths.PARAMS)
         with results_lock("data"):
             manifest = prepare(content, say=said.append)
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(_summary(manifest, said, time.perf_counter() - started))
+    print(_summary(manifest, said, time.perf_counter() - started))
 
 
 def _summary(manifest: Manifest, said: list[str], seconds: float) -> str:

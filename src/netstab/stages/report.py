@@ -1,15 +1,15 @@
 """Stage `report`: figures, curves and the page from the runs' files."""
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from netstab import paths
 from netstab.data.manifest import read_manifest
-from netstab.errors import DataError, NetstabError
+from netstab.errors import DataError, NetstabError, visible
 from netstab.evidence import report
 from netstab.evidence.results import Results
 from netstab.evidence.summary.terminal import summary_table
@@ -30,10 +30,9 @@ def main() -> None:
 
     Fails at its end where a run could not be trained: all is written by then.
     """
-    errors = Console(stderr=True, soft_wrap=True)
     with exit_codes():
         content = read(paths.PARAMS)
-        barriers = _barriers(content, errors)
+        barriers = _barriers(content)
         with results_lock("report"):
             if paths.RUNS.is_dir():  # without any run the report is refused, and leaves nothing
                 write_json(paths.BARRIERS, barriers.model_dump(mode="json"))
@@ -42,10 +41,9 @@ def main() -> None:
                 folder.fill(Path(study), Path())
         collection = results.collection
         for fault in (*collection.faults, *collection.disagreements()):
-            errors.print(f"[yellow]warning:[/] {escape(str(fault))}")
-        console = Console()
-        console.print(summary_table(results.summaries))
-        console.print(f"The page: {escape(str(paths.REPORT))}", soft_wrap=True)
+            _warn(fault)
+        Console().print(summary_table(results.summaries))
+        print(f"The page: {paths.REPORT}")
         if failed := [fault.run.name for fault in collection.faults if fault.failed]:
             raise NetstabError(
                 f"the report is made, but not complete: {len(failed)} of "
@@ -54,7 +52,7 @@ def main() -> None:
             )
 
 
-def _barriers(content: Params, errors: Console) -> BarriersFile:
+def _barriers(content: Params) -> BarriersFile:
     """Barriers between the runs' states, measured now where the store has both and no barrier yet.
 
     They are of two runs each, so they are taken when all runs are there. What cannot be measured
@@ -73,13 +71,17 @@ def _barriers(content: Params, errors: Console) -> BarriersFile:
         # Only now torch: what is measured already is collected without it.
         from netstab.sweep.barriers import measure_barriers
 
-        errors.print(f"measuring barriers between states of a seed ({len(ready)})")
+        print(f"measuring barriers between states of a seed ({len(ready)})", file=sys.stderr)
         try:
             measure_barriers(ledger, manifest)
         except DataError as error:
-            errors.print(f"[yellow]warning:[/] no barrier is measured: {escape(str(error))}")
+            _warn(f"no barrier is measured: {error}")
             why = "the images are not prepared here"
     return finished.barriers(ledger, told.barriers, why)
+
+
+def _warn(what: object) -> None:
+    print(f"warning: {visible(str(what))}", file=sys.stderr)
 
 
 def _made(content: Params) -> Results:

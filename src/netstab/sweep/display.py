@@ -5,6 +5,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import Progress, TaskID
+from rich.text import Text
 
 from netstab.store.ledger import Ledger
 from netstab.study.plan import Work
@@ -36,8 +37,8 @@ class Display:
         self._counted: set[tuple[int, int]] = set()
 
     def print(self, line: str) -> None:
-        """Print a line."""
-        self._console.print(line)
+        """Print a line as it is: what others say may look like markup."""
+        self._console.print(Text(line), soft_wrap=True)
 
     def start(self, todo: list[Job], workers: str, *, gpu: bool) -> None:
         """The sweep begins: these are its jobs, and these workers train them."""
@@ -63,7 +64,7 @@ class Display:
         if self._bar:
             self._bar.stop()
         took = duration(time.monotonic() - self._started)
-        self._console.print(f"{self._done:,} of {self._epochs:,} epochs done in {took}")
+        self.print(f"{self._done:,} of {self._epochs:,} epochs done in {took}")
 
     def begin(self, number: int) -> None:
         """A job begins."""
@@ -115,7 +116,7 @@ class Display:
         if self._bar is None and now - self._printed >= PLAIN_INTERVAL_S:
             self._printed = now
             what = event.run if event.epoch is None else f"{event.run} epoch {event.epoch + 1}"
-            self._console.print(
+            self.print(
                 f"study: {self._done:,} of {self._epochs:,} epochs, {len(self._ended)} of "
                 f"{len(self._jobs)} jobs, {self._left()} ({what}: {event.text})"
             )

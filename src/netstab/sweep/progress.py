@@ -25,9 +25,9 @@ def bars(console: Console, counted: str = "") -> Progress | None:
     if not console.is_terminal:
         return None
     made = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn(counted + "{task.completed}/{task.total}  {task.fields[text]}"),
+        TextColumn(counted + "{task.completed}/{task.total}  {task.fields[text]}", markup=False),
         console=console,
     )
     made.start()
