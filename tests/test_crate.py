@@ -325,6 +325,17 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(
         crate.unpack(archive(tmp_path / "x.zip", files), tmp_path / "target")
 
 
+@pytest.mark.parametrize("command", [("claims", "--results", "x.zip"), ("rerun", "x.zip", "a-0")])
+def test_a_crate_is_refused_by_name_where_git_is_not_there(
+    command: tuple[str, ...], repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive(repository.root / "x.zip", WHOLE)
+    (repository.root / "params.yaml").touch()
+    monkeypatch.setenv("PATH", str(repository.root))
+    said = repository.netstab(*command, code=1).stderr
+    assert said == "git is not on the PATH, and netstab and DVC need it; install it\n"
+
+
 def test_what_no_study_has_is_not_unpacked(tmp_path: Path) -> None:
     files = {**WHOLE, "report.html": b"x", "src/evil.py": b"x", "runs/a/b/history.csv": b"x"}
     crate.unpack(archive(tmp_path / "x.zip", files), tmp_path / "target")

@@ -1,7 +1,6 @@
 """`netstab crate`: a study as a ZIP that others can cite, check and rerun."""
 
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from netstab import paths
 from netstab.commands import preflight
+from netstab.commands.git import git
 from netstab.errors import NetstabError
 from netstab.evidence.page import citation
 from netstab.evidence.results import Results
@@ -132,7 +132,7 @@ def _commit(root: Path) -> str:
     Raises:
         NetstabError: something of it is not committed.
     """
-    changed = _git(root, "status", "--porcelain", "--", *CODE).splitlines()
+    changed = git(root, "status", "--porcelain", "--", *CODE).stdout.splitlines()
     if changed:
         raise NetstabError(
             f"{changed[0][3:]}: is not committed, so no commit says by which code the study can be "
@@ -144,16 +144,10 @@ def _commit(root: Path) -> str:
 
 
 def _head(root: Path) -> str | None:
-    return _git(root, "rev-parse", "--verify", "--quiet", "HEAD").strip() or None
+    return git(root, "rev-parse", "--verify", "--quiet", "HEAD").stdout.strip() or None
 
 
 def _repository(root: Path) -> str | None:
-    url = _git(root, "config", "--get", "remote.origin.url").strip()
+    url = git(root, "config", "--get", "remote.origin.url").stdout.strip()
     # Whoever cites it must not get a path of this machine, or what someone signs in with.
     return url if url.startswith("https://") and "@" not in url else None
-
-
-def _git(root: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", *arguments], cwd=root, capture_output=True, text=True, check=False
-    ).stdout

@@ -6,11 +6,10 @@ DVC answers each of these with an error of its own that names no remedy, or only
 import getpass
 import os
 import shlex
-import shutil
-import subprocess
 from pathlib import Path
 
 from netstab import paths
+from netstab.commands.git import git
 from netstab.errors import NetstabError
 
 
@@ -79,9 +78,7 @@ def _check_user() -> None:
 
 
 def _check_git(root: Path) -> None:
-    if shutil.which("git") is None:
-        raise NetstabError("git is not on the PATH, and DVC needs it; install it")
-    told = _git(root, "rev-parse", "--git-dir")
+    told = git(root, "rev-parse", "--git-dir")
     if "dubious ownership" in told.stderr:
         raise NetstabError(
             f"{root}: belongs to another user, so git does not trust it. "
@@ -93,16 +90,16 @@ def _check_git(root: Path) -> None:
             "Clone netstab instead, or make one here: "
             "git init -q && git add . && git commit -q -m netstab"
         )
-    if _git(root, "rev-parse", "--verify", "--quiet", "HEAD").returncode:
+    if git(root, "rev-parse", "--verify", "--quiet", "HEAD").returncode:
         raise NetstabError(
             f"{root}: its git repository has no commit, and DVC needs one: "
             "git add . && git commit -q -m netstab"
         )
-    if _git(root, "ls-files", "--unmerged").stdout:
+    if git(root, "ls-files", "--unmerged").stdout:
         raise NetstabError(
             f"{root}: has files with merge conflicts; resolve them, or go back: git merge --abort"
         )
-    lock = Path(root, _git(root, "rev-parse", "--git-path", "index.lock").stdout.strip())
+    lock = Path(root, git(root, "rev-parse", "--git-path", "index.lock").stdout.strip())
     if lock.exists():
         raise NetstabError(
             f"{lock}: is there, so another git is at work or was killed. "
@@ -115,17 +112,5 @@ def _is_own(root: Path) -> bool:
 
     To git, a ZIP that is unpacked somewhere in a repository belongs to that one.
     """
-    at_top = not _git(root, "rev-parse", "--show-prefix").stdout.strip()
-    return at_top or not _git(root, "ls-files", "--error-unmatch", "dvc.yaml").returncode
-
-
-def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    # What git says is matched: in English.
-    return subprocess.run(
-        ["git", *arguments],
-        cwd=root,
-        env={**os.environ, "LC_ALL": "C"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    at_top = not git(root, "rev-parse", "--show-prefix").stdout.strip()
+    return at_top or not git(root, "ls-files", "--error-unmatch", "dvc.yaml").returncode

@@ -1,11 +1,11 @@
 """What git has of a study at a revision, or in a DVC experiment."""
 
-import io
-import subprocess
-import tarfile
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from netstab.commands.git import experiments, git
 from netstab.errors import NetstabError
 
 
@@ -19,18 +19,10 @@ def resolve(root: Path, name: str) -> str:
     Raises:
         NetstabError: it is neither, or several experiments have the name.
     """
-    asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    told = _git(root, *asked)
+    told = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     if not told.returncode:
-        return told.stdout.decode().strip()
-    listing = _git(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")
-    found = set()
-    for line in listing.stdout.decode().splitlines():
-        commit, ref = line.split(" ", 1)
-        # refs/exps/ab/cdef.../NAME: behind the commit on which it was run.
-        parts = ref.split("/")
-        if len(parts) == 5 and len(parts[3]) == 38 and parts[4] == name:
-            found.add(commit)
+        return told.stdout.strip()
+    found = experiments(root, name)
     if len(found) > 1:
         raise NetstabError(
             f"{name}: is the name of {len(found)} experiments; name a commit: "
@@ -53,13 +45,8 @@ def extract(root: Path, commit: str, parts: Sequence[Path], target: Path) -> Non
         parts: relative to `root`.
         target: an empty folder.
     """
-    told = _git(root, "ls-tree", "-z", "--name-only", commit, "--", *map(str, parts))
-    there = [name for name in told.stdout.decode().split("\0") if name]
-    if there:
-        archive = _git(root, "archive", "--format=tar", commit, "--", *there).stdout
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(target, filter="data")
-
-
-def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False)
+    told = git(root, "ls-tree", "-z", "--name-only", commit, "--", *map(str, parts))
+    if there := told.stdout.split("\0")[:-1]:
+        with tempfile.NamedTemporaryFile(suffix=".tar") as file:
+            git(root, "archive", f"--output={file.name}", commit, "--", *there)
+            shutil.unpack_archive(file.name, target, filter="data")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from rich.console import Console
 from netstab import params, paths
 from netstab.commands import preflight
 from netstab.commands.dvc import overridden, run_dvc
+from netstab.commands.git import experiments, git
 from netstab.commands.images import images
 from netstab.errors import NetstabError
 from netstab.evidence.summary.terminal import read_summaries, summary_table
@@ -71,7 +71,7 @@ def run(size: str, source: str | None, extra: list[str], console: Console) -> No
     console.print(summary_table(read_summaries(target / paths.VARIANTS.name)))
     print(f"took {duration(time.monotonic() - started)}")
     if not code:
-        print(f"experiment: {name} (dvc exp show)" if _is_kept(root, name) else NOT_KEPT)
+        print(f"experiment: {name} (dvc exp show)" if experiments(root, name) else NOT_KEPT)
     print(f"claims: netstab claims --results {size}")
     print(f"report: {page}")
     if code:
@@ -119,12 +119,8 @@ def _is_official(data: Mapping[str, Any], extra: list[str]) -> bool:
 
 def _identity(root: Path) -> dict[str, str]:
     """An author for the experiment where git knows none: dvc would stop on a changed tree."""
-    asked = (["git", "config", "--get", f"user.{what}"] for what in ("name", "email"))
-    known = [
-        subprocess.run(question, cwd=root, stdout=subprocess.DEVNULL, check=False).returncode == 0
-        for question in asked
-    ]
-    if all(known):
+    asked = (git(root, "config", "--get", f"user.{what}") for what in ("name", "email"))
+    if not any(told.returncode for told in asked):
         return {}
     author = {"NAME": "netstab", "EMAIL": "netstab@localhost"}
     return {f"GIT_{who}_{k}": v for who in ("AUTHOR", "COMMITTER") for k, v in author.items()}
@@ -137,10 +133,3 @@ def _version(page: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_mtime_ns
-
-
-def _is_kept(root: Path, name: str) -> bool:
-    """Whether git has the experiment."""
-    question = ["git", "for-each-ref", "--format=%(refname)", "refs/exps"]
-    told = subprocess.run(question, cwd=root, stdout=subprocess.PIPE, text=True, check=False)
-    return any(line.rsplit("/", 1)[-1] == name for line in told.stdout.splitlines())
