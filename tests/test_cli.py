@@ -376,7 +376,7 @@ def test_what_is_measured_more_often_is_told_by_that_setting(
     settings = getattr(measured.ledger.params.measure, measure).model_dump()
     measured.set(measure={measure: settings | {"every_epochs": 5}})
     parameter = f"measure.{measure}.every_epochs"
-    said = measured.netstab("plan", "--explain").stdout.splitlines()
+    said = netstab("plan", "--explain").stdout.splitlines()
     at = said.index(f"to be measured, trained already: {parameter}, now 5")
     assert len(said[at + 1 : said.index("")]) == 18
     found = explained(measured)["outpost-0"]["changes"]
