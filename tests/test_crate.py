@@ -332,7 +332,7 @@ def test_a_crate_is_refused_by_name_where_git_is_not_there(
     archive(repository.root / "x.zip", WHOLE)
     (repository.root / "params.yaml").touch()
     monkeypatch.setenv("PATH", str(repository.root))
-    said = repository.netstab(*command, code=1).stderr
+    said = netstab(*command, code=1).stderr
     assert said == "git is not on the PATH, and netstab and DVC need it; install it\n"
 
 
