@@ -1,6 +1,7 @@
 """What measuring costs: a measurement against an epoch, and the share of a study's training."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
@@ -140,15 +141,14 @@ def _counts(workload: "Workload", folder: Path) -> dict[str, float]:
     work = ledger.outstanding()[seed]
     one = ledger.costs.flop([Work(work[0].variant, trunk(study), 1)])
     runs = [Run(variant, seed) for variant in ledger.tree.schedules]
-    drifts = {key for run in runs for key in ledger.keys_over_epochs(run, "stability").values()}
-    fields = {key for run in runs for key in ledger.keys_over_epochs(run, "field").values()}
-    curvatures = {key: at[1] for run in runs for at, key in ledger.sharpness_keys(run).items()}
-    scopes = list(curvatures.values())
+    asked = {asked.key: asked for run in runs for asked in ledger.asked(run)}.values()
+    counts = Counter(each.measure for each in asked)
+    scopes = Counter(each.scope for each in asked if each.scope)
     return {
         EPOCH: ledger.costs.flop(work) / one,
-        STABILITY: len(drifts),
-        FIELD: len(fields),
-        **{f"sharpness, {scope}": scopes.count(scope) for scope in dict.fromkeys(scopes)},
+        STABILITY: counts["stability"],
+        FIELD: counts["field"],
+        **{f"sharpness, {scope}": count for scope, count in scopes.items()},
     }
 
 

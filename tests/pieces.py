@@ -95,10 +95,7 @@ def put(ledger: Ledger, run: Run, epoch: int, host: str, bits: str, **told: str)
 
 
 def measured(ledger: Ledger, run: Run) -> Iterable[tuple[str, dict[str, Any]]]:
-    for (measure, epoch), key in ledger.epoch_keys(run).items():
-        yield key, ledger.epoch_inputs(run, measure, epoch)
-    for (epoch, scope), key in ledger.sharpness_keys(run).items():
-        yield key, ledger.sharpness_inputs(run, epoch, scope)
+    return [(asked.key, asked.inputs) for asked in ledger.asked(run)]
 
 
 def entry(inputs: dict[str, Any]) -> dict[str, Any]:

@@ -481,8 +481,7 @@ def end_keys(params: Params) -> dict[str, tuple[str, ...]]:
     return {
         run.variant.name: (
             ledger.key(run, ledger.schedule(run).epochs),
-            *ledger.epoch_keys(run).values(),
-            *ledger.sharpness_keys(run).values(),
+            *(asked.key for asked in ledger.asked(run)),
         )
         for run in (Run(variant, 0) for variant in chosen)
     }

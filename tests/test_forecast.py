@@ -68,7 +68,7 @@ def ledger(trained: Path, tmp_path: Path) -> Ledger:
 
 def test_records_and_measurements_that_tell_less_are_passed_over(ledger: Ledger) -> None:
     run = small.run(ledger.params, "baseline")
-    key = next(iter(ledger.keys_over_epochs(run, "stability").values()))
+    key = ledger.asked(run, "stability")[0].key
     ledger.measurements.write(key, {}, {"rows": []})
     told = [{**pieces.provenance(10, "here")[0], "flop": 0.0}]
     record = ledger.store.record(ledger.key(run, 10))

@@ -47,7 +47,7 @@ def train(ledger: Ledger, name: str, *, measured: bool = True) -> Record:
     observer = small.observing(ledger, context) if measured else None
     run = small.run(ledger.params, name)
     record = trajectory.train(ledger, run, context, small.silent, observer)
-    if observer and any(ledger.unmeasured(run)):
+    if observer and not ledger.is_measured(run):
         replay.measure(ledger, run, context, observer(), small.silent)
     return record
 
@@ -100,11 +100,15 @@ def test_a_worker_can_rehearse_the_measures_of_a_study(
     assert not ledger.measurements.listing() and not store.listing()
 
 
-def entries(ledger: Ledger, run: Run) -> dict[str, Any]:
+def lacking(ledger: Ledger, run: Run) -> list[int]:
+    """Epochs over which a measurement is missing."""
+    missing = (asked for asked in ledger.unmeasured(run) if asked.measure != "sharpness")
+    return sorted({asked.epoch for asked in missing})
+
+
+def entries(ledger: Ledger, run: Run) -> dict[tuple[Any, ...], Any]:
     """What was measured on a run: rows by when and what."""
-    keys = {f"{measure} {at}": key for (measure, at), key in ledger.epoch_keys(run).items()}
-    keys |= {f"sharpness {at}": key for at, key in ledger.sharpness_keys(run).items()}
-    found = {name: ledger.measurements.read(key) for name, key in keys.items()}
+    found = {asked[:3]: ledger.measurements.read(asked.key) for asked in ledger.asked(run)}
     return {name: entry["rows"] for name, entry in found.items() if entry is not None}
 
 
@@ -122,8 +126,8 @@ def test_measuring_changes_no_bit_of_a_run(name: str, precision: str, tmp_path: 
     on, off = small.ledger(params, tmp_path / "on"), small.ledger(params, tmp_path / "off")
     seen, unseen = train(on, name), train(off, name, measured=False)
     run = small.run(params, name)
-    assert on.unmeasured(run) == ([], [])
-    assert len(off.unmeasured(run)[0]) == 10, "the other one was not measured at all"
+    assert on.is_measured(run)
+    assert len(lacking(off, run)) == 10, "the other one was not measured at all"
     assert (seen.key, seen.history) == (unseen.key, unseen.history)
     assert state.equal(small.tensors(on, seen), small.tensors(off, unseen))
 
@@ -148,15 +152,12 @@ def test_other_settings_of_a_measure_measure_anew_and_leave_the_rest(tmp_path: P
     record = train(first, "expB-64")
     run = small.run(study(), "expB-64")
     changed = small.ledger(study({"images": 16}), tmp_path)
-    drifts, curvatures = changed.unmeasured(run)
-    drifting, shifting = (changed.keys_over_epochs(run, what) for what in ("stability", "field"))
-    assert drifts == list(drifting), "stability is to be measured again"
-    assert all(key in changed.measurements for key in shifting.values()), "the field is not"
-    assert curvatures == [], "sharpness is not"
+    again = changed.asked(run, "stability")
+    assert again and changed.unmeasured(run) == again, "and neither the field nor sharpness"
     assert changed.finished(run) == record
     oftener = small.ledger(study({"every_epochs": 20}), tmp_path)
     # 8 was the last one, with its floor; now 9 is.
-    assert oftener.unmeasured(run)[0] == [1, 3, 5, 7, 8, 9], "between what was measured already"
+    assert lacking(oftener, run) == [1, 3, 5, 7, 8, 9], "between what was measured already"
 
 
 def test_a_field_that_is_measured_afterwards_takes_no_other_measurement(tmp_path: Path) -> None:
@@ -164,14 +165,16 @@ def test_a_field_that_is_measured_afterwards_takes_no_other_measurement(tmp_path
     before = small.ledger(never, tmp_path)
     train(before, "baseline")
     run = small.run(never, "baseline")
-    assert not before.keys_over_epochs(run, "field"), "null is never"
+    assert not before.asked(run, "field"), "null is never"
     after = small.ledger(study(), tmp_path)
-    assert after.unmeasured(run) == ([0, 4, 8], [])
+    assert [(asked.measure, asked.epoch) for asked in after.unmeasured(run)] == [
+        ("field", epoch) for epoch in (0, 4, 8)
+    ]
     known = set(before.measurements.listing())
     train(after, "baseline")
     added = set(after.measurements.listing()) - known
-    assert added == set(after.keys_over_epochs(run, "field").values())
-    assert not any(after.unmeasured(run))
+    assert added == {asked.key for asked in after.asked(run, "field")}
+    assert after.is_measured(run)
 
 
 def test_another_seed_of_probe_images_measures_the_field_on_others(tmp_path: Path) -> None:
@@ -180,7 +183,7 @@ def test_another_seed_of_probe_images_measures_the_field_on_others(tmp_path: Pat
         ledger = small.ledger(study(field={"seed": seed}), tmp_path)
         train(ledger, "baseline")
         run = small.run(study(), "baseline")
-        key, *_ = ledger.keys_over_epochs(run, "field").values()
+        key = ledger.asked(run, "field")[0].key
         entry = ledger.measurements.read(key)
         found.append(entry and [row["noise"] for row in entry["rows"]])
     assert found[0] != found[1]
@@ -200,7 +203,7 @@ def test_a_field_that_cannot_be_taken_is_named_and_left_out(
     trajectory.train(ledger, run, context, small.silent, lambda: observer)
     assert ledger.is_measured(run), "it is not tried again"
     assert any("a module calls .item()" in words for words in said)
-    entry = ledger.measurements.read(ledger.keys_over_epochs(run, "field")[0])
+    entry = ledger.measurements.read(ledger.asked(run, "field")[0].key)
     assert entry and {row["shift_squared"] for row in entry["rows"]} == {None}
     assert {row["block"] for row in entry["rows"]} == {"64", "128", "256", "512", "network"}
 
@@ -222,7 +225,7 @@ def test_runs_share_what_was_measured_on_their_common_past(measured_baseline: Pa
     ledger = small.ledger(study(), measured_baseline)
     run = small.run(study(), "expB-64")
     # expB leaves the baseline at 3: what was measured at 0 and at 2 (over the epoch to 3) is there.
-    assert ledger.unmeasured(run)[0] == [4, 6, 8]
+    assert lacking(ledger, run) == [4, 6, 8]
 
 
 @of_the_baseline
@@ -243,7 +246,7 @@ def test_a_killed_measurement_goes_on_where_it_was(measured_baseline: Path, tmp_
 
     with pytest.raises(KilledError):
         replay.measure(ledger, run, context, small.observing(ledger, context)(), kill)
-    assert ledger.unmeasured(run)[0] == [4, 6, 8]
+    assert lacking(ledger, run) == [4, 6, 8]
     train(ledger, "baseline")
     whole = small.ledger(study(), measured_baseline)
     assert entries(ledger, run) == entries(whole, run)
@@ -258,7 +261,7 @@ def test_a_damaged_measurement_is_set_aside_and_taken_again(
     ledger = small.ledger(study(), tmp_path / "store")
     run = small.run(study(), "baseline")
     sound = entries(ledger, run)
-    key, other = list(ledger.keys_over_epochs(run, "stability").values())[:2]
+    key, other = (asked.key for asked in ledger.asked(run, "stability")[:2])
     path = ledger.measurements.root / f"{key}.json"
     text = path.read_text()
     path.write_text(

@@ -117,7 +117,7 @@ def _of(what: str, field: str) -> dict[str, Any]:
     ledger = _ledger(Path())
     key = ledger.key(_run(), ledger.schedule(_run()).epochs)
     if what == "measurements":
-        key = next(iter(ledger.keys_over_epochs(_run(), "stability").values()))
+        key = ledger.asked(_run(), "stability")[0].key
     parsed: dict[str, Any] = json.loads(stocked()[f"{what}/{key}.json"])
     del parsed[field]
     return parsed
@@ -141,8 +141,8 @@ def _measurement(random: Random) -> bytes:
 
 def _read_measurement(content: bytes, place: Path) -> bool:
     ledger = _stock(place)
-    first = next(iter(ledger.keys_over_epochs(_run(), "stability").values()))
-    for key in (first, next(iter(ledger.sharpness_keys(_run()).values()))):
+    first = ledger.asked(_run(), "stability")[0].key
+    for key in (first, ledger.asked(_run(), "sharpness")[0].key):
         # Of either kind, whatever kind it says that it is.
         path = ledger.measurements.root / f"{key}.json"
         path.write_bytes(_sealed(content.replace(first.encode(), key.encode()), "sha256"))

@@ -1,6 +1,7 @@
 """`netstab plan`: the tree of shared pasts, and what is left to do, in the terminal."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import typer
@@ -180,9 +181,7 @@ def _measuring(ledger: Ledger) -> dict[str, float]:
     """
     seed = ledger.params.seeds[0]
     every = [Run(variant, seed) for variant in ledger.tree.schedules]
-    drifts = {key for run in every for key in ledger.keys_over_epochs(run, "stability").values()}
-    fields = {key for run in every for key in ledger.keys_over_epochs(run, "field").values()}
-    curvatures = {key for run in every for key in ledger.sharpness_keys(run).values()}
+    asked = {asked.key: asked.measure for run in every for asked in ledger.asked(run)}
     training = ledger.costs.flop(
         [
             Work(s.variants[0], phase, min(s.end, phase.end) - max(s.start, phase.start))
@@ -191,7 +190,6 @@ def _measuring(ledger: Ledger) -> dict[str, float]:
             if phase.start < s.end and phase.end > s.start
         ]
     )
-    lines = sum(pair.run.seed == seed for pair in ledger.pairs)
-    counts = (len(drifts), len(fields), len(curvatures), lines)
-    each = ledger.costs.measuring
-    return {n: count * each[n] / training for n, count in zip(each, counts, strict=True)}
+    counts = Counter(asked.values())
+    counts["barriers"] = sum(pair.run.seed == seed for pair in ledger.pairs)
+    return {n: counts[n] * each / training for n, each in ledger.costs.measuring.items()}

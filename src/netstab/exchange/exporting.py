@@ -99,10 +99,8 @@ def _way(ledger: Ledger, run: Run) -> Iterator[Passed]:
 
 
 def _measured(ledger: Ledger, run: Run) -> Iterator[Measurement]:
-    for (measure, epoch), key in ledger.epoch_keys(run).items():
-        yield _measurement(ledger, key, ledger.epoch_inputs(run, measure, epoch))
-    for (epoch, scope), key in ledger.sharpness_keys(run).items():
-        yield _measurement(ledger, key, ledger.sharpness_inputs(run, epoch, scope))
+    for asked in ledger.asked(run):
+        yield _measurement(ledger, asked.key, asked.inputs)
 
 
 def _ceiling(ledger: Ledger, chosen: Sequence[Run]) -> Iterator[Measurement]:

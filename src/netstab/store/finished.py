@@ -22,6 +22,7 @@ from netstab.store import ahead
 from netstab.store.documents import Entry
 from netstab.store.ledger import Ledger, open_ledger
 from netstab.store.records import Record
+from netstab.store.wanted import Asked
 from netstab.study.experiments import Run, runs
 
 
@@ -30,10 +31,8 @@ def complete(ledger: Ledger, run: Run) -> Record | None:
 
     A damaged measurement is set aside by this, and is missing from then on.
     """
-    for (measure, _), key in ledger.epoch_keys(run).items():
-        ledger.measurements.sound(key, measure)
-    for key in ledger.sharpness_keys(run).values():
-        ledger.measurements.sound(key, "sharpness")
+    for asked in ledger.asked(run):
+        ledger.measurements.sound(asked.key, asked.measure)
     return ledger.finished(run) if ledger.is_measured(run) else None
 
 
@@ -56,17 +55,12 @@ def write(
         NetstabError: a measurement cannot be used, or the folder cannot be written; what was there
             stays.
     """
-    shifts, curvatures, failure = {}, {}, None
+    taken: list[tuple[Asked, Entry]] = []
+    failure = None
     segments: Sequence[Mapping[str, Any]]
     if isinstance(found, Record):
         segments = found.provenance
-        shifts = {
-            (measure, at): _entry(ledger, key, measure)
-            for (measure, at), key in ledger.epoch_keys(run).items()
-        }
-        curvatures = {
-            at: _entry(ledger, key, "sharpness") for at, key in ledger.sharpness_keys(run).items()
-        }
+        taken = [(asked, _entry(ledger, asked)) for asked in ledger.asked(run)]
     else:
         segments, failure = found.segments, found.why
     provenance = Provenance(
@@ -78,16 +72,16 @@ def write(
         epochs=len(found.history),
         data=data,
         segments=tuple(map(TrainedSegment.model_validate, segments)),
-        measurements=_measuring([*shifts.values(), *curvatures.values()]),
+        measurements=_measuring([entry for _, entry in taken]),
         failure=failure,
     )
     write_run(
         root / paths.run_dir(run.name),
         history=map(dict, found.history),
         parts=ledger.params.parts,
-        stability=_rows(shifts, "stability"),
-        field=_rows(shifts, "field"),
-        sharpness=_sharpness(curvatures),
+        stability=_rows(taken, "stability"),
+        field=_rows(taken, "field"),
+        sharpness=_sharpness(taken),
         provenance=provenance,
     )
 
@@ -183,28 +177,30 @@ def barriers(ledger: Ledger, before: Iterable[Barrier] = (), why: str = "") -> B
     return BarriersFile(measures=ledger.measures, barriers=tuple(found), missing=tuple(missing))
 
 
-def _entry(ledger: Ledger, key: str, measure: str) -> Entry:
-    entry = ledger.measurements.sound(key, measure)
+def _entry(ledger: Ledger, asked: Asked) -> Entry:
+    key = asked.key
+    entry = ledger.measurements.sound(key, asked.measure)
     if entry is None:
         # It was there a moment ago, or it was damaged and is set aside by now.
         raise NetstabError(f"measurement {key[:12]} cannot be used; run the same command again")
     return entry
 
 
-def _rows(entries: Mapping[tuple[str, int], Entry], measure: str) -> Iterator[dict[str, Any]]:
-    for (name, epoch), entry in entries.items():
-        for row in entry["rows"] if name == measure else ():
-            yield {"epoch": epoch, **row}
+def _rows(taken: list[tuple[Asked, Entry]], measure: str) -> Iterator[dict[str, Any]]:
+    for asked, entry in taken:
+        for row in entry["rows"] if asked.measure == measure else ():
+            yield {"epoch": asked.epoch, **row}
 
 
-def _sharpness(entries: Mapping[tuple[int, str], Entry]) -> dict[str, Any]:
-    protocols = [entry["protocol"] for entry in entries.values()]
+def _sharpness(taken: list[tuple[Asked, Entry]]) -> dict[str, Any]:
+    found = [(asked, entry) for asked, entry in taken if asked.measure == "sharpness"]
     rows = [
-        {"epoch": epoch, "block": scope, **{k: v for k, v in row.items() if k != "scope"}}
-        for (epoch, scope), entry in entries.items()
+        {"epoch": asked.epoch, "block": asked.scope}
+        | {name: value for name, value in row.items() if name != "scope"}
+        for asked, entry in found
         for row in entry["rows"]
     ]
-    return {"protocol": protocols[0] if protocols else {}, "measurements": rows}
+    return {"protocol": found[0][1]["protocol"] if found else {}, "measurements": rows}
 
 
 def _measuring(entries: list[Entry]) -> tuple[MeasuringTime, ...]:

@@ -14,7 +14,7 @@ from netstab.store.measurements import Measurements
 from netstab.store.records import Record
 from netstab.store.settings import versions
 from netstab.store.states import Store
-from netstab.store.wanted import Wanted
+from netstab.store.wanted import Asked, Wanted
 from netstab.study import plan
 from netstab.study.barriers import Pair
 from netstab.study.experiments import Run, Variant
@@ -62,17 +62,13 @@ class Ledger(Wanted):
         self.measurements = measurements or Measurements(store)
         self.imports = Imports(store)
 
-    def unmeasured(self, run: Run) -> tuple[list[int], list[tuple[int, str]]]:
-        """Epochs that lack a measurement over them, states and scopes without sharpness."""
-        keys, known = self.epoch_keys(run), self.measurements
-        return (
-            sorted({epoch for (_, epoch), key in keys.items() if key not in known}),
-            [at for at, key in self.sharpness_keys(run).items() if key not in self.measurements],
-        )
+    def unmeasured(self, run: Run) -> list[Asked]:
+        """What is to be measured of a run and is not there."""
+        return [asked for asked in self.asked(run) if asked.key not in self.measurements]
 
     def is_measured(self, run: Run) -> bool:
         """Whether everything that is wanted of a run is measured."""
-        return not any(self.unmeasured(run))
+        return not self.unmeasured(run)
 
     def unmeasured_barriers(self) -> tuple[list[Pair], dict[Pair, str]]:
         """Pairs without a barrier whose states are stored, and others with what these lack."""

@@ -1,8 +1,7 @@
 """What the parameters ask for: runs, and the keys of their states and measurements. No files."""
 
 from functools import cached_property
-from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from netstab import source_code
 from netstab.data.dataset import Dataset
@@ -16,6 +15,24 @@ from netstab.study.schedule import Schedule
 
 NOT_PREPARED = "not prepared"
 """In place of the images' hash, which no state has been trained on."""
+
+
+class Asked(NamedTuple):
+    """A measurement that is asked for.
+
+    Attributes:
+        measure: `stability`, `field` or `sharpness`.
+        epoch: that it is taken over; of sharpness that at whose start the state is.
+        scope: of sharpness, `network` or a block; empty for the others.
+        key: under which it is stored.
+        inputs: what the key is the hash of.
+    """
+
+    measure: str
+    epoch: int
+    scope: str
+    key: str
+    inputs: dict[str, Any]
 
 
 class Wanted:
@@ -75,48 +92,28 @@ class Wanted:
         """The views of a run's training, whether they are stored or not."""
         return [Run(v, run.seed) for v in self.tree.views] if run == self.host(run) else []
 
-    def keys_over_epochs(self, run: Run, measure: str) -> dict[int, str]:
-        """Epoch -> key of what `measure` says over it, in rising order; a view has none."""
+    def asked(self, run: Run, measure: str | None = None) -> list[Asked]:
+        """What is to be measured of a run, by one measure or by all; nothing of a view."""
         if self.is_view(run):
-            return {}
-        return {
-            epoch: self.measurement_key(self.epoch_inputs(run, measure, epoch))
-            for epoch in measuring.epochs_of(self.params, self.schedule(run), measure)
-        }
-
-    def epoch_keys(self, run: Run) -> dict[tuple[str, int], str]:
-        """(measure, epoch) -> key, of whatever is measured over an epoch."""
-        return {
-            (measure, epoch): key
-            for measure in measuring.OVER_EPOCHS
-            for epoch, key in self.keys_over_epochs(run, measure).items()
-        }
-
-    def has_floor(self, run: Run, measure: str, epoch: int) -> bool:
-        """Whether a measurement over an epoch has its floor: in the first and the last one."""
-        wanted = measuring.epochs_of(self.params, self.schedule(run), measure)
-        return epoch in (wanted[0], wanted[-1])
-
-    def epoch_inputs(self, run: Run, measure: str, epoch: int) -> dict[str, Any]:
-        """What determines a measurement over an epoch."""
-        state, batch = self.key(run, epoch + 1), self.schedule(run).at(epoch).batch_size
-        floor = self.has_floor(run, measure, epoch)
-        return measuring.epoch_inputs(self.params, measure, state, batch, floor=floor)
-
-    def sharpness_keys(self, run: Run) -> dict[tuple[int, str], str]:
-        """(epoch, scope) -> key of its measurement of sharpness; a view has none."""
-        if self.is_view(run):
-            return {}
-        wanted = measuring.sharpness_scopes(self.params, self.schedule(run))
-        return {
-            (epoch, scope): self.measurement_key(self.sharpness_inputs(run, epoch, scope))
-            for epoch, scopes in wanted.items()
-            for scope in scopes
-        }
-
-    def sharpness_inputs(self, run: Run, epoch: int, scope: str) -> dict[str, Any]:
-        """What determines the measurement of a state."""
-        return measuring.sharpness_inputs(self.params, self.key(run, epoch), scope)
+            return []
+        params, schedule = self.params, self.schedule(run)
+        found: list[tuple[str, int, str, dict[str, Any]]] = []
+        for over in measuring.OVER_EPOCHS:
+            epochs = measuring.epochs_of(params, schedule, over)
+            for epoch in epochs:
+                state, batch = self.key(run, epoch + 1), schedule.at(epoch).batch_size
+                floor = epoch in (epochs[0], epochs[-1])
+                inputs = measuring.epoch_inputs(params, over, state, batch, floor=floor)
+                found.append((over, epoch, "", inputs))
+        for epoch, scopes in measuring.sharpness_scopes(params, schedule).items():
+            for scope in scopes:
+                inputs = measuring.sharpness_inputs(params, self.key(run, epoch), scope)
+                found.append(("sharpness", epoch, scope, inputs))
+        return [
+            Asked(by, epoch, scope, self.measurement_key(inputs), inputs)
+            for by, epoch, scope, inputs in found
+            if measure in (None, by)
+        ]
 
     def ceiling_keys(self) -> dict[str, str]:
         """Reference -> key of its comparison between two seeds; empty where none is asked for."""
@@ -169,8 +166,7 @@ class Wanted:
 
     def keys(self, run: Run) -> list[str]:
         """Keys of a run's last state and of all its measurements."""
-        measured = self.epoch_keys(run).values(), self.sharpness_keys(run).values()
-        return [self.end_key(run), *chain(*measured)]
+        return [self.end_key(run), *(asked.key for asked in self.asked(run))]
 
     def sharers(self, run: Run, epoch: int) -> list[Run]:
         """The runs of a seed that are in the same state at the start of an epoch; views are not."""

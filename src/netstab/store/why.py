@@ -107,11 +107,7 @@ def _nearest(
 
 def _measuring(ledger: Ledger, run: Run) -> tuple[Change, ...]:
     """What was otherwise when a run was measured; empty where it never was."""
-    known, (_, places) = ledger.measurements, ledger.unmeasured(run)
-    over = (at for at, key in ledger.epoch_keys(run).items() if key not in known)
-    wanted = [ledger.epoch_inputs(run, *at) for at in over]
-    wanted += [ledger.sharpness_inputs(run, epoch, scope) for epoch, scope in places]
-    asked = {_subject(inputs): inputs for inputs in wanted}
+    asked = {_subject(lacking.inputs): lacking.inputs for lacking in ledger.unmeasured(run)}
     found: dict[Change, None] = {}
     for key, inputs in _measured(ledger):
         if (now := asked.get(_subject(inputs))) is not None:

@@ -155,13 +155,16 @@ def _views(ledger: Ledger, job: Job, known: Pace) -> float:
 
 def _measurements(ledger: Ledger, run: Run, start: int, end: int) -> list[tuple[str, str]]:
     """Kind and key of what is measured while a run goes from one epoch to another."""
-    drifts = [(what, k) for (what, at), k in ledger.epoch_keys(run).items() if start <= at < end]
-    curvatures = [
-        ("sharpness" if scope == NETWORK else "sharpness of a block", key)
-        for (epoch, scope), key in ledger.sharpness_keys(run).items()
-        if start < epoch <= end or epoch == start == 0
-    ]
-    return drifts + curvatures
+    found = []
+    for measure, epoch, scope, key, _ in ledger.asked(run):
+        if measure == "sharpness":
+            due = start < epoch <= end or epoch == start == 0
+            kind = measure if scope == NETWORK else "sharpness of a block"
+        else:
+            due, kind = start <= epoch < end, measure
+        if due:
+            found.append((kind, key))
+    return found
 
 
 def _measuring(ledger: Ledger, kind: str, known: Pace) -> float:

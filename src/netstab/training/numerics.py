@@ -137,9 +137,10 @@ def measurements() -> dict[str, Any]:
         _, training, _, used = context.built
         observer = Observer(ledger, context.twin, training, used)
         train(ledger, run, context, lambda *_: None, lambda: observer)
-        curvatures = ledger.sharpness_keys(run)
-        named = {f"{measure} {at}": key for (measure, at), key in ledger.epoch_keys(run).items()}
-        named |= {f"sharpness {at} {scope}": key for (at, scope), key in curvatures.items()}
+        named = {
+            f"{measure} {epoch} {scope}".rstrip(): key
+            for measure, epoch, scope, key, _ in ledger.asked(run)
+        }
         entries = {name: ledger.measurements.read(key) for name, key in named.items()}
         losses = _line(params, context)
     # How fast a search converges, and how far, depends on rounding, and so on the machine.

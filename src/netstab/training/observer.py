@@ -5,7 +5,7 @@ whatever shares that state shares the measurement, and a kill loses none.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from netstab.measure.stability import Row, Signals, compare, signals
 from netstab.measure.views import State, copy_into
 from netstab.networks.network import names_of
 from netstab.store.ledger import Ledger
+from netstab.store.wanted import Asked
 from netstab.study import measuring
 from netstab.study.experiments import Run
 from netstab.training.device import Hardware, timestamp
@@ -64,48 +65,41 @@ class Observer:
 
     def state(self, run: Run, epoch: int, model: nn.Module) -> None:
         """Measure what is wanted of the state at the start of an epoch."""
-        measurements = self._ledger.measurements
-        wanted = {
-            scope: key
-            for (at, scope), key in self._ledger.sharpness_keys(run).items()
-            if at == epoch and key not in measurements
-        }
+        wanted = [asked for asked in self._lacking(run, epoch) if asked.measure == "sharpness"]
         if wanted:
             self._sharpness(run, epoch, model, wanted)
 
     def epoch(self, run: Run, epoch: int, model: nn.Module) -> Watch | None:
         """Begin to measure an epoch over which a measurement is wanted; None where none is."""
-        ledger = self._ledger
-        wanted = {
-            measure: key
-            for (measure, at), key in ledger.epoch_keys(run).items()
-            if at == epoch and key not in ledger.measurements
-        }
+        wanted = [asked for asked in self._lacking(run, epoch) if asked.measure != "sharpness"]
         if not wanted:
             return None
         weights: dict[str, list[Tensor]] = {
             block: [model.get_parameter(name) for name in names]
             for block, names in self._blocks.items()
         }
-        return Watch(model, weights, partial(self._take, run, epoch, wanted))
+        return Watch(model, weights, partial(self._take, run, wanted))
 
-    def _take(self, run: Run, epoch: int, wanted: Mapping[str, str], watch: Watch) -> None:
-        """Take the measurements over an epoch: measure -> key."""
-        ledger, before = self._ledger, watch.before
-        for measure, key in wanted.items():
+    def _lacking(self, run: Run, epoch: int) -> list[Asked]:
+        known = self._ledger.measurements
+        at_epoch = (asked for asked in self._ledger.asked(run) if asked.epoch == epoch)
+        return [asked for asked in at_epoch if asked.key not in known]
+
+    def _take(self, run: Run, wanted: Sequence[Asked], watch: Watch) -> None:
+        """Take measurements over an epoch."""
+        before = watch.before
+        for asked in wanted:
             started = time.monotonic()
-            floor: After = {}
-            if ledger.has_floor(run, measure, epoch):
-                floor = {"floor": (before, {})}
+            floor: After = {"floor": (before, {})} if asked.inputs["floor"] else {}
             after = {**floor, **watch.after}
-            if measure == "stability":
+            if asked.measure == "stability":
                 rows = self._drift(before, after)
             else:
-                rows = self._field(ledger.schedule(run).at(epoch).batch_size, before, after)
+                rows = self._field(asked.inputs["batch_size"], before, after)
             # The way is followed for all of them alike.
             seconds = time.monotonic() - started + watch.seconds / len(wanted)
             entry = {"rows": rows, "provenance": provenance(run.name, seconds, self._hardware)}
-            ledger.measurements.write(key, ledger.epoch_inputs(run, measure, epoch), entry)
+            self._ledger.measurements.write(asked.key, asked.inputs, entry)
 
     def rehearse(self, model: nn.Module) -> None:
         """Measure once, in brief, and record nothing: it takes all the memory that measuring does.
@@ -159,8 +153,8 @@ class Observer:
             nothing = dict.fromkeys((*self._blocks, measuring.NETWORK), field.NOTHING)
             return dict.fromkeys(after, nothing)
 
-    def _sharpness(self, run: Run, epoch: int, model: nn.Module, wanted: Mapping[str, str]) -> None:
-        """Measure the sharpness of some scopes: scope -> key of the measurement."""
+    def _sharpness(self, run: Run, epoch: int, model: nn.Module, wanted: Sequence[Asked]) -> None:
+        """Measure the sharpness of some scopes."""
         ledger = self._ledger
         copy_into(self._twin, model.state_dict())
         settings = ledger.params.measure.sharpness
@@ -169,7 +163,8 @@ class Observer:
         started = time.monotonic()
         self.report(f"measuring sharpness at epoch {epoch}")
         survey = sharpness.survey(*what)
-        for scope, key in wanted.items():
+        for asked in wanted:
+            scope = asked.scope
             where = "whole network" if scope == measuring.NETWORK else f"block {scope}"
             self.report(f"measuring sharpness at epoch {epoch}, {where}")
             names = names_of(self._twin, ledger.params, measuring.parts_of(ledger.params, scope))
@@ -181,7 +176,7 @@ class Observer:
                 # What all scopes share counts with the first.
                 "provenance": provenance(run.name, now - started, self._hardware),
             }
-            ledger.measurements.write(key, ledger.sharpness_inputs(run, epoch, scope), entry)
+            ledger.measurements.write(asked.key, asked.inputs, entry)
             started = now
 
 

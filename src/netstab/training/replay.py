@@ -31,18 +31,16 @@ def measure(
     Raises:
         StoreError: a measurement cannot be saved; those taken before stay.
     """
-    drifts, sharpnesses = ledger.unmeasured(run)
     model = context.built.engine.model
     at: int | None = None  # epoch of the run's state that the engine is in
-    for epoch in sorted({*drifts, *(epoch for epoch, _ in sharpnesses)}):
-        drifts, sharpnesses = ledger.unmeasured(run)
-        if epoch not in drifts and epoch not in (at for at, _ in sharpnesses):
+    for epoch in sorted({lacking.epoch for lacking in ledger.unmeasured(run)}):
+        if epoch not in {lacking.epoch for lacking in ledger.unmeasured(run)}:
             continue  # another run that shares this state was measured meanwhile
         report(f"measuring at epoch {epoch}")
         at = _go_to(ledger, run, epoch, at, context)
         with context.turn():
             observer.state(run, epoch, model)
-            watch = observer.epoch(run, epoch, model) if epoch in drifts else None
+            watch = observer.epoch(run, epoch, model)
             if watch:
                 context.epoch(ledger, run, epoch, watch.step)
                 watch.end()
