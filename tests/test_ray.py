@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from netstab.errors import NetstabError, StoreError
+from netstab.store.ledger import Ledger
 from netstab.store.records import Record
 from netstab.store.states import Store
 from netstab.study.experiments import Run, Variant
+from netstab.sweep import estimate
 from netstab.sweep.jobs import Job
 from netstab.sweep.ray.store_server import StoreServer
 from netstab.sweep.refusals import refuse_share
@@ -71,6 +73,19 @@ def test_what_a_remote_worker_cannot_use_is_set_aside_where_the_command_runs(
     assert KEY not in measurements and not server.measured([KEY])
     said = capsys.readouterr().err
     assert said.count("is set aside in the command's store") == 2
+
+
+def test_a_remote_node_estimates_from_what_the_store_has_measured(
+    server: StoreServer, tmp_path: Path
+) -> None:
+    from netstab.sweep.ray.remote_store import RemoteStore
+
+    here = small.ledger(small.params(), tmp_path / "here")
+    there = Ledger(here.params, here.dataset, RemoteStore(tmp_path / "copies", Handle(server)), 1)
+    work = [part for of_seed in here.outstanding().values() for part in of_seed]
+    pieces.fill(here, [Run(Variant("baseline"), 0)])
+    found = estimate.seconds(there, work, gpu=False, threads=1)
+    assert found == estimate.seconds(here, work, gpu=False, threads=1) and found[1], "a guess"
 
 
 def test_workers_of_a_remote_node_leave_each_others_copies_alone(

@@ -54,6 +54,10 @@ class Store:
         except OSError as error:
             raise cannot_read(self.states, error) from error
 
+    def newest(self, count: int) -> list[str]:
+        """Keys of the newest states, oldest first."""
+        return newest(self.states, count)
+
     def __contains__(self, key: str) -> bool:
         return self._record_file(key).is_file()
 
@@ -232,3 +236,20 @@ class Store:
 
     def _tensors_file(self, record: Record) -> Path:
         return self.states / f"{record.key}-{record.sha256[:16]}.safetensors"
+
+
+def newest(folder: Path, count: int) -> list[str]:
+    """Keys of the newest states or measurements in a folder of the store, oldest first."""
+    try:
+        entries = [e for e in os.scandir(folder) if e.name.endswith(".json") and e.name[0] != "."]
+    except FileNotFoundError:
+        return []
+    entries.sort(key=_written)
+    return [entry.name.removesuffix(".json") for entry in entries[-count:]]
+
+
+def _written(entry: "os.DirEntry[str]") -> float:
+    try:
+        return entry.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0  # just removed, by a process that trained past it

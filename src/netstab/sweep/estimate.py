@@ -1,9 +1,7 @@
 """How many seconds work takes: from what the store has measured, otherwise a rough guess."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from netstab.store.ledger import Ledger
 from netstab.store.records import Record
@@ -68,27 +66,10 @@ def same_setting(ledger: Ledger, record: Record) -> bool:
     return all(record.inputs.get(k) == v for k, v in mine if k != "seed")
 
 
-def newest(folder: Path, count: int) -> list[str]:
-    """Keys of the newest states or measurements in a folder of the store, oldest first."""
-    try:
-        entries = [e for e in os.scandir(folder) if e.name.endswith(".json") and e.name[0] != "."]
-    except FileNotFoundError:
-        return []
-    entries.sort(key=_written)
-    return [entry.name.removesuffix(".json") for entry in entries[-count:]]
-
-
-def _written(entry: "os.DirEntry[str]") -> float:
-    try:
-        return entry.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0  # just removed, by a process that trained past it
-
-
 def _seconds_per_flop(ledger: Ledger, device_type: str) -> float | None:
     """From the newest states of this setting; None where there is none."""
     spent = flop = 0.0
-    for key in newest(ledger.store.states, NEWEST):
+    for key in ledger.store.newest(NEWEST):
         record = ledger.store.record(key)
         if record is None or not same_setting(ledger, record):
             continue

@@ -12,6 +12,7 @@ from typing import Any
 
 from netstab.results.schema import measurement_fault
 from netstab.store.ledger import Ledger
+from netstab.store.states import newest
 from netstab.study import cost
 from netstab.study.experiments import Run, view
 from netstab.study.measuring import NETWORK
@@ -46,7 +47,7 @@ class Pace:
 def pace(ledger: Ledger, *, gpu: bool, threads: int) -> Pace:
     """How long this setting took on such a device, in so many threads, by what is stored."""
     found, counted = Pace(), set()
-    for key in estimate.newest(ledger.store.states, NEWEST):
+    for key in ledger.store.newest(NEWEST):
         record = ledger.store.record(key)
         if record is None or not estimate.same_setting(ledger, record):
             continue
@@ -59,7 +60,7 @@ def pace(ledger: Ledger, *, gpu: bool, threads: int) -> Pace:
             counted.add(segment)
             found.epochs[_kind(row["flop"] / epochs)].append(row["seconds"] / epochs)
             found.flop, found.seconds = found.flop + row["flop"], found.seconds + row["seconds"]
-    for key in estimate.newest(ledger.measurements.root, NEWEST):
+    for key in newest(ledger.measurements.root, NEWEST):
         kept = ledger.measurements.read_with_inputs(key)
         if kept is None or measurement_fault(kept[0].get("measure"), kept[1]):
             continue

@@ -67,6 +67,11 @@ class RemoteStore(Store):
         found: set[str] = asked(self._server.keys.remote())
         return found
 
+    def newest(self, count: int) -> list[str]:
+        """See `Store`."""
+        found: list[str] = asked(self._server.newest.remote(count))
+        return found
+
     def __contains__(self, key: str) -> bool:
         return self.record(key) is not None
 

@@ -65,6 +65,11 @@ class StoreServer:
         self._used = True
         return self._store.listing()
 
+    def newest(self, count: int) -> list[str]:
+        """Keys of the newest states; see `Store`."""
+        self._used = True
+        return self._store.newest(count)
+
     def record(self, key: str) -> Record | None:
         """The record of a state."""
         self._used = True
