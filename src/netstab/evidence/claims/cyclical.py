@@ -82,7 +82,7 @@ def _within(params: Params, *, per_path: bool) -> list[Check]:
 
         def lower(study: Study) -> Floats:
             low, high = (
-                study.log_drift_in(variant, direction, where, epochs, per_path=per_path)
+                study.log_drift(variant, direction, where, epochs, per_path=per_path)
                 for epochs in ends_of_cycles(params, variant)
             )
             return low - high

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from netstab.evidence.claims.judgement import Verdict
-from netstab.evidence.summary.drift import Direction, Shifts, log_drift, log_drift_in, shifts
+from netstab.evidence.summary.drift import Direction, Shifts, log_drift, shifts
 from netstab.evidence.summary.field import log_shift
 from netstab.evidence.summary.relative import PROTOCOL, largest_error
 from netstab.evidence.summary.windows import Floats, final, final_window, jitter, settled
@@ -168,50 +168,26 @@ class Study:
         variant: Variant,
         direction: Direction,
         where: tuple[str, ...],
-        start: int,
+        epochs: int | tuple[int, ...],
         *,
         per_path: bool = False,
     ) -> Floats:
-        """Mean log drift over an epoch from an epoch on, [seeds]; see `drift.log_drift`.
+        """Mean log drift over an epoch, from an epoch on or in some, [seeds]; see `drift`.
 
         Raises:
             Lacking: it was not measured.
         """
-        return self._drifts(
-            variant,
-            lambda shifted: log_drift(shifted, direction, where, start, per_path=per_path),
-            f"{direction} drift from epoch {start} on",
-        )
-
-    def log_drift_in(
-        self,
-        variant: Variant,
-        direction: Direction,
-        where: tuple[str, ...],
-        epochs: tuple[int, ...],
-        *,
-        per_path: bool = False,
-    ) -> Floats:
-        """Mean log drift over each of some epochs, [seeds]; see `drift.log_drift_in`.
-
-        Raises:
-            Lacking: it was not measured.
-        """
-        return self._drifts(
-            variant,
-            lambda shifted: log_drift_in(shifted, direction, where, epochs, per_path=per_path),
-            f"{direction} drift in epochs {', '.join(map(str, epochs))}",
-        )
-
-    def _drifts(self, variant: Variant, drift: Callable[[Shifts], float], what: str) -> Floats:
         found = []
         for run in self.runs(variant):
             try:
-                found.append(drift(self._shifts(run)))
+                shifted = self._shifts(run)
+                found.append(log_drift(shifted, direction, where, epochs, per_path=per_path))
             except LookupError:
-                raise Lacking(
-                    Verdict.NOT_MEASURED, f"{run.name}: {what} was not measured"
-                ) from None
+                when = f"from epoch {epochs} on"
+                if not isinstance(epochs, int):
+                    when = f"in epochs {', '.join(map(str, epochs))}"
+                why = f"{run.name}: {direction} drift {when} was not measured"
+                raise Lacking(Verdict.NOT_MEASURED, why) from None
         return np.array(found)
 
     def _shifts(self, run: Run) -> Shifts:

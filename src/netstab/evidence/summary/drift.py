@@ -67,17 +67,17 @@ def log_drift(
     shifted: Shifts,
     direction: Direction,
     where: Iterable[str],
-    start: int,
+    epochs: int | Collection[int],
     *,
     per_path: bool = False,
 ) -> float:
-    """Mean logarithm of the relative change, over the epochs from `start` on and some places.
+    """Mean logarithm of the relative change, over some epochs and some places.
 
     Args:
         shifted: of the run.
         direction: `forward` or `backward`.
         where: blocks, or `network`.
-        start: first epoch of the window, which reaches to the end of the run.
+        epochs: these; or the first of a window, which reaches to the end of the run.
         per_path: divide each change by the length of the whole network's way in the same epoch.
 
     Returns:
@@ -87,37 +87,12 @@ def log_drift(
     Raises:
         LookupError: nothing, or not everything, was measured in the window.
     """
-    return _log_mean(shifted, direction, where, shifted.epochs >= start, per_path)
-
-
-def log_drift_in(
-    shifted: Shifts,
-    direction: Direction,
-    where: Iterable[str],
-    epochs: Collection[int],
-    *,
-    per_path: bool = False,
-) -> float:
-    """As `log_drift`, over these epochs.
-
-    Raises:
-        LookupError: nothing, or not everything, was measured in one of them.
-    """
-    window = np.isin(shifted.epochs, list(epochs))
-    if window.sum() < len(epochs):
-        raise LookupError(f"no {direction} change in some of epochs {sorted(epochs)}")
-    return _log_mean(shifted, direction, where, window, per_path)
-
-
-def _log_mean(
-    shifted: Shifts,
-    direction: Direction,
-    where: Iterable[str],
-    window: npt.NDArray[np.bool_],
-    per_path: bool,
-) -> float:
+    if isinstance(epochs, int):
+        window, fewest = shifted.epochs >= epochs, 1
+    else:
+        window, fewest = np.isin(shifted.epochs, list(epochs)), len(epochs)
     changes = np.stack([shifted.change[direction, place][window] for place in where])
-    if not changes.size or np.isnan(changes).any():
+    if window.sum() < fewest or np.isnan(changes).any():
         raise LookupError(f"no {direction} change in the window")
     if not changes.any():
         return -np.inf
