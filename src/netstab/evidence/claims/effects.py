@@ -16,13 +16,12 @@ Windows are stated in `params.yaml` at time scale 1 and are at least one epoch l
 Ratios (of jitters, eigenvalues, drifts) are compared as logarithms.
 """
 
-from collections.abc import Callable
-from typing import Any
+from functools import cache
 
 import numpy as np
 
 from netstab.evidence.claims.judgement import Verdict
-from netstab.evidence.summary.drift import Direction, Shifts, log_drift, shifts
+from netstab.evidence.summary.drift import Direction, log_drift, shifts
 from netstab.evidence.summary.field import log_shift
 from netstab.evidence.summary.relative import PROTOCOL, largest_error
 from netstab.evidence.summary.windows import Floats, final, final_window, jitter, settled
@@ -59,12 +58,10 @@ class Study:
     def __init__(self, params: Params, collection: Collection) -> None:
         self.params = params
         self.collection = collection
-        self._known: dict[tuple[Any, ...], Any] = {}
-
-    def _once(self, key: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
-        if key not in self._known:
-            self._known[key] = compute()
-        return self._known[key]
+        # What many claims look at.
+        self._curves = cache(self._stacked)
+        self._jitters = cache(self._log_jitter)
+        self._shifts = cache(lambda run: shifts(collection.stability[run], params))
 
     def runs(self, variant: Variant) -> list[Run]:
         """A variant's runs, in the order of the seeds."""
@@ -72,12 +69,11 @@ class Study:
 
     def curves(self, variant: Variant, measure: str) -> Floats:
         """A measure over epochs, [seeds, E]."""
+        return self._curves(variant)[:, :, MEASURES.index(measure)]
+
+    def _stacked(self, variant: Variant) -> Floats:
         histories = self.collection.histories
-        found: Floats = self._once(
-            ("curves", variant),
-            lambda: np.stack([histories[run].to_numpy() for run in self.runs(variant)]),
-        )
-        return found[:, :, MEASURES.index(measure)]
+        return np.stack([histories[run].to_numpy() for run in self.runs(variant)])
 
     def _undisturbed(self, variant: Variant, start: int, end: int, but: int = -1) -> None:
         """Refuse a window [start, end) within which the variant changes, at another epoch than one.
@@ -101,11 +97,7 @@ class Study:
         """
         epochs = self.params.train.run_epochs
         self._undisturbed(variant, epochs - final_window(self.params), epochs)
-        found: Floats = self._once(
-            ("final", variant, measure),
-            lambda: final(self.params, self.curves(variant, measure)),
-        )
-        return found
+        return final(self.params, self.curves(variant, measure))
 
     def rise(self, variant: Variant, measure: str, epoch: int) -> Floats:
         """Final X less the mean over a window from an epoch (at scale) on, [seeds].
@@ -157,11 +149,11 @@ class Study:
                 Verdict.TOO_FEW_EPOCHS,
                 f"{max(0, epochs)} epochs for a jitter from epoch {start} on; {fewest} are needed",
             )
-        found: Floats = self._once(
-            ("jitter", variant, measure, start),
-            lambda: _log(jitter(self.curves(variant, measure)[:, start:])),
-        )
-        return found
+        return self._jitters(variant, measure, start)
+
+    def _log_jitter(self, variant: Variant, measure: str, start: int) -> Floats:
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(jitter(self.curves(variant, measure)[:, start:])))
 
     def log_drift(
         self,
@@ -189,12 +181,6 @@ class Study:
                 why = f"{run.name}: {direction} drift {when} was not measured"
                 raise Lacking(Verdict.NOT_MEASURED, why) from None
         return np.array(found)
-
-    def _shifts(self, run: Run) -> Shifts:
-        shifted: Shifts = self._once(
-            ("shifts", run), lambda: shifts(self.collection.stability[run], self.params)
-        )
-        return shifted
 
     def log_field_shift(
         self, variant: Variant, block: str, start: int, *, per_path: bool = False
@@ -253,8 +239,3 @@ class Study:
         found = self.collection.sharpness
         files = [found[run] for v in variants for run in self.runs(v) if run in found]
         return largest_error(files, self.params.train.run_epochs, block)
-
-
-def _log(values: Floats) -> Floats:
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(values))
