@@ -24,7 +24,7 @@ from netstab.evidence.claims.cyclical import ends_of_cycles
 from netstab.evidence.claims.effects import Study as Compared
 from netstab.evidence.claims.judge import CLAIMS, PART_COLUMNS, claims_csv, claims_json, judge
 from netstab.evidence.claims.judgement import Judgement, Verdict
-from netstab.evidence.claims.statistics import Sample, Within, above
+from netstab.evidence.claims.statistics import Sample, above, within
 from netstab.evidence.page.findings import manner
 from netstab.evidence.summary.field import log_shift
 from netstab.params import PARTS, Params
@@ -380,7 +380,7 @@ def test_means_of_the_same_numbers_in_another_order_do_not_differ() -> None:
 def test_an_equivalence_is_contradicted_where_its_interval_lies_beyond_the_margin() -> None:
     # Mean 1.0, standard error 0.2: the interval of 90 % begins at 0.42, that of 95 % at 0.14.
     sample = Sample.of([0.654, 1.0, 1.346])
-    rule = Within(0.3)
+    rule = within(0.3)
     low, _ = rule.interval(sample, 0.95)
     assert 0.3 < low < 0.45
     assert sample.interval(0.95)[0] < 0.3
@@ -468,7 +468,7 @@ def test_a_window_that_holds_another_change_says_nothing_of_one(
 def test_an_inconclusive_claim_shows_a_part_that_does_not_hold() -> None:
     # Of two rules in one claim: one-sided, the first part's p-value would be the smaller one.
     beyond = Check("", POINTS, above(), lambda _: np.array([0.3, 0.6, 0.9]))
-    equal = Check("", POINTS, Within(0.3), lambda _: np.array([0.0, 0.09, 0.22]))
+    equal = Check("", POINTS, within(0.3), lambda _: np.array([0.0, 0.09, 0.22]))
     params = synthetic.parameters(seeds=[0, 1, 2], own={})
     study = Compared(params, Study(params).collection())
     checks = [beyond, equal]

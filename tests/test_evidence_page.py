@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -354,7 +355,8 @@ def test_fewer_than_three_seeds_give_no_verdict_and_say_so(seeds: list[int]) -> 
 
 
 PART = Part(
-    "x", "points", "> 0", {0: 1.0, 1: 2.0, 2: 3.0}, 2.0, -0.48, 4.48, 0.037, Verdict.SUPPORTED
+    *("x", "points", "> 0", (0.0, inf)),
+    *({0: 1.0, 1: 2.0, 2: 3.0}, 2.0, -0.48, 4.48, 0.037, Verdict.SUPPORTED),
 )
 
 
@@ -375,7 +377,7 @@ def test_a_picture_has_claimed_side_interval_mean_and_seeds() -> None:
     assert side and zero and side[1] == zero[1]
     assert 'class="range"' not in str(claims_table.picture(replace(PART, low=None, high=None)))
     assert claims_table.picture(replace(PART, effect=None, values={})) == ""
-    within = str(claims_table.picture(replace(PART, wanted="within ± 0.3")))
+    within = str(claims_table.picture(replace(PART, claimed=(-0.3, 0.3))))
     assert within.count('class="edge-line"') == 2
 
 

@@ -8,14 +8,14 @@ from scipy import stats
 
 from netstab.evidence.claims.judgement import Verdict
 from netstab.evidence.claims.statistics import (
+    Rule,
     Sample,
-    Side,
-    Within,
     above,
     below,
     bonferroni,
     holm,
     ratio,
+    within,
 )
 
 SAMPLES = [
@@ -45,9 +45,9 @@ def test_intervals_and_p_values_are_those_of_scipys_t_test(
 
 @pytest.mark.parametrize("values", SAMPLES)
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95])
-@pytest.mark.parametrize("rule", [above(), below(), above(0.7), below(0.7), Within(1.0)])
+@pytest.mark.parametrize("rule", [above(), below(), above(0.7), below(0.7), within(1.0)])
 def test_p_is_at_most_the_level_just_where_the_verdict_is_supported(
-    values: list[float], confidence: float, rule: Side | Within
+    values: list[float], confidence: float, rule: Rule
 ) -> None:
     sample = Sample.of(values)
     supported = rule.verdict(sample, confidence) is Verdict.SUPPORTED
@@ -56,7 +56,7 @@ def test_p_is_at_most_the_level_just_where_the_verdict_is_supported(
 
 @pytest.mark.parametrize("values", SAMPLES)
 def test_equivalence_is_two_one_sided_tests(values: list[float]) -> None:
-    rule, sample = Within(1.0), Sample.of(values)
+    rule, sample = within(1.0), Sample.of(values)
     p = max(
         stats.ttest_1samp(values, -1.0, alternative="greater").pvalue,
         stats.ttest_1samp(values, 1.0, alternative="less").pvalue,
@@ -77,16 +77,16 @@ def test_equivalence_is_two_one_sided_tests(values: list[float]) -> None:
         (below(), [-1.0, -1.1, -1.2], Verdict.SUPPORTED),
         (below(), [1.0, 1.1, 1.2], Verdict.CONTRADICTED),
         (below(log(1.2)), [0.0, 0.01, -0.01], Verdict.SUPPORTED),
-        (Within(0.3), [0.0, 0.01, -0.01], Verdict.SUPPORTED),
-        (Within(0.3), [0.5, 0.51, 0.52], Verdict.CONTRADICTED),
-        (Within(0.3), [-0.5, -0.51, -0.52], Verdict.CONTRADICTED),
-        (Within(0.3), [0.0, 0.5, -0.5], Verdict.INCONCLUSIVE),
+        (within(0.3), [0.0, 0.01, -0.01], Verdict.SUPPORTED),
+        (within(0.3), [0.5, 0.51, 0.52], Verdict.CONTRADICTED),
+        (within(0.3), [-0.5, -0.51, -0.52], Verdict.CONTRADICTED),
+        (within(0.3), [0.0, 0.5, -0.5], Verdict.INCONCLUSIVE),
         # Beyond the margin on both sides says nothing about where the mean is.
-        (Within(0.3), [-2.0, 2.0, 0.0], Verdict.INCONCLUSIVE),
+        (within(0.3), [-2.0, 2.0, 0.0], Verdict.INCONCLUSIVE),
     ],
 )
 def test_verdicts_say_on_which_side_the_interval_lies(
-    rule: Side | Within, values: list[float], verdict: Verdict
+    rule: Rule, values: list[float], verdict: Verdict
 ) -> None:
     assert rule.verdict(Sample.of(values), 0.95) is verdict
 
@@ -101,13 +101,13 @@ def test_verdicts_say_on_which_side_the_interval_lies(
         (below(99.9), 99.9, Verdict.INCONCLUSIVE, 1),
         (above(99.9, inclusive=True), 99.9, Verdict.SUPPORTED, 0),
         (above(99.9, inclusive=True), 99.8, Verdict.CONTRADICTED, 1),
-        (Within(0.3), 0.1, Verdict.SUPPORTED, 0),
-        (Within(0.3), 0.3, Verdict.INCONCLUSIVE, 1),
-        (Within(0.3), -0.4, Verdict.CONTRADICTED, 1),
+        (within(0.3), 0.1, Verdict.SUPPORTED, 0),
+        (within(0.3), 0.3, Verdict.INCONCLUSIVE, 1),
+        (within(0.3), -0.4, Verdict.CONTRADICTED, 1),
     ],
 )
 def test_values_without_any_spread_are_a_point(
-    rule: Side | Within, value: float, verdict: Verdict, p: float
+    rule: Rule, value: float, verdict: Verdict, p: float
 ) -> None:
     sample = Sample.of([value] * 3)
     assert rule.interval(sample, 0.95) == (value, value)
@@ -132,10 +132,10 @@ def test_equal_values_have_no_spread_whatever_their_sum_rounds_to() -> None:
         (below(), "< 0"),
         (above(99.9, inclusive=True), ">= 99.9"),
         (below(log(1.2)), "< 0.182"),
-        (Within(0.02), "within ± 0.02"),
+        (within(0.02), "within ± 0.02"),
     ],
 )
-def test_claimed_sides_are_said_in_words(rule: Side | Within, wanted: str) -> None:
+def test_claimed_sides_are_said_in_words(rule: Rule, wanted: str) -> None:
     assert rule.wanted == wanted
 
 

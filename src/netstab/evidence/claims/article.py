@@ -20,7 +20,7 @@ from netstab.evidence.claims.checks import LOG_RATIO, PERCENT, Check, Effect, un
 from netstab.evidence.claims.comparability import early_and_late, first_decay
 from netstab.evidence.claims.compare import each, final, less, net_jump, rise
 from netstab.evidence.claims.effects import Study
-from netstab.evidence.claims.statistics import Rule, Within, above, below
+from netstab.evidence.claims.statistics import above, below, within
 from netstab.evidence.summary.windows import Floats
 from netstab.params import Params
 from netstab.study.experiments import BASELINE, OUTPOST, Variant
@@ -80,7 +80,7 @@ def c3(params: Params) -> list[Check]:
     """Training top-1 against the threshold, in one sample."""
     learnt = params.claims.saturated_top1_pct
     early, late = early_and_late(params)
-    rules: dict[str, Rule] = {
+    rules = {
         **dict.fromkeys(late, above(learnt, inclusive=True)),
         **dict.fromkeys(early, below(learnt)),
     }
@@ -115,7 +115,7 @@ def c5(params: Params) -> list[Check]:
 def c6(params: Params) -> list[Check]:
     """Rises from the freeze on."""
     epoch = params.train.at_scale(params.expC.freeze_epoch)
-    loss, points = Within(params.claims.margin_loss), Within(params.claims.margin_points)
+    loss, points = within(params.claims.margin_loss), within(params.claims.margin_points)
     early, late = early_and_late(params)
     checks = []
     for variant in (Variant("expC", block) for block in late):
@@ -151,7 +151,7 @@ def d1(params: Params) -> list[Check]:
     """Equivalence to the outpost."""
     margins = {"val_top1_pct": params.claims.margin_points, "val_loss": params.claims.margin_loss}
     return [
-        final(variant, OUTPOST, measure, Within(margin))
+        final(variant, OUTPOST, measure, within(margin))
         for variant in each(params, "expD")
         for measure, margin in margins.items()
     ]

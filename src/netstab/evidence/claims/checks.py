@@ -103,8 +103,8 @@ def _part(
 ) -> Part:
     effect = Sample.of(list(values.values())).mean if values else None
     notes = [*(["precondition"] if check.given else []), *([note] if note else [])]
-    wanted, joined = check.rule.wanted, "; ".join(notes)
-    return Part(check.name, check.unit, wanted, values, effect, *interval, p, verdict, joined)
+    told = (check.name, check.unit, check.rule.wanted, (check.rule.low, check.rule.high))
+    return Part(*told, values, effect, *interval, p, verdict, "; ".join(notes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,9 @@ class Part:
 
     Attributes:
         name: what is compared, e.g. `expB-64: final val_top1_pct, less baseline's`.
-        unit: of effect and interval: `points`, `nats`, `log ratio`, `%`, `share`, ...
+        unit: of effect and interval: `points`, `nats`, `log ratio`, `%`
         wanted: the claimed side, for people: `> 0`, `< 0`, `within ± 0.3`, `>= 99.9`.
+        claimed: the ends of that side; infinite where it has none.
         values: the effect in each seed, by seed.
         effect: their mean; None without values.
         low: lower end of the interval (claims.confidence; equivalence: 2 x confidence - 1, the
@@ -42,6 +43,7 @@ class Part:
     name: str
     unit: str
     wanted: str
+    claimed: tuple[float, float]
     values: dict[int, float]
     effect: float | None
     low: float | None

@@ -32,7 +32,7 @@ from netstab.evidence.claims.comparability import (
 from netstab.evidence.claims.compare import Claim, each, needs
 from netstab.evidence.claims.effects import Lacking, Study
 from netstab.evidence.claims.judgement import Verdict
-from netstab.evidence.claims.statistics import Side, Within, above, below
+from netstab.evidence.claims.statistics import Rule, above, below, within
 from netstab.evidence.summary.drift import Direction, places
 from netstab.evidence.summary.windows import Floats
 from netstab.params import Params
@@ -90,7 +90,7 @@ def _s2(params: Params) -> list[Check]:
     ]
 
 
-def _sharper(variant: Variant, block: str, rule: Side) -> Check:
+def _sharper(variant: Variant, block: str, rule: Rule) -> Check:
     def effect(study: Study) -> Floats:
         study.same_protocol(variant, BASELINE)
         return study.log_sharpness(variant, block) - study.log_sharpness(BASELINE, block)
@@ -167,7 +167,7 @@ def _s5(params: Params) -> list[Check]:
         Check(
             "outpost: barrier between its end and the averaged baseline's",
             NATS,
-            Within(margin),
+            within(margin),
             _line(lambda line: line.barrier),
         ),
         Check(

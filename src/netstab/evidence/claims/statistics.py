@@ -66,101 +66,77 @@ def _quantile(degrees: int, confidence: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """The mean is claimed to lie on one side of a threshold.
+class Rule:
+    """The mean is claimed to lie between two ends, of which one may be infinite.
 
-    Supported if the t-interval at the confidence lies wholly on that side, contradicted if it
-    lies wholly on the other. An effect that equals the threshold in every seed is neither, unless
-    the side is claimed to include it.
+    Supported if the t-interval at the confidence lies wholly between them, contradicted if it lies
+    wholly beyond one. An effect that equals an end in every seed is neither, unless the region is
+    claimed to include its lower end.
+
+    Between two finite ends it is an equivalence, by two one-sided t-tests at level 1 - confidence:
+    then the t-interval at 2 x confidence - 1 counts (of a mean at an end itself one interval in
+    twenty lies beyond it).
     """
 
-    threshold: float
-    above: bool
+    low: float = -inf
+    high: float = inf
     inclusive: bool = False
 
     @property
-    def wanted(self) -> str:
-        """The claimed side, for people."""
-        threshold = f"{self.threshold:{'.3g' if abs(self.threshold) < 1 else 'g'}}"
-        return f"{'>' if self.above else '<'}{'=' if self.inclusive else ''} {threshold}"
-
-    def interval(self, sample: Sample, confidence: float) -> Interval:
-        """The interval that the verdict looks at."""
-        return sample.interval(confidence)
-
-    def p(self, sample: Sample) -> float:
-        """p-value of the two-sided t-test; 1 where the mean is not on the claimed side.
-
-        So that it is at most 1 - confidence just where the verdict is 'supported'.
-        """
-        if self.inclusive and sample.error == 0 and sample.mean == self.threshold:
-            return 0.0
-        one_sided = sample.p_above if self.above else sample.p_below
-        return min(1.0, 2 * one_sided(self.threshold))
-
-    def verdict(self, sample: Sample, confidence: float) -> Verdict:
-        """The verdict at a confidence."""
-        low, high = sample.interval(confidence)
-        near, far = (low, high) if self.above else (-high, -low)
-        threshold = self.threshold if self.above else -self.threshold
-        if near > threshold or (self.inclusive and near == threshold):
-            return Verdict.SUPPORTED
-        return Verdict.CONTRADICTED if far < threshold else Verdict.INCONCLUSIVE
-
-    def holds(self, value: float) -> bool:
-        """Whether a single value is on the claimed side; infinities are."""
-        beyond = value > self.threshold if self.above else value < self.threshold
-        return beyond or (self.inclusive and value == self.threshold)
-
-
-@dataclass(frozen=True, slots=True)
-class Within:
-    """The mean is claimed to be equivalent to zero: nearer to it than a margin.
-
-    Two one-sided t-tests at level 1 - confidence: supported if the t-interval at
-    2 x confidence - 1 lies within the margin, contradicted if that interval lies wholly beyond it
-    on one side (of a mean at the margin itself one interval in twenty does).
-    """
-
-    margin: float
+    def is_equivalence(self) -> bool:
+        """Whether both ends are finite."""
+        return isfinite(self.low) and isfinite(self.high)
 
     @property
     def wanted(self) -> str:
         """The claimed region, for people."""
-        return f"within ± {self.margin:g}"
+        if self.is_equivalence:
+            return f"within ± {self.high:g}"
+        sign, end = (">", self.low) if isfinite(self.low) else ("<", self.high)
+        return f"{sign}{'=' if self.inclusive else ''} {end:{'.3g' if abs(end) < 1 else 'g'}}"
 
     def interval(self, sample: Sample, confidence: float) -> Interval:
         """The interval that the verdict looks at."""
-        return sample.interval(2 * confidence - 1)
+        return sample.interval(2 * confidence - 1 if self.is_equivalence else confidence)
 
     def p(self, sample: Sample) -> float:
-        """The larger p-value of the two one-sided tests."""
-        return max(sample.p_above(-self.margin), sample.p_below(self.margin))
+        """p-value of the two-sided t-test; 1 where the mean is not on the claimed side.
+
+        So that it is at most 1 - confidence just where the verdict is 'supported'. Of an
+        equivalence it is the larger p-value of the two one-sided tests.
+        """
+        if self.inclusive and sample.error == 0 and sample.mean == self.low:
+            return 0.0
+        one_sided = max(sample.p_above(self.low), sample.p_below(self.high))
+        return one_sided if self.is_equivalence else min(1.0, 2 * one_sided)
 
     def verdict(self, sample: Sample, confidence: float) -> Verdict:
         """The verdict at a confidence."""
         low, high = self.interval(sample, confidence)
-        if -self.margin < low and high < self.margin:
+        if self.holds(low) and self.holds(high):
             return Verdict.SUPPORTED
-        beyond = low > self.margin or high < -self.margin
+        beyond = high < self.low or low > self.high
         return Verdict.CONTRADICTED if beyond else Verdict.INCONCLUSIVE
 
     def holds(self, value: float) -> bool:
-        """Whether a single value is within the margin."""
-        return abs(value) < self.margin
+        """Whether a single value is between the ends; where there is none, infinities are."""
+        beyond_low = value > self.low or (value == self.low and (self.inclusive or value == -inf))
+        return beyond_low and (value < self.high or value == self.high == inf)
 
 
-Rule = Side | Within
-
-
-def above(threshold: float = 0.0, *, inclusive: bool = False) -> Side:
+def above(threshold: float = 0.0, *, inclusive: bool = False) -> Rule:
     """Claimed: above the threshold."""
-    return Side(threshold, above=True, inclusive=inclusive)
+    return Rule(low=threshold, inclusive=inclusive)
 
 
-def below(threshold: float = 0.0) -> Side:
+def below(threshold: float = 0.0) -> Rule:
     """Claimed: below the threshold."""
-    return Side(threshold, above=False)
+    return Rule(high=threshold)
+
+
+def within(margin: float) -> Rule:
+    """Claimed: equivalent to zero, nearer to it than a margin."""
+    return Rule(-margin, margin)
 
 
 def bonferroni(confidence: float, tests: int) -> float:

@@ -1,8 +1,7 @@
 """The table of claims as plain data for the page: words, numbers, and a small picture of each."""
 
-import re
 from collections import Counter
-from math import exp
+from math import exp, isfinite
 from typing import Any
 
 from markupsafe import Markup
@@ -119,7 +118,6 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.0995 else f"{p:.2f}"
 
 
-_WANTED = re.compile(r"(?P<side>>=|>|<|within ±) *(?P<threshold>-?[\d.]+(?:e[+-]?\d+)?)")
 _WIDTH, _HEIGHT, _PAD = 132.0, 22.0, 5.0
 
 
@@ -128,11 +126,9 @@ def picture(part: Part) -> Markup:
 
     Empty where there is no effect; each picture has a scale of its own.
     """
-    claimed = _WANTED.fullmatch(part.wanted)
-    if part.effect is None or claimed is None:
+    if part.effect is None:
         return Markup("")
-    threshold, side = float(claimed["threshold"]), claimed["side"]
-    lines = [-threshold, threshold] if side == "within ±" else [threshold]
+    lines = [end for end in part.claimed if isfinite(end)]
     ends = [end for end in (part.low, part.high) if end is not None]
     shown = [*lines, part.effect, *ends, *part.values.values()]
     low, high = min(shown), max(shown)
@@ -142,16 +138,13 @@ def picture(part: Part) -> Markup:
     def x(value: float) -> float:
         return round(_PAD + (value - low) / (high - low) * (_WIDTH - 2 * _PAD), 1)
 
-    edge = _WIDTH - 0.5
-    field = {
-        "within ±": (x(lines[0]), x(lines[-1])),
-        ">": (x(threshold), edge),
-        ">=": (x(threshold), edge),
-        "<": (0.5, x(threshold)),
-    }[side]
+    left, right = (
+        x(end) if isfinite(end) else edge
+        for end, edge in zip(part.claimed, (0.5, _WIDTH - 0.5), strict=True)
+    )
     middle = _HEIGHT / 2
     marks = [
-        f'<rect class="side" x="{field[0]}" y="2" width="{max(0.0, field[1] - field[0]):.1f}" '
+        f'<rect class="side" x="{left}" y="2" width="{max(0.0, right - left):.1f}" '
         f'height="{_HEIGHT - 4}"/>',
         *(f'<path class="edge-line" d="M{x(at)} 1V{_HEIGHT - 1}"/>' for at in lines),
         *(
