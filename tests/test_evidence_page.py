@@ -382,16 +382,19 @@ def test_a_picture_has_claimed_side_interval_mean_and_seeds() -> None:
 
 
 def test_claims_numbers_are_written_for_people() -> None:
-    ratio = replace(PART, unit="log ratio", effect=-1.0, low=-2.0, high=None, wanted=">= 99.9")
+    ratio = replace(PART, unit="log ratio", effect=-1.0, low=-2.0, high=-0.5, wanted=">= 99.9")
     claim = Judgement("S1", "s", Verdict.SUPPORTED, 3, (ratio,), 0, 0.0004, "")
-    ((heading, (row,)),) = claims_table.groups((claim,)).items()
-    assert heading == "Mechanisms"
-    assert row["p"] == "< 0.001"
-    told = row["deciding"]
-    assert told["effect"] == "\N{MINUS SIGN}1.00"
-    assert told["ratio"] == "\N{MULTIPLICATION SIGN} 0.368"
-    assert told["wanted"] == "\N{GREATER-THAN OR EQUAL TO} 99.9"
-    assert told["interval"] == "[\N{MINUS SIGN}2.00, unbounded]"
+    assert claims_table.groups((claim,)) == {"Mechanisms": [claim]}
+    assert claim.decider is ratio
+    assert claims_table.p_value(claim.p_holm) == "< 0.001"
+    assert claims_table.number(ratio.effect, ratio.unit) == "\N{MINUS SIGN}1.00"
+    assert claims_table.ratio(ratio) == "\N{MULTIPLICATION SIGN} 0.368"
+    assert claims_table.wanted(ratio) == "\N{GREATER-THAN OR EQUAL TO} 99.9"
+    assert claims_table.interval(ratio) == "[\N{MINUS SIGN}2.00, \N{MINUS SIGN}0.50]"
+    assert claims_table.key(Verdict.TOO_FEW_SEEDS) == "too-few-seeds"
+    nothing = replace(ratio, effect=None, low=None, high=None)
+    assert claims_table.number(None, "nats") == claims_table.interval(nothing) == "\N{EN DASH}"
+    assert claims_table.ratio(nothing) == claims_table.ratio(PART) == ""
 
 
 @in_one_process

@@ -164,8 +164,7 @@ def claims_json(params: Params, judgements: Sequence[Judgement]) -> str:
 
 def _entry(params: Params, judgement: Judgement) -> dict[str, Any]:
     figures: dict[str, Any] = dict.fromkeys(("effect", "low", "high", "unit"))
-    if judgement.deciding is not None:
-        part = judgement.parts[judgement.deciding]
+    if part := judgement.decider:
         ends = {"low": _rounded(part.low), "high": _rounded(part.high)}
         figures = {"effect": _rounded(part.effect), **ends, "unit": part.unit}
     entry: dict[str, Any] = {

@@ -76,3 +76,8 @@ class Judgement:
     deciding: int | None
     p_holm: float | None
     note: str
+
+    @property
+    def decider(self) -> Part | None:
+        """The part that decided."""
+        return None if self.deciding is None else self.parts[self.deciding]

@@ -1,8 +1,7 @@
-"""The table of claims as plain data for the page: words, numbers, and a small picture of each."""
+"""The table of claims on the page: its groups, and how numbers are written and pictured."""
 
 from collections import Counter
 from math import exp, isfinite
-from typing import Any
 
 from markupsafe import Markup
 
@@ -30,54 +29,19 @@ GROUPS = {"S": "Mechanisms", "R": "Rival explanations", "F": "Cyclical rates"}
 """First letter of an id -> what such claims are about; the others are the article's."""
 
 
-def groups(judgements: tuple[Judgement, ...]) -> dict[str, list[dict[str, Any]]]:
-    """A row a claim, under the heading of its group."""
-    found: dict[str, list[dict[str, Any]]] = {}
+def groups(judgements: tuple[Judgement, ...]) -> dict[str, list[Judgement]]:
+    """The claims under the heading of their group."""
+    found: dict[str, list[Judgement]] = {}
     for judgement in judgements:
         heading = GROUPS.get(judgement.id[0], "The article's statements")
-        found.setdefault(heading, []).append(_row(judgement))
+        found.setdefault(heading, []).append(judgement)
     return found
 
 
-def counts(judgements: tuple[Judgement, ...]) -> list[dict[str, Any]]:
+def counts(judgements: tuple[Judgement, ...]) -> list[tuple[Verdict, int, str]]:
     """How many claims came to each verdict, and what it means; none that no claim came to."""
     found = Counter(judgement.verdict for judgement in judgements)
-    return [
-        {"verdict": str(v), "key": _key(v), "count": found[v], "meaning": MEANINGS[v]}
-        for v in Verdict
-        if found[v]
-    ]
-
-
-def _row(judgement: Judgement) -> dict[str, Any]:
-    deciding = None if judgement.deciding is None else judgement.parts[judgement.deciding]
-    return {
-        "id": judgement.id,
-        "statement": judgement.statement,
-        "verdict": str(judgement.verdict),
-        "key": _key(judgement.verdict),
-        "n": judgement.n,
-        "p": p_value(judgement.p_holm),
-        "note": judgement.note,
-        "deciding": None if deciding is None else _part(deciding),
-        "parts": [_part(part) for part in judgement.parts],
-    }
-
-
-def _part(part: Part) -> dict[str, Any]:
-    return {
-        "name": part.name,
-        "wanted": wanted(part),
-        "effect": number(part.effect, part.unit),
-        "unit": part.unit,
-        "ratio": "" if part.unit != "log ratio" else ratio(part.effect),
-        "interval": interval(part),
-        "p": p_value(part.p),
-        "verdict": str(part.verdict),
-        "key": _key(part.verdict),
-        "note": part.note,
-        "picture": picture(part),
-    }
+    return [(v, found[v], MEANINGS[v]) for v in Verdict if found[v]]
 
 
 def wanted(part: Part) -> str:
@@ -85,30 +49,30 @@ def wanted(part: Part) -> str:
     return part.wanted.replace("-", MINUS).replace(">=", "\N{GREATER-THAN OR EQUAL TO}")
 
 
-def _key(verdict: Verdict) -> str:
-    return str(verdict).replace(" ", "-")
+def key(verdict: Verdict) -> str:
+    """A verdict as the name of a class."""
+    return verdict.replace(" ", "-")
 
 
 def number(value: float | None, unit: str) -> str:
     """An effect, with as many digits as are worth telling, and a true minus."""
     if value is None:
         return DASH
-    digits = 1 if unit == "share" else 4 if unit == "nats" else 2
-    text = f"{value:.0%}" if unit == "share" else f"{value:.{digits}f}"
-    return text.replace("-", MINUS)
+    return f"{value:.{4 if unit == 'nats' else 2}f}".replace("-", MINUS)
 
 
-def ratio(log_ratio: float | None) -> str:
-    """A logarithm as the ratio that it is of."""
-    return "" if log_ratio is None else f"\N{MULTIPLICATION SIGN} {exp(log_ratio):.3g}"
+def ratio(part: Part) -> str:
+    """The ratio that an effect is the logarithm of, where it is."""
+    if part.unit != "log ratio" or part.effect is None:
+        return ""
+    return f"\N{MULTIPLICATION SIGN} {exp(part.effect):.3g}"
 
 
 def interval(part: Part) -> str:
-    """`[low, high]`; a dash where there is none, and nothing said where an end is not bounded."""
-    if part.low is None and part.high is None:
+    """`[low, high]`; a dash where there is none."""
+    if part.low is None or part.high is None:
         return DASH
-    ends = ("unbounded" if end is None else number(end, part.unit) for end in (part.low, part.high))
-    return f"[{', '.join(ends)}]"
+    return f"[{number(part.low, part.unit)}, {number(part.high, part.unit)}]"
 
 
 def p_value(p: float | None) -> str:
@@ -153,7 +117,7 @@ def picture(part: Part) -> Markup:
         ),
         f'<circle class="mean" cx="{x(part.effect)}" cy="{middle}" r="3.6"/>',
     ]
-    if len(ends) == 2:
+    if ends:
         marks.insert(-1, f'<path class="range" d="M{x(ends[0])} {middle}H{x(ends[1])}"/>')
     size = f'viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" width="{_WIDTH:.0f}" height="{_HEIGHT:.0f}"'
     return Markup(f'<svg class="effect" {size} aria-hidden="true">{"".join(marks)}</svg>')

@@ -53,6 +53,8 @@ def render(results: Results, drawn: Drawn | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    for told in ("wanted", "key", "number", "ratio", "interval", "p_value", "picture"):
+        environment.filters[told] = getattr(claims_table, told)
     return environment.get_template("page.html").render(
         title=TITLE,
         network=f"{'The' if params.model.is_own else 'A'} {texts.network_title(params.model)}",
