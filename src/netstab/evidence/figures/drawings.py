@@ -30,23 +30,19 @@ class Drawn:
         summary: `question`, `tree`, `rivals`, `sharpness-end`, `barriers`; those that there are
             numbers for.
         curves: of each panel: the article's figures.
-        stability: of each panel: signals and predictions.
-        field: of each panel.
-        sharpness: of each panel.
+        measured: `stability`, `field` and `sharpness`: of each panel.
         left_out: variants that are not in `question`, and why.
     """
 
     tables: Mapping[str, Table]
     summary: dict[str, Figure] = dataclasses.field(default_factory=dict)
     curves: dict[Panel, dict[str, Figure]] = dataclasses.field(default_factory=dict)
-    stability: dict[Panel, dict[str, Figure]] = dataclasses.field(default_factory=dict)
-    field: dict[Panel, dict[str, Figure]] = dataclasses.field(default_factory=dict)
-    sharpness: dict[Panel, dict[str, Figure]] = dataclasses.field(default_factory=dict)
+    measured: dict[str, dict[Panel, dict[str, Figure]]] = dataclasses.field(default_factory=dict)
     left_out: list[str] = dataclasses.field(default_factory=list)
 
     def everything(self) -> dict[str, Figure]:
         """Every figure by its id."""
-        by_panel = (self.curves, self.stability, self.field, self.sharpness)
+        by_panel = (self.curves, *self.measured.values())
         figures = (found for kind in by_panel for found in kind.values())
         return self.summary | {name: figure for found in figures for name, figure in found.items()}
 
@@ -67,9 +63,10 @@ def draw(results: Results) -> Drawn:
         tables=numbers,
         summary={name: figure for name, figure in summary.items() if figure},
         curves={panel: curves.curves(results, panel) for panel in shown},
-        stability={panel: stability.stability(results, panel, numbers) for panel in shown},
-        field={panel: field.field(results, panel, numbers) for panel in shown},
-        sharpness={panel: sharpness.sharpness(results, panel, numbers) for panel in shown},
+        measured={
+            figures.__name__: {panel: figures(results, panel, numbers) for panel in shown}
+            for figures in (stability.stability, field.field, sharpness.sharpness)
+        },
         left_out=left_out,
     )
 

@@ -138,12 +138,8 @@ def _panel(results: Results, drawn: Drawn, panel: Panel) -> dict[str, Any]:
         "absent": [line.label for line in panel.lines if line not in usable(results, panel)],
         "start": curves.start(results, panel),
         "curves": _figures(drawn.curves[panel]),
-        "stability": _figures(drawn.stability[panel]),
-        "unsteady": not_measured(results, drawn.tables, panel, "stability"),
-        "field": _figures(drawn.field[panel]),
-        "unshifted": not_measured(results, drawn.tables, panel, "field"),
-        "sharpness": _figures(drawn.sharpness[panel]),
-        "unsharp": not_measured(results, drawn.tables, panel, "sharpness"),
+        "measured": {kind: _figures(found[panel]) for kind, found in drawn.measured.items()},
+        "lacking": {k: not_measured(results, drawn.tables, panel, k) for k in drawn.measured},
     }
 
 
