@@ -60,9 +60,8 @@ def compare(old: Study, new: Study) -> list[Comparison]:
     """
     shared = [v for v in new.collection.schedules if v in old.collection.schedules]
     found = [_compare(old, new, variant, measure) for variant in shared for measure in MEASURES]
-    tested = [i for i, (_, p) in enumerate(found) if p is not None]
-    adjusted = dict(zip(tested, holm([found[i][1] or 0.0 for i in tested]), strict=True))
-    return [replace(one, p_holm=adjusted.get(i)) for i, (one, _) in enumerate(found)]
+    adjusted = holm([p for _, p in found])
+    return [replace(one, p_holm=p) for (one, _), p in zip(found, adjusted, strict=True)]
 
 
 def _compare(

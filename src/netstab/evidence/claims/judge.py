@@ -62,11 +62,8 @@ def judge(params: Params, collection: Collection) -> tuple[Judgement, ...]:
     """Judge each claim that is asked, in the order of `CLAIMS`; p-values are adjusted over all."""
     study = Study(params, collection)
     judged = [_judge(claim, study) for claim in CLAIMS.values() if claim.asked(params)]
-    tested = [i for i, (_, p) in enumerate(judged) if p is not None]
-    adjusted = dict(zip(tested, holm([judged[i][1] or 0.0 for i in tested]), strict=True))
-    return tuple(
-        replace(judgement, p_holm=adjusted.get(i)) for i, (judgement, _) in enumerate(judged)
-    )
+    adjusted = holm([p for _, p in judged])
+    return tuple(replace(one, p_holm=p) for (one, _), p in zip(judged, adjusted, strict=True))
 
 
 def _judge(claim: Claim, study: Study) -> tuple[Judgement, float | None]:
