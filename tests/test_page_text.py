@@ -139,14 +139,6 @@ def test_no_element_and_no_attribute_comes_from_text(
     check()
 
 
-@settings(derandomize=True, database=None, max_examples=100)
-@given(st.lists(texts))
-def test_json_within_a_page_ends_no_script_and_is_the_same_json(told: list[str]) -> None:
-    text = str(page._json_for_html(told))
-    assert not set("<>&") & set(text)
-    assert json.loads(text) == told
-
-
 @settings(derandomize=True, database=None, max_examples=50)
 @given(texts | st.sampled_from(["\x1b[31mred", "\x9b31m", "a\rb", "\x07"]))
 def test_a_name_in_a_terminals_table_is_neither_markup_nor_a_command(name: str) -> None:

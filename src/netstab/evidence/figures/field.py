@@ -47,7 +47,8 @@ def field(results: Results, panel: Panel, tables: Tables) -> dict[str, Figure]:
         f"from the stillest block to the other end: {_ends(tables, lines)}.",
         field=measured_rows(results, tables, lines, "field"),
     )
-    return {f"{panel.experiment}-field": Figure(spec, run_files(results, lines, FIELD))}
+    files = run_files(lines, results.collection.field, FIELD)
+    return {f"{panel.experiment}-field": Figure(spec, files)}
 
 
 def _ends(tables: Tables, lines: Sequence[Line]) -> str:

@@ -14,7 +14,6 @@ from netstab.evidence.figures.tables import Table
 from netstab.evidence.figures.theme import NARROW, log_axis, pick, when_picked
 from netstab.evidence.results import Results
 from netstab.evidence.summary.curves import Line, Panel
-from netstab.results.schema import FIELD, SHARPNESS, STABILITY
 from netstab.study.experiments import Run
 
 Tables = Mapping[str, Table]
@@ -57,18 +56,12 @@ def measured_rows(
     return rows(lines, name, common)
 
 
-def run_files(results: Results, lines: Sequence[Line], name: str) -> list[tuple[str, str]]:
-    """The file of each run of the lines that has a sound one, in their order."""
-    root, collection = paths.REPORT.parent, results.collection
-    of_measure: dict[str, Iterable[Run]] = {
-        STABILITY: collection.stability,
-        FIELD: collection.field,
-        SHARPNESS: collection.sharpness,
-    }
+def run_files(lines: Sequence[Line], sound: Iterable[Run], name: str) -> list[tuple[str, str]]:
+    """The file of this name of each of the lines' runs that has a sound one, in their order."""
     return [
-        (run.name, (paths.run_dir(run.name) / name).relative_to(root).as_posix())
+        (run.name, f"{paths.RUNS.name}/{run.name}/{name}")
         for line in lines
-        for run in of_measure[name]
+        for run in sound
         if run.variant == line.variant
     ]
 

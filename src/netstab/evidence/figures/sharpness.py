@@ -77,7 +77,7 @@ def sharpness(results: Results, panel: Panel, tables: Tables) -> dict[str, Figur
         f"{_eigenvalues(results, tables, lines)}.",
         sharpness=measured_rows(results, tables, lines, "sharpness"),
     )
-    files = run_files(results, lines, SHARPNESS)
+    files = run_files(lines, results.collection.sharpness, SHARPNESS)
     return {f"{panel.experiment}-sharpness": Figure(spec, files)}
 
 
@@ -97,7 +97,8 @@ def at_the_end(results: Results, tables: Tables) -> dict[str, Figure]:
             {"curve": line.label, "table": f"{line.variant.name}/sharpness"} for line in lines
         ],
     )
-    return {"sharpness-end": Figure(spec, run_files(results, lines, SHARPNESS))}
+    files = run_files(lines, results.collection.sharpness, SHARPNESS)
+    return {"sharpness-end": Figure(spec, files)}
 
 
 def _eigenvalues(results: Results, tables: Tables, lines: Sequence[Line]) -> str:

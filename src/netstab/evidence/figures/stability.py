@@ -68,7 +68,7 @@ def stability(results: Results, panel: Panel, tables: Tables) -> dict[str, Figur
         f"In the last epoch measured: {_functional_ends(tables, lines)}.",
         functional=measured_rows(results, tables, lines, "functional"),
     )
-    files = run_files(results, lines, STABILITY)
+    files = run_files(lines, results.collection.stability, STABILITY)
     return {
         f"{panel.experiment}-signals": Figure(signals, files),
         f"{panel.experiment}-functional": Figure(functional, files),

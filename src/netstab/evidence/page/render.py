@@ -1,13 +1,13 @@
 """The report: one HTML page that holds all it needs and loads nothing."""
 
 import hashlib
-import json
 from base64 import b64encode
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 import netstab
@@ -94,7 +94,9 @@ def render(results: Results, drawn: Drawn | None = None) -> str:
         allowed=" ".join(map(_allowed, scripts.values())),
         js=scripts["js"],
         vega=Markup(scripts["vega"]),
-        study=_json_for_html(_study(drawn)),
+        study=htmlsafe_json_dumps(
+            _study(drawn), separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        ),
     )
 
 
@@ -161,11 +163,3 @@ def _figures(drawn: Mapping[str, Figure]) -> list[dict[str, Any]]:
 
 def _figure(name: str, figure: Figure) -> dict[str, Any]:
     return {"id": name, "description": figure.spec["description"], "files": figure.files}
-
-
-def _json_for_html(content: object) -> Markup:
-    """JSON that no HTML parser mistakes for markup."""
-    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
