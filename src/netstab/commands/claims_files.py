@@ -59,7 +59,7 @@ def read_claims(path: Path) -> dict[str, Figures]:
         entries: dict[str, Figures] = {
             name: _Claim.model_validate(content[name]).model_dump()
             for name, claim in CLAIMS.items()
-            if name in content or not claim.optional
+            if name in content or not claim.asked
         }
     except FileNotFoundError:
         raise NetstabError(_absent(path)) from None

@@ -26,11 +26,6 @@ def any_of(*obstacles: Obstacle) -> Obstacle:
     return lambda params: next(filter(None, (obstacle(params) for obstacle in obstacles)), "")
 
 
-def no_obstacle(_params: Params) -> str:
-    """The runs differ by their intervention whatever the parameters are."""
-    return ""
-
-
 def early_and_late(params: Params) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The first and the second half of the blocks; of an odd number the middle one is neither."""
     blocks = in_order(params)

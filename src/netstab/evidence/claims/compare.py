@@ -4,21 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from netstab.evidence.claims.checks import LOG_RATIO, Check, Effect, unit_of
-from netstab.evidence.claims.comparability import Obstacle, no_obstacle
+from netstab.evidence.claims.comparability import Obstacle
 from netstab.evidence.claims.effects import Study
 from netstab.evidence.claims.judgement import Part
 from netstab.evidence.claims.statistics import Rule, below
 from netstab.evidence.summary.windows import Floats
 from netstab.params import Params
 from netstab.study.experiments import Variant
-
-
-def _always(_params: Params) -> bool:
-    return True
-
-
-def _no_remark(_params: Params, _parts: Sequence[Part]) -> str:
-    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +26,17 @@ class Claim:
         names_blocks: whether it is about early and late blocks, which it calls by the article's
             names.
         remark: what else the results say, from the parts.
-        asked: whether a study asks it; one that is off as shipped is then no missing run.
+        asked: whether a study asks it, so that one that is off is no missing run; None: each does.
     """
 
     id: str
     statement: str
     variants: Callable[[Params], list[Variant]]
     checks: Callable[[Params], list[Check]]
-    obstacle: Obstacle = no_obstacle
+    obstacle: Obstacle = lambda _params: ""
     names_blocks: bool = False
-    remark: Callable[[Params, Sequence[Part]], str] = _no_remark
-    asked: Callable[[Params], bool] = _always
-
-    @property
-    def optional(self) -> bool:
-        """Whether there are studies that do not ask it."""
-        return self.asked is not _always
+    remark: Callable[[Params, Sequence[Part]], str] = lambda _params, _parts: ""
+    asked: Callable[[Params], bool] | None = None
 
 
 def each(params: Params, experiment: str) -> list[Variant]:

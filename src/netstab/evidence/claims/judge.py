@@ -61,7 +61,8 @@ _WITHOUT_EFFECT = (Verdict.NOT_COMPARABLE, Verdict.NOT_MEASURED, Verdict.TOO_FEW
 def judge(params: Params, collection: Collection) -> tuple[Judgement, ...]:
     """Judge each claim that is asked, in the order of `CLAIMS`; p-values are adjusted over all."""
     study = Study(params, collection)
-    judged = [_judge(claim, study) for claim in CLAIMS.values() if claim.asked(params)]
+    asked = [claim for claim in CLAIMS.values() if not claim.asked or claim.asked(params)]
+    judged = [_judge(claim, study) for claim in asked]
     adjusted = holm([p for _, p in judged])
     return tuple(replace(one, p_holm=p) for (one, _), p in zip(judged, adjusted, strict=True))
 

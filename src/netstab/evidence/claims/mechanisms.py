@@ -27,7 +27,6 @@ from netstab.evidence.claims.comparability import (
     constant_baseline,
     decays,
     in_order,
-    no_obstacle,
 )
 from netstab.evidence.claims.compare import Claim, each, needs
 from netstab.evidence.claims.effects import Lacking, Study
@@ -194,7 +193,6 @@ MECHANISMS = (
         "of B/512, backward at the output of B/64",
         lambda p: [BASELINE, *(Variant("expB", in_order(p)[end]) for end in (-1, 0))],
         _s2,
-        no_obstacle,
         names_blocks=True,
         remark=lambda _params, _parts: "a check of the manipulation, not of the article's idea",
     ),
