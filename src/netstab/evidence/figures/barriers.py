@@ -83,9 +83,11 @@ def _spec(names: Sequence[str]) -> dict[str, Any]:
             orient="top", columns=legend_columns(states), symbolStrokeWidth=0, symbolSize=90
         ),
     )
-    base = alt.Chart().encode(y=y, color=color, opacity=when_picked(1, 0.08))
+    base = alt.Chart().encode(y=y, color=color, opacity=when_picked(alt.OpacityValue, 1, 0.08))
     numbers = (("mean", "barrier (nats)"), ("low", "smallest"), ("high", "largest"))
-    spread = base.mark_rule(strokeWidth=1.2, aria=False).encode(x="low:Q", x2="high:Q")
+    spread = base.mark_rule(strokeWidth=1.2, aria=False).encode(
+        x=alt.X("low:Q"), x2=alt.X2("high:Q")
+    )
     points = base.mark_point(filled=True, size=64, aria=False).encode(
         x=alt.X("mean:Q", title="barrier (nats)", axis=alt.Axis(grid=True, tickCount=6)),
         shape=alt.Shape("state:N", scale=alt.Scale(domain=states, range=list(SHAPES))),

@@ -191,7 +191,9 @@ def _hover(base: alt.Chart, look: Look, is_loss: bool, is_log: bool) -> list[alt
         .transform_pivot("curve", value="mean", groupby=["epoch"])
         .mark_rule(clip=True, aria=False, color=INK)
         .encode(
-            opacity=alt.when(hover).then(alt.value(0.35)).otherwise(alt.value(0)),
+            opacity=alt.OpacityValue(
+                0, condition=[{"param": "hover", "empty": False, "value": 0.35}]
+            ),
             tooltip=[
                 alt.Tooltip("epoch:Q"),
                 # A title that is a number would be listed before all others.

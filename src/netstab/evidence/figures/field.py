@@ -76,7 +76,7 @@ def _field(look: Look, blocks: tuple[str, ...]) -> dict[str, Any]:
         alt.Chart(alt.InlineData([{"noise": 1}]))
         .transform_filter("shift === 'shift'")
         .mark_rule(color=SOFT, strokeDash=[6, 3], aria=False)
-        .encode(y="noise:Q")
+        .encode(y=alt.Y("noise:Q"))
     )
     chart = small_multiples(
         [*rules(look), noise, *log_lines(base, look, "hover")],

@@ -125,10 +125,10 @@ def bands(base: alt.Chart, y: alt.Y, colour: alt.Color, opacity: float) -> alt.C
     """From the smallest to the largest over seeds."""
     drawn: alt.Chart = base.mark_area(clip=True, aria=False).encode(
         y=y,
-        y2="high:Q",
+        y2=alt.Y2("high:Q"),
         color=colour,
         # Not `opacity`, which the legend's symbols would take over.
-        fillOpacity=when_picked(opacity, 0.02),
+        fillOpacity=when_picked(alt.FillOpacityValue, opacity, 0.02),
     )
     return drawn
 
@@ -149,7 +149,7 @@ def means(
             y=y,
             color=colour,
             strokeDash=alt.StrokeDash("curve:N", scale=alt.Scale(domain=look.labels, range=dashes)),
-            opacity=when_picked(1, 0.1),
+            opacity=when_picked(alt.OpacityValue, 1, 0.1),
         )
         .add_params(*selections)
     )
@@ -182,7 +182,7 @@ def rules(look: Look, *, labelled: bool = False) -> list[alt.Chart]:
     ]
     if not rows:
         return []
-    base = alt.Chart(alt.InlineData(rows)).encode(x="at:Q")
+    base = alt.Chart(alt.InlineData(rows)).encode(x=alt.X("at:Q"))
     if labelled:
         base = base.transform_filter("datum.epoch >= start")
     rule = base.mark_rule(clip=True, aria=False, color="#777777", strokeDash=[1, 2])
@@ -191,7 +191,7 @@ def rules(look: Look, *, labelled: bool = False) -> list[alt.Chart]:
 
 def _row(base: alt.Chart, row: int) -> alt.Chart:
     """The labels of a row."""
-    in_view = alt.when("inrange(scale('x', datum.at), [0, width])")
+    in_view = [{"test": "inrange(scale('x', datum.at), [0, width])", "value": 1}]
     labels: alt.Chart = (
         base.transform_filter(f"datum.row === {row}")
         .mark_text(
@@ -204,9 +204,9 @@ def _row(base: alt.Chart, row: int) -> alt.Chart:
             baseline="bottom",
         )
         .encode(
-            text="label:N",
-            y=alt.value(-3 - ROW * row),
-            opacity=in_view.then(alt.value(1)).otherwise(alt.value(0)),
+            text=alt.Text("label:N"),
+            y=alt.YValue(-3 - ROW * row),  # type: ignore[no-untyped-call]
+            opacity=alt.OpacityValue(0, condition=in_view),
         )
     )
     return labels

@@ -76,19 +76,18 @@ def small_multiples(
         field: whose values have a cell.
         cells: a title for each value, in their order.
         columns: of cells; half as many, or fewer, where a page has less room than `below`.
-        options: `width` and `height` of a cell, and what `facet` takes.
+        options: `width` and `height` of a cell, and what the chart of all of them takes.
     """
     header = alt.Header(labelAnchor="start", labelExpr=f"{json.dumps(cells)}[datum.value]")
-    facet = alt.Facet(f"{field}:N", title=None, sort=list(cells), header=header)
     size = {name: options.pop(name) for name in ("width", "height")}
-    narrow = {"below": NARROW, "columns": min(2, math.ceil(len(cells) / 2))}
-    chart: alt.FacetChart = (
-        alt.layer(*layers)
-        .properties(**size)
-        .facet(facet=facet, columns=columns, **options)
-        .properties(usermeta={"narrow": narrow})
+    # Not by methods of the chart: each copies all its layers anew.
+    return alt.FacetChart(
+        spec=alt.layer(*layers, **size),
+        facet=alt.Facet(f"{field}:N", title=None, sort=list(cells), header=header),
+        columns=columns,
+        usermeta={"narrow": {"below": NARROW, "columns": min(2, math.ceil(len(cells) / 2))}},
+        **options,
     )
-    return chart
 
 
 def log_lines(base: alt.Chart, look: Look, name: str, *told: alt.Tooltip) -> list[alt.Chart]:
@@ -119,7 +118,7 @@ def spots(base: alt.Chart, look: Look, number: str, *told: alt.Tooltip) -> alt.C
     drawn: alt.Chart = base.mark_circle(aria=False, size=15).encode(
         y=alt.Y("mean:Q", title=None),
         color=colour(look),
-        opacity=when_picked(1, 0.1),
+        opacity=when_picked(alt.OpacityValue, 1, 0.1),
         tooltip=[
             *tooltip("mean", number),
             alt.Tooltip("low:Q", title="smallest", format=number),
@@ -144,9 +143,9 @@ def _at_the_edge(base: alt.Chart, look: Look) -> alt.Chart:
         base.transform_filter("isValid(datum.mean) && datum.mean <= 0")
         .mark_point(shape="triangle-down", filled=True, size=32, aria=False)
         .encode(
-            y=alt.value(alt.ExprRef("child_height - 3")),
+            y=alt.YValue(alt.ExprRef("child_height - 3")),  # type: ignore[no-untyped-call]
             color=colour(look),
-            opacity=when_picked(1, 0.1),
+            opacity=when_picked(alt.OpacityValue, 1, 0.1),
             tooltip=tooltip("mean"),
         )
     )

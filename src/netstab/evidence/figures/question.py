@@ -137,7 +137,12 @@ def _spec(points: Sequence[Point]) -> dict[str, Any]:
         color=_gain(max(0.5, *(abs(p.gain) for p in means))),
         shape=_experiment(experiments),
     )
-    layers = [even.encode(x="one:Q"), even.encode(y="one:Q"), *_points(base), *_names(x, y)]
+    layers = [
+        even.encode(x=alt.X("one:Q")),
+        even.encode(y=alt.Y("one:Q")),
+        *_points(base),
+        *_names(x, y),
+    ]
     return built(alt.layer(*layers), width="container", height=HEIGHT, autosize=FIT)
 
 
@@ -146,7 +151,7 @@ def _points(base: alt.Chart) -> list[alt.Chart]:
     seeds = (
         base.transform_filter("isValid(datum.seed)")
         .mark_point(filled=True, size=16, stroke="#777777", strokeWidth=0.4, aria=False)
-        .encode(opacity=when_picked(0.75, 0.05))
+        .encode(opacity=when_picked(alt.OpacityValue, 0.75, 0.05))
         # Of the first layer with a legend: Vega-Lite has the legend react for this one alone.
         .add_params(pick("experiment"))
     )
@@ -154,7 +159,7 @@ def _points(base: alt.Chart) -> list[alt.Chart]:
         base.transform_filter("!isValid(datum.seed)")
         .mark_point(filled=True, size=110, stroke=INK, strokeWidth=1, aria=False)
         .encode(
-            opacity=when_picked(1, 0.12),
+            opacity=when_picked(alt.OpacityValue, 1, 0.12),
             tooltip=[
                 alt.Tooltip("variant:N"),
                 alt.Tooltip("sharpness:Q", title="sharpness, ratio", format=".3g"),
@@ -172,7 +177,7 @@ def _names(x: alt.X, y: alt.Y) -> list[alt.Chart]:
     base = (
         alt.Chart(alt.NamedData("names"))
         .transform_filter(f"datum.size === (room < {NARROW} ? 'narrow' : 'wide')")
-        .encode(x=x, y=y, text="name:N")
+        .encode(x=x, y=y, text=alt.Text("name:N"))
     )
     shared: dict[str, Any] = {"fontSize": 10.5, "baseline": "middle", "aria": False, **offsets}
     halo = base.mark_text(color="white", stroke="white", strokeWidth=3, opacity=0.8, **shared)

@@ -109,7 +109,7 @@ def _spec(
         {"at": threshold, "label": f"{threshold:.0%}", "dy": -17},
         {"at": 1, "label": "outpost", "dy": -4},
     ]
-    rule = alt.Chart(alt.InlineData(marks)).encode(x="at:Q")
+    rule = alt.Chart(alt.InlineData(marks)).encode(x=alt.X("at:Q"))
     up: Any = alt.ExprRef("datum.dy")
     rival = alt.Tooltip("name:N", title="rival")
     numbers = (("mean", "share"), ("low", "from"), ("high", "to"))
@@ -120,15 +120,15 @@ def _spec(
     layers = [
         rule.mark_rule(color="#999999", strokeDash=[3, 3], aria=False),
         rule.mark_text(color=SOFT, fontSize=11, baseline="bottom", dy=up, aria=False).encode(
-            text="label:N", y=alt.value(0)
+            text=alt.Text("label:N"), y=alt.value(0)
         ),
         means.transform_filter("isValid(datum.low)")
         .mark_rule(strokeWidth=2.5, color=GAIN_COLOUR, clip=True, aria=False)
-        .encode(x=alt.X("low:Q"), x2="high:Q"),
+        .encode(x=alt.X("low:Q"), x2=alt.X2("high:Q")),
         alt.Chart(alt.NamedData("seeds"))
         .mark_tick(thickness=1.5, size=9, color=SOFT, opacity=0.8, clip=True, aria=False)
         .encode(
-            x="share:Q",
+            x=alt.X("share:Q"),
             y=y,
             tooltip=[rival, alt.Tooltip("seed:N"), alt.Tooltip("share:Q", format=".1%")],
         ),

@@ -140,7 +140,7 @@ def _over_epochs(look: Look, of: Choice) -> dict[str, Any]:
         .encode(
             y=alt.Y("mean:Q", title=None),
             color=colour(look),
-            opacity=when_picked(1, 0.1),
+            opacity=when_picked(alt.OpacityValue, 1, 0.1),
             tooltip=tooltip("at least"),
         )
     )
@@ -154,7 +154,8 @@ def _over_epochs(look: Look, of: Choice) -> dict[str, Any]:
         spacing=24,
         width=2 * CELL[0],
         height=150,
-    ).resolve_scale(y="independent")
+        resolve=alt.Resolve(scale=alt.ScaleResolveMap(y="independent")),
+    )
     return built(chart, KIND, of, columns=COLUMNS["sharpness"])
 
 
@@ -195,11 +196,13 @@ def _at_the_end(names: Sequence[str], params: Params) -> dict[str, Any]:
         alt.Chart()
         .transform_filter(f"{kept} && datum.mean > 0")
         .transform_calculate(**_ERROR)
-        .encode(x=x, y=y, color=color, opacity=when_picked(1, 0.08))
+        .encode(x=x, y=y, color=color, opacity=when_picked(alt.OpacityValue, 1, 0.08))
     )
     whose = [alt.Tooltip("curve:N", title="run"), alt.Tooltip("block:N", title="of")]
     numbers = (("mean", "mean"), ("low", "smallest"), ("high", "largest"))
-    spread = base.mark_rule(strokeWidth=1.2, aria=False).encode(x="low:Q", x2="high:Q")
+    spread = base.mark_rule(strokeWidth=1.2, aria=False).encode(
+        x=alt.X("low:Q"), x2=alt.X2("high:Q")
+    )
     reached = (
         base.transform_filter("datum.converged")
         .mark_point(filled=True, size=64, aria=False)

@@ -180,10 +180,13 @@ def _ceiling(ceilings: tuple[tuple[str, float], ...]) -> list[alt.Chart]:
         {"label": label, "at": value, "align": ("right", "left")[i % 2], "dx": (-2, 4)[i % 2]}
         for i, (label, value) in enumerate(ceilings)
     ]
-    base = alt.Chart(alt.InlineData(marks)).encode(y="at:Q")
+    base = alt.Chart(alt.InlineData(marks)).encode(y=alt.Y("at:Q"))
     rule = base.mark_rule(color=SOFT, strokeDash=[6, 3], aria=False)
     offsets: dict[str, Any] = {name: alt.ExprRef(f"datum.{name}") for name in ("align", "dx")}
     text = base.mark_text(
         baseline="bottom", dy=-2, fontSize=11, color=SOFT, aria=False, **offsets
-    ).encode(text="label:N", x=alt.value(alt.ExprRef("datum.align === 'right' ? width : 0")))
+    ).encode(
+        text=alt.Text("label:N"),
+        x=alt.value(alt.ExprRef("datum.align === 'right' ? width : 0")),
+    )
     return [rule, text]

@@ -176,7 +176,7 @@ def _lines(lanes: Sequence[Lane]) -> alt.Chart:
         .mark_rule(aria=False, strokeWidth=2.6, strokeCap="butt")
         .encode(
             x=alt.X("start:Q", title="epoch", scale=alt.Scale(nice=False), axis=axis),
-            x2="end:Q",
+            x2=alt.X2("end:Q"),
             y=_y("lane", lanes),
             color=_colour(lanes),
             strokeDash=alt.StrokeDash("view:N", scale=dash, legend=None),
@@ -200,7 +200,7 @@ def _joints(lanes: Sequence[Lane]) -> alt.Chart:
     joints: alt.Chart = (
         alt.Chart(alt.InlineData(rows))
         .mark_rule(aria=False, strokeWidth=1.1, color=JOINT)
-        .encode(x="at:Q", y=_y("from", lanes), y2="lane:N")
+        .encode(x=alt.X("at:Q"), y=_y("from", lanes), y2=alt.Y2("lane:N"))
     )
     return joints
 
@@ -261,7 +261,7 @@ def _marks(
             xOffset=alt.ExprRef("9 * datum.place"),
         )
         .encode(
-            x="at:Q",
+            x=alt.X("at:Q"),
             y=_y("lane", lanes),
             color=_colour(lanes),
             shape=alt.Shape("what:N", scale=scale, legend=legend),
