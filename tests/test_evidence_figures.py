@@ -189,6 +189,25 @@ def test_curves_of_a_shared_past_are_drawn_once(whole: Reported) -> None:
     assert common("expD-signals")["64"] == 130
 
 
+def hovered(name: str) -> set[str | None]:
+    """Where the rules of all epochs stand that a pointer can be near, with a line of this name."""
+    own = {name: {"64": {"60": 0.01}}}
+    params = synthetic.small(seeds=[0], experiments=[], own=own, train={"time_scale": 0.1})
+    drawn = drawings.draw(synthetic.Study(params).results())
+    spec = drawn.everything()["own-val_top1_pct"].filled(drawn.tables)
+    (rule,) = (layer for layer in spec["layer"] if layer.get("name") == "hover")
+    seen = {**rule, "name": "seen", "encoding": {**rule["encoding"], "opacity": {"value": 1}}}
+    picture = ElementTree.fromstring(to_svg({**spec, "layer": [seen]}))
+    groups = [e for e in picture.iter() if "mark-rule role-mark" in (e.get("class") or "")]
+    return {line.get("transform") for group in groups for line in group}
+
+
+def test_values_are_told_at_their_epoch_whatever_a_line_is_called() -> None:
+    wanted = hovered("other")
+    assert len(wanted) == 20
+    assert hovered("epoch") == wanted
+
+
 def test_no_two_lines_of_a_panel_look_alike() -> None:
     params = synthetic.parameters()
     for panel in panels(params):
@@ -253,6 +272,36 @@ def test_a_place_that_cannot_be_measured_is_named_and_has_no_empty_cell() -> Non
 def field_rows(study: synthetic.Study, name: str, distance: str) -> list[dict[str, Any]]:
     table = tables.of_results(study.results())[f"{name}/field"]
     return [row for row in tables.rows(table) if row["distance"] == distance]
+
+
+SIGNALS = ("forward_change", "forward_cka", "backward_change", "backward_cka")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "signals", "functional"),
+    [
+        (("changed_pct",), True, False),
+        (SIGNALS, False, True),
+        (("forward_change", "backward_change"), True, True),
+    ],
+)
+def test_a_column_of_stability_without_a_number_leaves_the_others_to_be_drawn(
+    lacking: tuple[str, ...], signals: bool, functional: bool
+) -> None:
+    study = synthetic.Study(synthetic.small(seeds=[0], train={"time_scale": 0.1}))
+    study.remeasure("expB-64-0", **dict.fromkeys(lacking, np.nan))
+    figures = drawings.draw(study.results()).everything()
+    others = {"baseline", "128", "256", "512"}
+    for name, has in (("expB-signals", signals), ("expB-functional", functional)):
+        spec = figures[name].spec
+        assert legend(spec) == (others | {"64"} if has else others)
+        assert not re.search(r"nan|None", spec["description"])
+    told = figures["expB-functional"].spec["title"]["subtitle"]
+    assert ("not measured: 64" in told) == (not functional)
+    for run in study.runs:
+        study.remeasure(run, **dict.fromkeys(lacking, np.nan))
+    drawn = drawings.draw(study.results()).everything()
+    assert ("expB-signals" in drawn, "expB-functional" in drawn) == (signals, functional)
 
 
 def test_shifts_of_the_field_are_roots_of_mean_squares_over_seeds() -> None:

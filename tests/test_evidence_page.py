@@ -8,8 +8,10 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from netstab.evidence import texts
 from netstab.evidence.claims.judgement import Judgement, Part, Verdict
 from netstab.evidence.page import claims_table, findings
 from netstab.evidence.page import render as pages
@@ -267,6 +269,18 @@ def test_same_results_make_the_same_page() -> None:
     assert shown(synthetic.Study(params)).html == shown(synthetic.Study(params)).html
 
 
+def test_devices_that_finished_at_one_time_stand_in_the_order_of_the_study() -> None:
+    study = synthetic.Study(synthetic.small(**TINY))
+    for run, told in study.provenance.items():
+        for segment in told["segments"]:
+            segment |= {"device": f"GPU of {run}"}
+    devices = ", ".join(f"GPU of {run}" for run in study.provenance)
+    page = shown(study)
+    assert f"Hardware {devices} " in page.text
+    assert f"CIFAR-10, on {devices}." in page.text
+    assert f"data: CIFAR-10; {devices}, 2026-11-22" in page.text
+
+
 def test_what_came_out_is_said_in_words_with_numbers_sample_and_hardware() -> None:
     study = synthetic.Study(synthetic.small(seeds=[0, 1, 2], train={"time_scale": 0.1}))
     for seed, gain in enumerate((4.0, 5.0, 6.0)):
@@ -312,6 +326,21 @@ def test_a_jitter_of_a_few_epochs_is_no_headline(time_scale: float, told: bool) 
     said = findings.sentences(study.results())[0]
     assert "validation top-1 ends at" in said
     assert ("from epoch to epoch it jitters by" in said) == told
+
+
+def test_a_much_calmer_curve_is_told_without_an_exponent() -> None:
+    study = synthetic.Study(synthetic.small(seeds=[0]))
+    random = np.random.default_rng(0)
+    study.change("outpost-0", val_top1_pct=90 + 0.005 * random.normal(size=200))
+    study.change("baseline-0", val_top1_pct=85 + 1.5 * random.normal(size=200))
+    assert re.search(r", [23]\d0 times calmer\.", findings.sentences(study.results())[0])
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(0.1449, "0.14"), (286.0, "290"), (12345.0, "12,000"), (2.0, "2")]
+)
+def test_numbers_below_a_million_have_no_exponent(value: float, told: str) -> None:
+    assert texts.significant(value, 2) == told
 
 
 def test_equal_ends_are_no_difference() -> None:
@@ -429,6 +458,14 @@ def test_page_without_measurements_says_so() -> None:
     assert page.text.count("Not measured on any run.") == 3
     assert "Not in the picture: baseline, outpost, expB-64" in page.text
     assert {name.split("-")[0] for name in page.figures} == {"tree", "expB"}
+
+
+def test_references_that_are_measured_alone_are_not_called_unmeasured() -> None:
+    page = shown(synthetic.Study(synthetic.small(**TINY, experiments=[])))
+    assert "Not measured on any run." not in page.text
+    assert page.text.count("Measured on baseline, outpost alone;") == 3
+    assert "sharpness-end" in page.figures
+    assert {"sharpness-end", "choose-kind"} <= page.ids
 
 
 @pytest.mark.parametrize(("norm", "told"), [("batch", False), ("group", True)])

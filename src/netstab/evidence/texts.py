@@ -79,6 +79,11 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
+def significant(value: float, digits: int) -> str:
+    """A number to so many digits, below a million without an exponent: `0.14`, `290`, `12,000`."""
+    return f"{float(f'{value:.{digits}g}'):,g}"
+
+
 def last(number: int, what: str) -> str:
     """`last epoch`, `last 10 epochs`."""
     return f"last {what if number == 1 else counted(number, what)}"

@@ -28,6 +28,7 @@ from netstab.results.schema import (
     STABILITY,
     Provenance,
     SharpnessFile,
+    TrainedSegment,
 )
 from netstab.study.experiments import Run, Variant, runs, schedule, variants
 from netstab.study.schedule import Schedule
@@ -89,6 +90,12 @@ class Collection:
     ceiling_problem: str
     barriers: Barriers
     faults: tuple[Fault, ...]
+
+    @property
+    def segments(self) -> list[TrainedSegment]:
+        """What was trained for the runs, each segment once, in the order of finishing."""
+        each = dict.fromkeys(s for told in self.provenance.values() for s in told.segments)
+        return sorted(each, key=lambda segment: segment.finished)
 
     def of(self, variant: Variant) -> dict[int, pd.DataFrame]:
         """The usable histories of a variant, by seed."""

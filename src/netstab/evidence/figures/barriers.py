@@ -16,7 +16,7 @@ from netstab.evidence.figures.theme import (
     when_picked,
 )
 from netstab.evidence.results import Results
-from netstab.evidence.texts import counted
+from netstab.evidence.texts import counted, significant
 from netstab.study.barriers import AGAINST, Against
 from netstab.study.experiments import Run
 
@@ -40,7 +40,7 @@ def barriers(results: Results) -> Figure | None:
         return None
     names = list(dict.fromkeys(row["curve"] for row in rows))
     seeds = max(row["seeds"] for row in rows)
-    told = "; ".join(f"{r['curve']} to {r['state']} {r['mean']:.3g}" for r in rows)
+    told = "; ".join(f"{r['curve']} to {r['state']} {significant(r['mean'], 3)}" for r in rows)
     spec = finished(
         _spec(names),
         "Barriers: excess training loss on a line",

@@ -186,9 +186,13 @@ def _hover(base: alt.Chart, look: Look, is_loss: bool, is_log: bool) -> list[alt
         empty=False,
     )
     number = ".4f" if is_loss else ".2f"
+    # A title that is a number would be listed before all others.
+    titles = {label: f"block {label}" if label.isdigit() else label for label in look.labels}
     rule = (
         base.properties(name="hover")
-        .transform_pivot("curve", value="mean", groupby=["epoch"])
+        # A line may be called what another field is.
+        .transform_calculate(of="'of ' + datum.curve")
+        .transform_pivot("of", value="mean", groupby=["epoch"])
         .mark_rule(clip=True, aria=False, color=INK)
         .encode(
             opacity=alt.OpacityValue(
@@ -196,10 +200,9 @@ def _hover(base: alt.Chart, look: Look, is_loss: bool, is_log: bool) -> list[alt
             ),
             tooltip=[
                 alt.Tooltip("epoch:Q"),
-                # A title that is a number would be listed before all others.
                 *(
-                    alt.Tooltip(f"{x}:Q", title=f"block {x}" if x.isdigit() else x, format=number)
-                    for x in look.labels
+                    alt.Tooltip(f"of {label}:Q", title=title, format=number)
+                    for label, title in titles.items()
                 ),
             ],
         )

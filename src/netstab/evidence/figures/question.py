@@ -27,6 +27,7 @@ from netstab.evidence.figures.theme import (
 )
 from netstab.evidence.results import Results
 from netstab.evidence.summary.relative import Point, largest_error, locate
+from netstab.evidence.texts import significant
 
 HEIGHT = 400
 SIZES = {"wide": (WIDTH, HEIGHT), "narrow": (270, HEIGHT)}
@@ -46,7 +47,8 @@ def question(results: Results) -> tuple[Figure | None, list[str]]:
     if len(means) < 2:
         return None, absent
     places = ", ".join(
-        f"{p.variant.name} sharpness x {row['sharpness']:.3g}, drift x {row['drift']:.3g}, "
+        f"{p.variant.name} sharpness x {significant(row['sharpness'], 3)}, "
+        f"drift x {significant(row['drift'], 3)}, "
         f"top-1 {p.gain:+.2f}"
         for p in means
         for row in [p.row()]

@@ -109,7 +109,8 @@ def _eigenvalues(results: Results, tables: Tables, lines: Sequence[Line]) -> str
         "epoch": results.params.train.run_epochs,
     }
     found = [
-        f"{line.label} {'' if row['converged'] else 'at least '}{row['mean']:.3g}"
+        f"{line.label} {'' if row['converged'] else 'at least '}"
+        + texts.significant(row["mean"], 3)
         for line in lines
         for row in rows(tables[f"{line.variant.name}/sharpness"])
         if wanted.items() <= row.items()

@@ -34,60 +34,66 @@ CHANGE = Choice("change", "As", tuple(zip(CHANGES, _TITLES, strict=True)))
 
 def stability(results: Results, panel: Panel, tables: Tables) -> dict[str, Figure]:
     """How far signals shift, and how many predictions change, by id; nothing if not measured."""
+    return _moved(results, panel, tables) | _changed(results, panel, tables)
+
+
+def _moved(results: Results, panel: Panel, tables: Tables) -> dict[str, Figure]:
     lines = measured(results, tables, panel, "stability")
     if not lines:
         return {}
-    drawn = look(results, panel, lines)
-    seen = {
-        row["place"]
-        for line in lines
-        for row in rows(tables[f"{line.variant.name}/stability"])
-        if row["change_mean"] is not None
-    }
+    seen = {place for line in lines for place in tables[f"{line.variant.name}/stability"]["place"]}
     places = tuple(place for place in all_places(results.params) if place in seen)
     unseen = [place for place in all_places(results.params) if place not in seen]
-    title, notes = texts.EXPERIMENT_TITLES[panel.experiment], seed_note(results, lines)
-    signals = finished(
-        _signals(drawn, places),
+    spec = finished(
+        _signals(look(results, panel, lines), places),
         {"expr": f"'Signals: ' + {CHANGE.words} + ' over ' + {DISTANCE.words}"},
         [
-            *notes,
+            *seed_note(results, lines),
             "triangles on the lower edge: exactly zero",
             *(["not measured: " + ", ".join(unseen)] if unseen else []),
         ],
-        f"Stability by block over epochs. {title}. Small multiples of relative change, "
-        f"{', '.join(places)}. Over an epoch, in the last one measured, forward and backward "
-        f"(mean over places): {_signal_ends(tables, lines)}.",
+        f"Stability by block over epochs. {texts.EXPERIMENT_TITLES[panel.experiment]}. Small "
+        f"multiples of relative change, {', '.join(places)}. Over an epoch, in the last one "
+        f"measured, forward and backward (mean over places): {_signal_ends(tables, lines)}.",
         signals=measured_rows(results, tables, lines, "stability"),
     )
-    functional = finished(
-        _functional(drawn, _ceilings(results, lines)),
+    files = run_files(lines, results.collection.stability, STABILITY)
+    return {f"{panel.experiment}-signals": Figure(spec, files)}
+
+
+def _changed(results: Results, panel: Panel, tables: Tables) -> dict[str, Figure]:
+    lines = measured(results, tables, panel, "functional")
+    if not lines:
+        return {}
+    signals = measured(results, tables, panel, "stability")
+    unseen = [line.label for line in signals if line not in lines]
+    spec = finished(
+        _functional(look(results, panel, lines), _ceilings(results, lines)),
         {"expr": f"'Changed predictions over ' + {DISTANCE.words} + ' (%)'"},
-        notes,
-        f"Share of predictions of the probe images that change over an epoch. {title}. "
+        [
+            *seed_note(results, lines),
+            *(["not measured: " + ", ".join(unseen)] if unseen else []),
+        ],
+        "Share of predictions of the probe images that change over an epoch. "
+        f"{texts.EXPERIMENT_TITLES[panel.experiment]}. "
         f"In the last epoch measured: {_functional_ends(tables, lines)}.",
         functional=measured_rows(results, tables, lines, "functional"),
     )
     files = run_files(lines, results.collection.stability, STABILITY)
-    return {
-        f"{panel.experiment}-signals": Figure(signals, files),
-        f"{panel.experiment}-functional": Figure(functional, files),
-    }
+    return {f"{panel.experiment}-functional": Figure(spec, files)}
 
 
 def _signal_ends(tables: Tables, lines: Sequence[Line]) -> str:
     ends = []
     for line in lines:
         table = tables[f"{line.variant.name}/stability"]
-        last = max(table["epoch"])
-        sides: dict[bool, list[float]] = {True: [], False: []}
+        last = ("epoch", max(table["epoch"]))
+        sides: dict[bool, list[float]] = {False: [], True: []}
         for row in rows(table):
-            if (row["distance"], row["epoch"]) == ("epoch", last) and row[
-                "change_mean"
-            ] is not None:
+            if (row["distance"], row["epoch"]) == last and row["change_mean"] is not None:
                 sides[row["place"].startswith("out of")].append(row["change_mean"])
-        forward, backward = (sum(s) / max(1, len(s)) for s in (sides[False], sides[True]))
-        ends.append(f"{line.label} {forward:.2g} and {backward:.2g}")
+        means = [f"{sum(s) / len(s):.2g}" if s else "unknown" for s in sides.values()]
+        ends.append(f"{line.label} {' and '.join(means)}")
     return ", ".join(ends)
 
 

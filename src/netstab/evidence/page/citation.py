@@ -18,8 +18,8 @@ def plain(results: Results) -> str:
 
 def bibtex(results: Results) -> str:
     """BibTeX entries of the study and of the article."""
-    times = [s.finished for p in results.collection.provenance.values() for s in p.segments]
-    last = max(times, default=None)
+    segments = results.collection.segments
+    last = segments[-1].finished if segments else None
     fields = {
         "title": f"{{netstab: {_TITLE}}}",
         "version": netstab.__version__,
@@ -40,8 +40,7 @@ _TITLE = "What does learning-rate decay do?"
 
 
 def _setup(results: Results) -> str:
-    params, provenance = results.params, results.collection.provenance.values()
-    segments = sorted((s for p in provenance for s in p.segments), key=lambda s: s.finished)
+    params, segments = results.params, results.collection.segments
     devices = ", ".join(dict.fromkeys(s.device for s in segments)) or "unknown hardware"
     date = f", {segments[-1].finished:%Y-%m-%d}" if segments else ""
     width = "" if params.model.width is None else f" of width {params.model.width}"

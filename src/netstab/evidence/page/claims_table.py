@@ -6,6 +6,7 @@ from math import exp, isfinite
 from markupsafe import Markup
 
 from netstab.evidence.claims.judgement import Judgement, Part, Verdict
+from netstab.evidence.texts import significant
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
@@ -65,7 +66,7 @@ def ratio(part: Part) -> str:
     """The ratio that an effect is the logarithm of, where it is."""
     if part.unit != "log ratio" or part.effect is None:
         return ""
-    return f"\N{MULTIPLICATION SIGN} {exp(part.effect):.3g}"
+    return f"\N{MULTIPLICATION SIGN} {significant(exp(part.effect), 3)}"
 
 
 def interval(part: Part) -> str:

@@ -20,8 +20,8 @@ def facts(results: Results) -> list[dict[str, str]]:
     """Data, network, training, seeds and hardware: name, value and a detail of each."""
     params, collection = results.params, results.collection
     train, seeds = params.train, params.seeds
-    segments = {s for p in collection.provenance.values() for s in p.segments}
-    devices = list(dict.fromkeys(s.device for s in sorted(segments, key=lambda s: s.finished)))
+    segments = collection.segments
+    devices = dict.fromkeys(s.device for s in segments)
     versions = ", ".join(sorted({s.torch for s in segments})) or "unknown"
     scale = "" if train.time_scale == 1 else f", time scale {train.time_scale:g}"
     rows = [
@@ -159,8 +159,8 @@ def protocol(collection: Collection) -> list[str]:
 
 def last_finished(collection: Collection) -> str:
     """When the last segment of any run was finished; empty where nothing is known."""
-    times = [s.finished for p in collection.provenance.values() for s in p.segments]
-    return f"{max(times):%Y-%m-%d %H:%M} UTC" if times else ""
+    segments = collection.segments
+    return f"{segments[-1].finished:%Y-%m-%d %H:%M} UTC" if segments else ""
 
 
 ARTICLE = {"width": 64, "epochs": 200, "time scale": 1.0, "batch": 128, "image size": 32}

@@ -7,7 +7,7 @@ from netstab.evidence.claims.statistics import FEWEST_SEEDS, Sample
 from netstab.evidence.page.claims_table import MINUS
 from netstab.evidence.results import Results
 from netstab.evidence.summary.windows import final
-from netstab.evidence.texts import counted
+from netstab.evidence.texts import counted, significant
 from netstab.params import Params, Shape
 from netstab.params.changes import by_epoch
 from netstab.study.courses import stated
@@ -24,8 +24,8 @@ def sentences(results: Results) -> list[str]:
 def sample(results: Results) -> str:
     """What all of it rests on: seeds, runs, data, hardware."""
     collection = results.collection
-    devices = {s.device for p in collection.provenance.values() for s in p.segments}
-    hardware = f", on {', '.join(sorted(devices))}" if devices else ""
+    devices = dict.fromkeys(s.device for s in collection.segments)
+    hardware = f", on {', '.join(devices)}" if devices else ""
     return (
         f"{counted(len(results.params.seeds), 'seed')}, paired; "
         f"{len(collection.histories)} of {counted(len(collection.expected), 'run')}; "
@@ -82,7 +82,7 @@ def _calmer(results: Results) -> str:
     change = "calmer" if mine < theirs else "more unsteady"
     return (
         f"; from epoch to epoch it jitters by {mine:.2f} points instead of {theirs:.2f}, "
-        f"{factor:.2g} times {change}"
+        f"{significant(factor, 2)} times {change}"
     )
 
 

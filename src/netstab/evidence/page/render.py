@@ -76,6 +76,10 @@ def render(results: Results, drawn: Drawn | None = None) -> str:
         summary={name: _figure(name, figure) for name, figure in drawn.summary.items()},
         left_out=drawn.left_out,
         panels=[_panel(results, drawn, panel) for panel in drawn.curves],
+        measured_on={
+            kind: [v.name for v in results.bands if f"{v.name}/{kind}" in drawn.tables]
+            for kind in ("stability", "field", "sharpness")
+        },
         stability_choices=[stability.DISTANCE, stability.CHANGE],
         field=params.measure.field,
         field_choices=[field.DISTANCE, field.SHIFT],
