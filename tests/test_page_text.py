@@ -85,7 +85,12 @@ Render = Callable[[dict[str, str]], tuple[str, drawings.Drawn]]
 @pytest.fixture
 def render(root: Path) -> Render:
     """Reports on a small study with given texts in all places that text comes from."""
-    params = synthetic.small(seeds=[0], train={"time_scale": 0.1}, ceiling={"seeds": []})
+    params = synthetic.small(
+        seeds=[0],
+        train={"time_scale": 0.1},
+        ceiling={"seeds": []},
+        data={"name": NASTY[0], "source": NASTY[1]},
+    )
 
     def made(told: dict[str, str]) -> tuple[str, drawings.Drawn]:
         data = {"name": told["data"], "official": False, "content_sha256": "c1" * 32}
@@ -117,7 +122,11 @@ def test_no_element_and_no_attribute_comes_from_text(
     # Vega itself is megabytes, and no text comes into it.
     monkeypatch.setattr(vega, "bundle", lambda: "window.vegaEmbed = 1;")
     plain = structure(render({place: f"plain {place}" for place in PLACES})[0])
+    # Of the page itself, and none of the parameters' texts.
     assert plain.found[("script", "type", "id")] == 1
+    assert plain.found[("script",)] == 2
+    assert not plain.found[("img", "src", "onerror")]
+    assert NASTY[0] in plain.text
 
     @few
     @given(st.fixed_dictionaries(dict.fromkeys(PLACES, texts)))

@@ -243,11 +243,6 @@ class SharpnessFile(BaseModel):
         found = (m for m in self.measurements if (m.epoch, m.block) == (epoch, block))
         return next(found, None)
 
-    def of(self, block: str = NETWORK) -> tuple[Curvature, ...]:
-        """The measurements of a block (default: the whole network) over epochs."""
-        found = (m for m in self.measurements if m.block == block)
-        return tuple(sorted(found, key=lambda m: m.epoch))
-
 
 class Comparison(BaseModel):
     """How alike a block's signals are in two seeds, at the end of a variant."""
