@@ -97,6 +97,7 @@ EXEMPT_OF = {
         "netstab.sweep.jobs": "says in which order runs are trained, by the trajectory's means",
         "netstab.sweep.run": "hands out jobs, which the trajectory trains",
         "netstab.sweep.events": "says how far a sweep is",
+        "netstab.sweep.output": "passes on what workers print",
         "netstab.sweep.local.pool": "hands out jobs, which the trajectory trains",
         "netstab.sweep.local.calibration": "says how many workers train",
         "netstab.sweep.local.worker": "trains jobs by the trajectory's own means",

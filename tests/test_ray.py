@@ -148,7 +148,7 @@ def test_copies_of_a_killed_command_go_when_the_next_one_comes_and_nothing_else(
 
 
 def test_what_a_worker_says_on_standard_error_is_told_line_by_line(tmp_path: Path) -> None:
-    from netstab.sweep.ray.output import LineWriter
+    from netstab.sweep.output import LineWriter
 
     told: list[str] = []
     with redirect_stderr(LineWriter(told.append)):

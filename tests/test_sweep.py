@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import re
+import sys
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from pathlib import Path
+from queue import Queue
 from threading import Barrier, BrokenBarrierError
 from types import SimpleNamespace
 from typing import Any
@@ -325,6 +327,26 @@ def test_a_trial_trains_on_and_on_a_gpu_takes_the_memory_of_measuring_too(
     assert all(weight.isfinite().all() for weight in engine.model.parameters()), "from the start"
 
 
+def test_what_a_worker_prints_is_shown_by_the_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: Queue[Any] = Queue()
+    shared = SimpleNamespace(events=events)
+
+    def train(*_: object) -> None:
+        print("warning: no field", file=sys.stderr)
+
+    job = Job(Run(Variant("baseline"), 0), 1, (), None)
+    monkeypatch.setattr(worker, "_shared", [shared])
+    monkeypatch.setattr(worker, "_trainer", lambda threads: SimpleNamespace(train=train))
+    worker.train(0, job, 1)
+    said = io.StringIO()
+    display = Display(small.ledger(small.params(), tmp_path), Console(file=said))
+    workers = pool.WorkerPool(Any, shared, [PoolSize(1, 1)], display)  # type: ignore[arg-type]
+    workers.train([], sweep.Outcomes([job], display))
+    assert said.getvalue() == "warning: no field\n"
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_what_others_say_is_shown_as_it_is(terminal: bool, tmp_path: Path) -> None:
     ledger, said = small.ledger(small.params(), tmp_path), io.StringIO()
@@ -334,7 +356,10 @@ def test_what_others_say_is_shown_as_it_is(terminal: bool, tmp_path: Path) -> No
     with display:
         display.begin(0)
         display.update(WorkerEvent(0, "baseline-0", None, "[/x]"))
+        display.warn("warning: once")
+        display.warn("warning: once")
         display.print(told)
+    assert said.getvalue().count("warning: once\n") == 1
     assert told in said.getvalue() and "[/x]\n" in said.getvalue().replace(")", "")
 
 

@@ -34,11 +34,18 @@ class Display:
         self._unmeasured: dict[str, float] = {}
         self._started = self._printed = self._looked = 0.0
         self._ended: set[int] = set()
+        self._told: set[str] = set()
         self._counted: set[tuple[int, int]] = set()
 
     def print(self, line: str) -> None:
         """Print a line as it is: what others say may look like markup."""
         self._console.print(Text(line), soft_wrap=True)
+
+    def warn(self, line: str) -> None:
+        """Print a line of a worker's, once: many workers have the same to say."""
+        if line not in self._told:
+            self._told.add(line)
+            self.print(line)
 
     def start(self, todo: list[Job], workers: str, *, gpu: bool) -> None:
         """The sweep begins: these are its jobs, and these workers train them."""

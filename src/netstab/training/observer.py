@@ -4,10 +4,11 @@ Every measurement goes to the store at once, under the key of the state that it 
 whatever shares that state shares the measurement, and a kill loses none.
 """
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -149,7 +150,7 @@ class Observer:
         try:
             return field.compare(self._twin, self._blocks, x, y, before, after, batch_size)
         except field.UntakenError as why:
-            self.report(f"the field is not measured: torch.func cannot take the network ({why})")
+            _warn(f"the field is not measured: torch.func cannot take the network ({why})")
             nothing = dict.fromkeys((*self._blocks, measuring.NETWORK), field.NOTHING)
             return dict.fromkeys(after, nothing)
 
@@ -188,3 +189,9 @@ def provenance(measured_for: str, seconds: float, hardware: Hardware) -> dict[st
         "seconds": seconds,
         **asdict(hardware),
     }
+
+
+@cache
+def _warn(what: str) -> None:
+    """Say once what has to stay: what is told by `report` is overwritten."""
+    print(f"warning: {what}", file=sys.stderr, flush=True)

@@ -21,6 +21,7 @@ from netstab.store.ledger import Ledger
 from netstab.study.experiments import Run
 from netstab.sweep import run
 from netstab.sweep.display import Display
+from netstab.sweep.events import WorkerEvent
 from netstab.sweep.local import worker
 from netstab.sweep.local.calibration import PoolSize, fastest_size, possible_sizes
 from netstab.sweep.run import Outcomes
@@ -125,6 +126,7 @@ class WorkerPool:
                 else:
                     done.add(number)
                 self._display.end(number)
+        self._show_events()
         outcomes.skipped += waiting
 
     def _let_save(self, under_way: Collection[Future[None]]) -> None:
@@ -149,9 +151,13 @@ class WorkerPool:
     def _show_events(self) -> None:
         while True:
             try:
-                self._display.update(self._shared.events.get_nowait())
+                event = self._shared.events.get_nowait()
             except Empty:
                 return
+            if isinstance(event, WorkerEvent):
+                self._display.update(event)
+            else:
+                self._display.warn(event)
 
     def _fault(self, future: Future[None], of: Run) -> TrainingError | None:
         """What a job failed of; None where it is done."""

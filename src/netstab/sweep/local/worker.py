@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -28,6 +28,7 @@ from netstab.study.experiments import Run, Variant
 from netstab.sweep import refusals
 from netstab.sweep.events import WorkerEvent, train_job
 from netstab.sweep.jobs import Job
+from netstab.sweep.output import LineWriter
 
 if TYPE_CHECKING:
     from netstab.training.trainer import Trainer
@@ -46,7 +47,7 @@ class Shared:
         params: the parameters.
         manifest: of the images.
         store: the store of states.
-        events: to the parent.
+        events: to the parent, and lines that it prints.
         parent: ends when the parent closes its end, or is gone: the workers go as well.
         together: number of workers -> the barrier at which so many start to be timed.
     """
@@ -54,7 +55,7 @@ class Shared:
     params: Params
     manifest: Manifest
     store: Store
-    events: "Queue[WorkerEvent]"
+    events: "Queue[WorkerEvent | str]"
     parent: "Connection[Any, Any]"
     together: dict[int, Barrier]
 
@@ -201,7 +202,8 @@ def train(number: int, job: Job, threads: int) -> None:
     Raises:
         Stopped: the parent asks by SIGTERM to save and end.
     """
-    with stops.stoppable(notice=b""):
+    send = _shared[0].events.put
+    with stops.stoppable(notice=b""), redirect_stderr(LineWriter(send)):
         if _told:
             raise stops.Stopped(_told[0])
-        train_job(_trainer(threads), number, job, _shared[0].events.put)
+        train_job(_trainer(threads), number, job, send)

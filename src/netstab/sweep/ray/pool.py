@@ -24,9 +24,9 @@ from netstab.sweep import run
 from netstab.sweep.display import Display
 from netstab.sweep.events import WorkerEvent
 from netstab.sweep.jobs import Job
+from netstab.sweep.output import first_line
 from netstab.sweep.ray import resources, start, worker
 from netstab.sweep.ray.marks import marked
-from netstab.sweep.ray.output import first_line
 from netstab.sweep.ray.remote_store import Handle, asked
 from netstab.sweep.ray.store_server import StoreServer
 from netstab.sweep.run import Outcomes
@@ -119,7 +119,6 @@ class RayPool:
         self._display = display
         self._shown: set[int] = set()
         self._begun: set[int] = set()
-        self._printed: set[str] = set()
 
     def __str__(self) -> str:
         return "by Ray"
@@ -197,9 +196,8 @@ class RayPool:
         for report in reports:
             if isinstance(report, WorkerEvent):
                 self._show(report)
-            elif report not in self._printed:  # many workers have the same to say
-                self._printed.add(report)
-                self._display.print(report)
+            else:
+                self._display.warn(report)
 
     def _show(self, event: WorkerEvent) -> None:
         if event.job not in self._shown:

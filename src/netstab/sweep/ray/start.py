@@ -20,8 +20,8 @@ from netstab.errors import NetstabError
 from netstab.files import ABANDONED_S
 from netstab.locks import is_locked, locked
 from netstab.source_code import roots
+from netstab.sweep.output import first_line
 from netstab.sweep.ray.folders import old_folders
-from netstab.sweep.ray.output import first_line
 
 LOCAL = {
     # The switch that Ray has for firewalls that ask: every port of a Ray that is started on this

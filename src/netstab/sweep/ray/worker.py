@@ -37,10 +37,10 @@ from netstab.study.experiments import Run
 from netstab.sweep import barriers, ceiling, refusals
 from netstab.sweep.events import WorkerEvent, train_job
 from netstab.sweep.jobs import Job
+from netstab.sweep.output import LineWriter, first_line
 from netstab.sweep.ray import places
 from netstab.sweep.ray.folders import old_folders
 from netstab.sweep.ray.marks import has_mark
-from netstab.sweep.ray.output import LineWriter, first_line
 from netstab.sweep.ray.remote_store import Handle, RemoteMeasurements, RemoteStore, asked
 from netstab.training.trainer import Trainer
 

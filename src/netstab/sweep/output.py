@@ -1,4 +1,4 @@
-"""What a worker prints, passed on to the command line by line."""
+"""What a worker prints, passed on line by line to the command, whose bars it would spoil."""
 
 import io
 from collections.abc import Callable
@@ -10,7 +10,8 @@ def first_line(error: BaseException) -> str:
 
 
 class LineWriter(io.TextIOBase):
-    """A standard error that is passed on: nobody sees that of a process of Ray's.
+    """A standard error that is passed on: nobody sees that of a process of Ray's, and that of a
+    process of this machine's is overwritten by the command's bars.
 
     Args:
         tell: told every line.
