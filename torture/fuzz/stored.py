@@ -255,7 +255,7 @@ def _restore(content: bytes, place: Path) -> bool:
     context.key = None
     entered = False
 
-    def enter(_: Console) -> None:
+    def enter() -> None:
         nonlocal entered
         entered = context.enter(ledger, run, record)
 

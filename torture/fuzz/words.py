@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from typer.testing import CliRunner
 
 from netstab.cli import app
-from netstab.commands import study
+from netstab.commands import images, study
 from netstab.study.choice import choose
 from tests import pieces
 from torture.fuzz.bounds import Target
@@ -64,12 +64,12 @@ def _source(word: str, place: Path) -> None:
         return
     if not path.is_file():
         return
-    (override,) = study._source(place / "checkout", "mini", str(path))
+    source = images.own(place / "checkout", str(path))
     try:
         str(path).encode()
     except UnicodeEncodeError:
         return
-    parsed = OverridesParser.create().parse_override(override)
+    parsed = OverridesParser.create().parse_override(f"data.source={study._value(source)}")
     assert parsed.value() == str(path.resolve()), f"{parsed.value()!r} for {str(path)!r}"
 
 
