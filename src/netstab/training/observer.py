@@ -29,7 +29,6 @@ from netstab.training.watch import Lengths, Watch
 SHARPNESS_SEED = 0
 """Of start and random vectors: one for all, so that runs differ in their weights alone."""
 
-
 After = Mapping[str, tuple[State, Lengths]]
 """Distance -> the weights behind it, and the lengths of the ways there."""
 
