@@ -1,5 +1,6 @@
 """One thread a process: tests run side by side, and bits depend on the number of threads."""
 
+import gc
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from tests.synthetic_report import Reported
 
 torch.set_num_threads(1)
+# Modules alone are a million objects, which looking for garbage goes through again and again.
+gc.set_threshold(100_000, 20, 100)
 
 forks.forget_to_sync()
 
