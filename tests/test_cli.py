@@ -302,6 +302,8 @@ def test_a_moved_freeze_is_named_with_both_epochs_and_where_training_goes_on_fro
         ({"train": {"learning_rate": 0.2}}, "train.learning_rate", 0.1, 0.2),
         ({"train": {"epochs": 300}}, "train.epochs", 200, 300),
         ({"model": {"width": 8}}, "model.width", 64, 8),
+        ({"model": {"norm": "group"}}, "model.norm", "batch", "group"),
+        ({"model": {"name": "plain"}}, "model.name", "resnet18", "plain"),
         ({"seeds": [3]}, "seed", 0, 3),
         ({"outpost": {"decay_factor": 0.5}}, "outpost.decay_factor", 0.1, 0.5),
     ],

@@ -11,7 +11,7 @@ from typing import Any
 
 from netstab.params import BLOCK_EXPERIMENTS, Params
 from netstab.study.experiments import Variant, schedule, view
-from netstab.study.keys import IN_SCHEDULE
+from netstab.study.keys import ARTICLES, IN_SCHEDULE
 from netstab.study.schedule import Frozen
 
 
@@ -83,7 +83,10 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...
 
 
 def _plain(content: Mapping[str, Any]) -> Any:
-    return json.loads(json.dumps(content))
+    plain = json.loads(json.dumps(content))
+    if "name" not in plain.get("model", ARTICLES):
+        plain["model"] = ARTICLES | plain["model"]
+    return plain
 
 
 def _flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -14,6 +14,8 @@ from netstab.study.schedule import Schedule
 
 IN_SCHEDULE = {"epochs", "time_scale", "learning_rate", "batch_size"}
 """Of the section `train`: what the schedule states."""
+ARTICLES = {"name": "resnet18", "norm": "batch"}
+"""Of the article's network, whose keys do not say so."""
 
 
 def identity(
@@ -45,7 +47,7 @@ def _network(model: Model, code: str | None) -> dict[str, Any]:
     told: dict[str, Any]
     if model.is_own:
         told = model.model_dump(include={"name", "arguments", "parts"}) | {"code": code}
-    elif (model.name, model.norm) == ("resnet18", "batch"):
+    elif model.model_dump(include=set(ARTICLES)) == ARTICLES:
         told = model.model_dump(include={"width"})
     else:
         told = model.model_dump(include={"name", "norm", "width"})
