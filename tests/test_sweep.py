@@ -25,7 +25,7 @@ from netstab.errors import TrainingError
 from netstab.params import Params
 from netstab.store.ledger import Ledger
 from netstab.study.experiments import Run, Variant
-from netstab.sweep import forecast
+from netstab.sweep import forecast, progress
 from netstab.sweep import run as sweep
 from netstab.sweep.display import Display
 from netstab.sweep.events import WorkerEvent
@@ -453,3 +453,48 @@ def test_a_view_waits_for_the_run_that_it_looks_at(tmp_path: Path) -> None:
     (view,) = [job for job in found if job.run.variant == Variant("expE", "ema")]
     assert view.after is not None and not view.work
     assert (found[view.after].run.name, found[view.after].end) == ("baseline-0", 10)
+
+
+# A run by itself
+
+
+def test_a_run_by_itself_is_told_four_times_a_minute_and_at_its_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("netstab.sweep.progress.time.monotonic", lambda: now)
+    ledger = small.ledger(small.params(), tmp_path)
+    run = small.run(ledger.params, "expB-64")
+    with progress.Reporter(ledger, run, gpu=False, threads=1) as reporter:
+        for seconds, epoch in ((0, 0), (5, 1), (15, 2), (1, 3), (1, 9)):
+            now += seconds
+            reporter.epoch_done(run, {"epoch": epoch, "val_top1_pct": 10 + epoch}, 2.0)
+            reporter.measuring("measuring sharpness")
+        now += 15
+        reporter.measuring("measuring sharpness")
+        reporter.study()
+    said = capsys.readouterr()
+    assert said.out == ""
+    *told, last = said.err.splitlines()
+    assert told == [
+        "expB-64-0: epoch 1/10, val top-1 10.0 %, 2 s an epoch, run 18 s left",
+        "expB-64-0: epoch 3/10, val top-1 12.0 %, 2 s an epoch, run 14 s left",
+        "expB-64-0: epoch 10/10, val top-1 19.0 %, 2 s an epoch, run 0 s left",
+        "expB-64-0: measuring sharpness",
+    ]
+    assert re.fullmatch(
+        r"study: 0 of 27 runs, 0 of \d+ epochs done; roughly .* of training left", last
+    )
+
+
+def test_a_run_by_itself_has_a_bar_in_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    ledger = small.ledger(small.params(), tmp_path)
+    run = small.run(ledger.params, "expB-64")
+    with progress.Reporter(ledger, run, gpu=False, threads=1) as reporter:
+        reporter.epoch_done(run, {"epoch": 4, "val_top1_pct": 43.21}, 2.0)
+    said = capsys.readouterr().err
+    assert "expB-64-0" in said and "epoch 5/10" in said and "val top-1 43.2 %" in said
