@@ -104,7 +104,8 @@ def test_a_trainer_that_outlives_its_dvc_is_waited_for(clone: Clone) -> None:
     clone.open_gates()
     second.ends()
     assert [row["epoch"] for row in clone.trained()] == list(range(10))
-    assert {row["pid"] for row in clone.trained()} == {orphan.pid}
+    # From the next kept state on, whichever of the two is there first goes on.
+    assert {row["pid"] for row in clone.trained()[:6]} == {orphan.pid}
     wait_for(lambda: not running(orphan), "the orphan's end")
     assert_runs_unchanged(clone)
 
