@@ -75,7 +75,7 @@ def _others(ledger: Ledger, found: list[FinishedRun], wanted: Mapping[str, Run])
         if run.key not in wanted:
             reasons.setdefault(_difference(ledger, run), []).append(run.run)
     for why, names in reasons.items():
-        yield f"params.yaml does not ask for {', '.join(names)}: {why}"
+        yield f"params.yaml does not ask for {few(names)}: {why}"
 
 
 def _apart(ledger: Ledger) -> Iterator[str]:
