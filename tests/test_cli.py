@@ -17,6 +17,7 @@ from netstab.data.dataset import Dataset
 from netstab.data.manifest import read_manifest
 from netstab.params import read
 from netstab.store.ledger import Ledger
+from netstab.store.measurements import Measurements
 from netstab.store.settings import versions
 from netstab.store.states import Store
 from netstab.study import differences
@@ -356,6 +357,41 @@ def test_a_run_that_is_new_or_was_stopped_is_told_from_one_that_was_changed(
     project.set(expB={"freeze_epoch": 90})
     said = netstab("plan", "--explain").stdout
     assert "to be trained: another schedule (epochs, rates, interventions)\n  expB-64-0  " in said
+
+
+def test_of_states_that_are_equally_near_that_of_the_first_seed_is_named(project: Project) -> None:
+    project.set(seeds=[1, 0, 2], experiments=["expB"])
+    project.fill()
+    project.set(seeds=[3], experiments=["expB"])
+    assert {
+        name.removesuffix("-3"): entry["nearest"]["run"]
+        for name, entry in explained(project).items()
+    } == {
+        variant: f"{variant}-0"
+        for variant in (
+            "baseline",
+            "outpost",
+            *(f"expB-{block}" for block in small.SHIPPED["blocks"]),
+        )
+    }
+    assert "to be trained: seed 0 -> 3\n" in netstab("plan", "--explain").stdout
+
+
+@full
+def test_each_measurement_is_read_once_to_tell_what_measured_it_otherwise(
+    measured: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    read_with_inputs = Measurements.read_with_inputs
+    monkeypatch.setattr(
+        Measurements,
+        "read_with_inputs",
+        lambda self, key: reads.append(key) or read_with_inputs(self, key),
+    )
+    settings = measured.ledger.params.measure.sharpness.model_dump()
+    measured.set(measure={"sharpness": settings | {"images": 64}})
+    netstab("plan", "--explain")
+    assert sorted(reads) == sorted(measured.ledger.measurements.listing())
 
 
 @full

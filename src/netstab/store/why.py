@@ -1,8 +1,10 @@
 """Why a run is trained, measured or only collected: what the store has that comes nearest to it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from netstab.store.ledger import Ledger
@@ -48,6 +50,9 @@ class Reason:
 
 
 Records = Mapping[str, Record]
+Subject = tuple[Any, ...]
+Measured = dict[Subject, list[tuple[str, dict[str, Any]]]]
+"""Keys and inputs of measurements, by what they are of."""
 
 
 def explain(ledger: Ledger) -> list[Reason]:
@@ -58,17 +63,25 @@ def explain(ledger: Ledger) -> list[Reason]:
     """
     stored = {key: r for key in ledger.store.listing() if (r := ledger.store.record(key))}
     imported = {key: r for key in ledger.imports.listing() if (r := ledger.imports.record(key))}
-    return [_reason(ledger, run, stored, imported) for run in runs(ledger.params)]
+    measured = cache(lambda: _measured(ledger))
+    return [_reason(ledger, run, stored, imported, measured) for run in runs(ledger.params)]
 
 
-def _reason(ledger: Ledger, run: Run, stored: Records, imported: Records) -> Reason:
+def _reason(
+    ledger: Ledger,
+    run: Run,
+    stored: Records,
+    imported: Records,
+    measured: Callable[[], Measured],
+) -> Reason:
     end, key = ledger.schedule(run).epochs, ledger.end_key(run)
     there = key in stored and not stored[key].interim
     if there or key in imported:
         if ledger.is_measured(run):
             return Reason(run, Action.COLLECT, end)
         if there:
-            return Reason(run, Action.MEASURE, end, stored[key], changes=_measuring(ledger, run))
+            other = _measuring(ledger, run, measured())
+            return Reason(run, Action.MEASURE, end, stored[key], changes=other)
     nearest, apart = _nearest(ledger, run, [*stored.values(), *imported.values()])
     # A view is trained by its host.
     source = ledger.resume_view(run) if ledger.is_view(run) else ledger.resume(run)
@@ -100,28 +113,33 @@ def _nearest(
             len(apart),
             -shared_epochs(record.inputs, inputs),
             -record.epoch,
+            record.run,
+            record.key,
         )
 
     return min(found, key=distance, default=(None, ()))
 
 
-def _measuring(ledger: Ledger, run: Run) -> tuple[Change, ...]:
+def _measuring(ledger: Ledger, run: Run, measured: Measured) -> tuple[Change, ...]:
     """What was otherwise when a run was measured; empty where it never was."""
     asked = {_subject(lacking.inputs): lacking.inputs for lacking in ledger.unmeasured(run)}
     found: dict[Change, None] = {}
-    for key, inputs in _measured(ledger):
-        if (now := asked.get(_subject(inputs))) is not None:
+    for subject, now in asked.items():
+        for key, inputs in measured.get(subject, []):
             found |= dict.fromkeys(_remeasured(ledger, key, inputs, now))
     return tuple(found)
 
 
-def _measured(ledger: Ledger) -> Iterator[tuple[str, dict[str, Any]]]:
+def _measured(ledger: Ledger) -> Measured:
+    """What the store's measurements are of."""
+    found: Measured = defaultdict(list)
     for key in sorted(ledger.measurements.listing()):
         if stored := ledger.measurements.read_with_inputs(key):
-            yield key, stored[0]
+            found[_subject(stored[0])].append((key, stored[0]))
+    return found
 
 
-def _subject(inputs: Mapping[str, Any]) -> tuple[Any, ...]:
+def _subject(inputs: Mapping[str, Any]) -> Subject:
     """What a measurement is of, whatever its settings."""
     return tuple(inputs.get(name) for name in ("measure", "state", "scope"))
 
