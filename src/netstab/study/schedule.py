@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -188,12 +189,15 @@ def build(
     """
 
     def settings(epoch: int) -> tuple[tuple[Setting, ...], int]:
-        found = (setting(part, epoch) for part in parts)
-        rounded = (s if isinstance(s, Frozen) else float(f"{s:.12g}") for s in found)
-        return tuple(rounded), batch_size(epoch)
+        return tuple([_rounded(setting(part, epoch)) for part in parts]), batch_size(epoch)
 
     phases = []
     for (values, size), group in groupby(range(epochs), key=settings):
         members = list(group)
         phases.append(Phase(members[0], members[-1] + 1, values, size, parts))
     return Schedule(tuple(phases), sweeps)
+
+
+@cache
+def _rounded(setting: Setting) -> Setting:
+    return setting if isinstance(setting, Frozen) else float(f"{setting:.12g}")

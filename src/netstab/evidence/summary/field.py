@@ -25,21 +25,24 @@ def log_shift(field: pd.DataFrame, block: str, start: int, *, per_path: bool = F
     Raises:
         LookupError: it was not measured in the window, or is less than its images can tell.
     """
-    steps = field[(field["distance"] == "step") & (field["epoch"] >= start)]
-    squares = _column(steps, block, "shift_squared")
-    if squares.empty or squares.isna().any():
+    distance, epoch, name, square, way = (
+        field[column].to_numpy()
+        for column in ("distance", "epoch", "block", "shift_squared", "path")
+    )
+    window = (distance == "step") & (epoch >= start)
+    mine = window & (name == block)
+    squares = square[mine]
+    if not squares.size or np.isnan(squares).any():
         raise LookupError("was not measured")
-    if (squares == 0).all():
+    if not squares.any():
         return -np.inf
     if per_path:
-        squares = squares / _column(steps, NETWORK, "path").reindex(squares.index) ** 2
-    mean = float(squares.mean())
+        whole = window & (name == NETWORK)
+        ways = dict(zip(epoch[whole], way[whole], strict=True))
+        with np.errstate(divide="ignore"):
+            squares = squares / np.array([ways.get(at, np.nan) for at in epoch[mine]]) ** 2
+    known = squares[~np.isnan(squares)]
+    mean = known.sum() / max(1, len(known))
     if not 0 < mean < np.inf:
         raise LookupError("is less than its images can tell")
     return float(np.log(mean)) / 2
-
-
-def _column(steps: pd.DataFrame, block: str, name: str) -> pd.Series:
-    """Of a block, by epoch."""
-    rows = steps[steps["block"] == block]
-    return pd.Series(rows[name].to_numpy(), rows["epoch"])
