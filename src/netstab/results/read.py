@@ -82,7 +82,7 @@ def read_history(path: Path, expected: Schedule) -> pd.DataFrame:
     columns = history_columns(parts)
     table = read_table(path, columns)
     for column in columns:
-        if table[column].dtype.kind not in "iuf" or not np.isfinite(table[column]).all():
+        if table[column].dtype.kind not in "iuf" or not np.isfinite(table[column].to_numpy()).all():
             raise UnusableFileError(f"{path} is damaged: {column} holds what is no finite number")
     if table["epoch"].tolist() != list(range(expected.epochs)):
         raise UnusableFileError(
@@ -116,13 +116,14 @@ def read_shifts(path: Path, blocks: tuple[str, ...], epochs: int) -> pd.DataFram
     columns = {STABILITY: STABILITY_COLUMNS, FIELD: FIELD_COLUMNS}[path.name]
     table = read_table(path, columns, ("distance", "block"))
     measures = [column for column in columns if column not in KEYS]
+    kinds = dict.fromkeys(measures, "float64")
     if table.empty:  # a view measures nothing of its own
-        kinds = {"epoch": "int64", **dict.fromkeys(measures, "float64")}
-        return table[list(columns)].astype(kinds)
+        return table[list(columns)].astype({"epoch": "int64", **kinds})
     problem = _problem_of_shifts(table, measures, (*blocks, NETWORK), epochs)
     if problem:
         raise UnusableFileError(f"{path} is damaged: {problem}")
-    return table[list(columns)].astype(dict.fromkeys(measures, "float64"))
+    whole = {name: kind for name, kind in kinds.items() if table[name].dtype.kind == "i"}
+    return table[list(columns)].astype(whole) if whole else table[list(columns)]
 
 
 def _problem_of_shifts(
@@ -137,13 +138,14 @@ def _problem_of_shifts(
         return "a row names no block"
     for column in measures:
         # An empty column is read as floats.
-        if table[column].dtype.kind not in "if" or np.isinf(table[column]).any():
+        if table[column].dtype.kind not in "if" or np.isinf(table[column].to_numpy()).any():
             return f"{column} holds what is no finite number"
     named = defaultdict(list)
-    for epoch, distance, block in zip(*(table[key] for key in KEYS), strict=True):
+    for epoch, distance, block in zip(*(table[key].tolist() for key in KEYS), strict=True):
         named[epoch, distance].append(block)
+    every = sorted(blocks)
     for (epoch, distance), found in named.items():
-        if sorted(found) != sorted(blocks):
+        if sorted(found) != every:
             return f"epoch {epoch}, distance {distance} has not each of {', '.join(blocks)} once"
     return ""
 

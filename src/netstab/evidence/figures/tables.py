@@ -3,18 +3,17 @@
 Each is the mean over seeds, with the smallest and the largest. None where there is no number.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from netstab.evidence.results import Results
 from netstab.evidence.summary.drift import Direction, places
 from netstab.params import Params
-from netstab.results.schema import MEASURES, Curvature
-from netstab.study.experiments import Run, Variant
+from netstab.results.schema import FIELD_COLUMNS, MEASURES, STABILITY_COLUMNS, Curvature
+from netstab.study.experiments import Run
 from netstab.study.measuring import NETWORK
 from netstab.study.schedule import Frozen, Phase, Schedule
 
@@ -53,6 +52,12 @@ def of_results(results: Results) -> dict[str, Table]:
     found: dict[str, Table] = {}
     plans = results.collection.schedules
     drawn = any(plan.sweeps for plan in plans.values())
+    measured = {
+        "stability": _by_variant(_signals(results)),
+        "functional": _by_variant(_functional(results)),
+        "field": _by_variant(_field(results)),
+        "sharpness": _by_variant(_sharpness(results)),
+    }
     for variant, bands in results.bands.items():
         if drawn:
             rates = _numbers(highest_rates(plans[variant]))
@@ -61,14 +66,9 @@ def of_results(results: Results) -> dict[str, Table]:
             band = bands[measure]
             ends = {"mean": band.mean, "low": band.low, "high": band.high}
             found[f"{variant.name}/{measure}"] = {k: _numbers(v) for k, v in ends.items()}
-        for name, table in (
-            ("stability", _signals(results, variant)),
-            ("functional", _functional(results, variant)),
-            ("field", _field(results, variant)),
-            ("sharpness", _sharpness(results, variant)),
-        ):
-            if not table.empty:
-                found[f"{variant.name}/{name}"] = _columns(table)
+        for name, tables in measured.items():
+            if variant.name in tables:
+                found[f"{variant.name}/{name}"] = tables[variant.name]
     return found
 
 
@@ -111,97 +111,102 @@ def all_places(params: Params) -> tuple[str, ...]:
     return (*map(forward_place, forward), *map(backward_place, backward))
 
 
-def _signals(results: Results, variant: Variant) -> pd.DataFrame:
-    """Rows (distance, place, epoch) with mean, low and high of each of `CHANGES`."""
+def _signals(results: Results) -> pd.DataFrame:
+    """Rows (variant, distance, place, epoch) with mean, low and high of each of `CHANGES`."""
     sides: tuple[tuple[Direction, Callable[[str], str]], ...] = (
         ("forward", forward_place),
         ("backward", backward_place),
     )
+    measured = _measured(results.collection.stability, STABILITY_COLUMNS)
     tables = []
-    for table in _measured(results.collection.stability, variant):
-        for side, place in sides:
-            rows = table[table["block"].isin(places(results.params, side))]
-            change = rows[f"{side}_change"]
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "distance": rows["distance"],
-                        "place": rows["block"].map(place),
-                        "epoch": rows["epoch"],
-                        "change": change,
-                        "cka": 1 - rows[f"{side}_cka"],
-                        "path": change / _walked(table, rows),
-                    }
-                )
+    for side, place in sides:
+        rows = measured[measured["block"].isin(places(results.params, side))]
+        change = rows[f"{side}_change"]
+        tables.append(
+            rows[["variant", "distance", "epoch"]].assign(
+                place=rows["block"].map(place),
+                change=change,
+                cka=1 - rows[f"{side}_cka"],
+                path=change / rows["walked"],
             )
-    return _over_seeds(tables, ["distance", "place", "epoch"])
+        )
+    return _over_seeds(pd.concat(tables), ["variant", "distance", "place", "epoch"])
 
 
-def _functional(results: Results, variant: Variant) -> pd.DataFrame:
-    """Rows (distance, epoch) with the share of predictions that change."""
-    tables = [
-        table.loc[table["block"] == NETWORK, ["distance", "epoch", "changed_pct"]]
-        for table in _measured(results.collection.stability, variant)
-    ]
-    return _over_seeds(tables, ["distance", "epoch"])
+def _functional(results: Results) -> pd.DataFrame:
+    """Rows (variant, distance, epoch) with the share of predictions that change."""
+    keys = ["variant", "distance", "epoch"]
+    measured = _measured(results.collection.stability, STABILITY_COLUMNS)
+    rows = measured.loc[measured["block"] == NETWORK, [*keys, "changed_pct"]]
+    return _over_seeds(rows, keys)
 
 
-def _field(results: Results, variant: Variant) -> pd.DataFrame:
-    """Rows (distance, block, epoch) with mean, low and high of each of `SHIFTS`.
+def _field(results: Results) -> pd.DataFrame:
+    """Rows (variant, distance, block, epoch) with mean, low and high of each of `SHIFTS`.
 
     Of shifts the mean over seeds is taken of squares, which have no bias, before the root; where it
     is not positive, the shift is less than the images can tell, and stands as 0.
     """
-    keys = ["distance", "block", "epoch"]
-    tables = []
-    for table in _measured(results.collection.field, variant):
-        rows = table[table["block"] != NETWORK]
-        square = rows["shift_squared"]
-        per_path = square / _walked(table, rows) ** 2
-        cosine = 1 - rows["gradient_cosine"]
-        tables.append(rows[keys].assign(shift=square, path=per_path, cosine=cosine))
-    summed = _over_seeds(tables, keys)
-    if not summed.empty:
-        roots = [f"{shift}_{end}" for shift in ("shift", "path") for end in ENDS]
-        summed[roots] = np.sqrt(summed[roots].clip(lower=0))
+    keys = ["variant", "distance", "block", "epoch"]
+    measured = _measured(results.collection.field, FIELD_COLUMNS)
+    rows = measured[measured["block"] != NETWORK]
+    square = rows["shift_squared"]
+    per_path, cosine = square / rows["walked"] ** 2, 1 - rows["gradient_cosine"]
+    summed = _over_seeds(rows[keys].assign(shift=square, path=per_path, cosine=cosine), keys)
+    roots = [f"{shift}_{end}" for shift in ("shift", "path") for end in ENDS]
+    summed[roots] = np.sqrt(summed[roots].clip(lower=0))
     return summed
 
 
-def _measured(found: Mapping[Run, pd.DataFrame], variant: Variant) -> list[pd.DataFrame]:
-    tables = [table for run, table in found.items() if run.variant == variant]
-    return [table[table["distance"] != "floor"] for table in tables if not table.empty]
+def _measured(found: Mapping[Run, pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    """The rows of all runs but those of the floor, with `variant` and `walked`.
+
+    That is the way that the whole network's weights went; NaN where it is none.
+
+    Args:
+        found: tables of the runs that were measured, of which there may be none.
+        columns: of the tables.
+    """
+    names = {run.name: run.variant.name for run in found}
+    tables = {run.name: table for run, table in found.items()}
+    tables = tables or {"": pd.DataFrame(columns=list(columns))}
+    rows = pd.concat(tables, names=["run", None]).reset_index("run")
+    rows = rows[rows["distance"] != "floor"]
+    whole = rows.loc[rows["block"] == NETWORK, ["run", "epoch", "distance", "path"]]
+    went = rows.merge(
+        whole.rename(columns={"path": "walked"}), "left", ["run", "epoch", "distance"]
+    )
+    return went.assign(
+        variant=went["run"].map(names), walked=went["walked"].where(went["walked"] > 0)
+    )
 
 
-def _walked(table: pd.DataFrame, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """The way that the network's weights went, for each of some rows; NaN where it is none."""
-    path = table[table["block"] == NETWORK].set_index(["epoch", "distance"])["path"]
-    walked = path.reindex(pd.MultiIndex.from_frame(rows[["epoch", "distance"]])).to_numpy()
-    return np.where(walked > 0, walked, np.nan)
-
-
-def _sharpness(results: Results, variant: Variant) -> pd.DataFrame:
-    """Rows (kind, trait, block, epoch); `converged` where every seed's eigenvalue did.
+def _sharpness(results: Results) -> pd.DataFrame:
+    """Rows (variant, kind, trait, block, epoch); `converged` where every seed's eigenvalue did.
 
     Where one did not, mean, low and high are those of lower bounds. Low and high are the ends of
     all seeds' intervals of measurement; `error` is the largest of the seeds', None where one is not
     known: of an eigenvalue a bound, of a trace two standard errors.
     """
-    found = results.collection.sharpness
     rows = [
-        row
-        for run, sharpness in found.items()
-        if run.variant == variant
+        {"variant": run.variant.name, **row}
+        for run, sharpness in results.collection.sharpness.items()
         for measurement in sharpness.measurements
         for row in _traits(measurement)
     ]
-    keys = ["kind", "trait", "block", "epoch"]
+    keys = ["variant", "kind", "trait", "block", "epoch"]
     if not rows:
         return pd.DataFrame(columns=keys)
-    table = pd.DataFrame(rows).astype({"error": float})
+    table = pd.DataFrame(rows)
+    table["error"] = table["error"].astype(float).fillna(np.inf)  # the largest, where one is
     groups = table.groupby(keys, sort=False)
-    summed = groups.agg(mean=("value", "mean"), low=("low", "min"), high=("high", "max"))
-    summed["error"] = groups["error"].agg(lambda errors: errors.max(skipna=False))
-    summed["converged"] = groups["converged"].all()
+    summed = groups.agg(
+        mean=("value", "mean"),
+        low=("low", "min"),
+        high=("high", "max"),
+        error=("error", "max"),
+        converged=("converged", "all"),
+    )
     return pd.DataFrame(summed.reset_index())
 
 
@@ -223,14 +228,19 @@ def _traits(found: Curvature) -> Iterable[dict[str, Any]]:
             yield {**where, "trait": "trace", "value": trace, **ends, "converged": True}
 
 
-def _over_seeds(tables: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
+def _over_seeds(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Mean, low and high of each column but the keys; without the rows that have no number."""
-    if not tables:
-        return pd.DataFrame(columns=keys)
-    groups = pd.concat(tables).groupby(keys, sort=False)
+    groups = rows.groupby(keys, sort=False)
     parts = {"mean": groups.mean(), "low": groups.min(), "high": groups.max()}
     summed = pd.concat([t.add_suffix(f"_{name}") for name, t in parts.items()], axis=1)
     return summed.dropna(how="all").reset_index()
+
+
+def _by_variant(table: pd.DataFrame) -> dict[str, Table]:
+    return {
+        str(name): _columns(rows.drop(columns="variant"))
+        for name, rows in table.groupby("variant", sort=False)
+    }
 
 
 def _columns(table: pd.DataFrame) -> Table:
