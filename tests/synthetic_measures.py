@@ -52,18 +52,18 @@ def stability(params: Params, run: Run) -> pd.DataFrame:
     epochs = [] if view(params, run.variant) else epochs_of(params, plan, "stability")
     rows = []
     for epoch in epochs:
+        rate = rates(params, plan, epoch)
+        noise = draws(run.seed, plan, epoch, 3 * (len(rate) + 1))
         ends = epoch in (epochs[0], epochs[-1])
         for distance in ("step", "epoch", *(["floor"] if ends else [])):
-            rows += _stability_rows(params, run, plan, epoch, distance)
+            rows += _stability_rows(epoch, distance, rate, noise)
     return pd.DataFrame(rows, columns=["epoch", "distance", "block", *STABILITY_MEASURES])
 
 
 def _stability_rows(
-    params: Params, run: Run, plan: Schedule, epoch: int, distance: str
+    epoch: int, distance: str, rate: dict[str, float], noise: np.ndarray
 ) -> list[dict[str, Any]]:
     scale = {"step": 0.04, "epoch": 0.5, "floor": 0.0}[distance]
-    rate = rates(params, plan, epoch)
-    noise = draws(run.seed, plan, epoch, 3 * (len(rate) + 1))
     names = list(rate)
     rows = []
     for at, block in enumerate((*names, NETWORK)):
@@ -104,12 +104,12 @@ def field(params: Params, run: Run) -> pd.DataFrame:
     epochs = [] if view(params, run.variant) else epochs_of(params, plan, "field")
     rows = []
     for epoch in epochs:
+        rate = rates(params, plan, epoch)
+        noise = draws(run.seed, plan, epoch, len(rate) + 1)
+        mean = float(np.mean(list(rate.values())))
         ends = epoch in (epochs[0], epochs[-1])
         for distance in ("step", "epoch", *(["floor"] if ends else [])):
             scale = {"step": 0.3, "epoch": 2.0, "floor": 0.0}[distance]
-            rate = rates(params, plan, epoch)
-            noise = draws(run.seed, plan, epoch, len(rate) + 1)
-            mean = float(np.mean(list(rate.values())))
             for block, jolt in zip((*rate, NETWORK), noise, strict=True):
                 shift = scale * mean**0.5 * float(np.exp(0.1 * jolt))
                 whole = block == NETWORK

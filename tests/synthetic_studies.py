@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -158,14 +159,17 @@ def measured(
     """A table of `stability` or of the `field`, in the epochs in which it is measured."""
     distance, columns = MEASURED[measure]
     epochs = epochs_of(params, schedule(params, variant), measure)
-    names = (*params.blocks, NETWORK)
-    rows = len(epochs) * len(names)
+    table = _rows(tuple(epochs), distance, (*params.blocks, NETWORK))
+    return table.assign(**{name: draw(len(table)) for name in columns})
+
+
+@cache
+def _rows(epochs: tuple[int, ...], distance: str, blocks: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "epoch": np.repeat(epochs, len(names)),
-            "distance": [distance] * rows,
-            "block": list(names) * len(epochs),
-            **{name: draw(rows) for name in columns},
+            "epoch": np.repeat(epochs, len(blocks)),
+            "distance": [distance] * len(epochs) * len(blocks),
+            "block": list(blocks) * len(epochs),
         }
     )
 

@@ -70,20 +70,25 @@ def digest(content: object, *, compact: bool = False) -> str:
 
 
 def _check(content: Any) -> None:
+    texts: set[str] = set()
     level, depth = [content], 0
     while level:
         if depth > DEEPEST:
             raise ValueError("it is nested too deeply")
         below: list[Any] = []
         for value in level:
-            if isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST):
-                raise ValueError(f"it holds text that is too long or not printable: {value[:20]!a}")
-            if isinstance(value, dict):
-                below += value.keys()
+            kind = type(value)
+            if kind is str:
+                texts.add(value)
+            elif kind is dict:
+                texts.update(value)
                 below += value.values()
-            elif isinstance(value, list):
+            elif kind is list:
                 below += value
         level, depth = below, depth + 1
+    for text in texts:
+        if not (text.isprintable() and len(text) <= LONGEST):
+            raise ValueError(f"it holds text that is too long or not printable: {text[:20]!a}")
 
 
 def _finite(text: str) -> float:
