@@ -1,7 +1,7 @@
 """What is known of a state without its tensors, and how it is written down."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -56,7 +56,7 @@ def write(record: Record) -> str:
     Raises:
         StoreError: it would be refused when it is read, and trained again without end.
     """
-    content = asdict(record)
+    content = {part.name: getattr(record, part.name) for part in fields(record)}
     text = json.dumps({**content, "record_sha256": digest(content)})
     try:
         read(parse(text.encode()), record.key)

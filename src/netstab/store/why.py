@@ -93,15 +93,18 @@ def _nearest(
 ) -> tuple[Record | None, tuple[Change, ...]]:
     """The same variant's state with the least that parts it from a run's end, and what parts it."""
     end = ledger.schedule(run).epochs
-    own = {ledger.key(run, epoch) for epoch in range(1, end + 1)}
     inputs, made = ledger.inputs(run, end), settings(ledger.params, run.variant)
     found = [
         (record, parted(record.inputs, record.settings, inputs, made))
         for record in records
         if record.run.rpartition("-")[0] == run.variant.name and not record.interim
     ]
+
+    def on_the_way(record: Record) -> bool:
+        return record.epoch <= end and record.key == ledger.key(run, record.epoch)
+
     # What is on the run's own way, by the same parameters, is no other past.
-    found = [(record, apart) for record, apart in found if apart or record.key not in own]
+    found = [(record, apart) for record, apart in found if apart or not on_the_way(record)]
 
     def distance(one: tuple[Record, tuple[Change, ...]]) -> tuple[Any, ...]:
         record, apart = one
