@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -159,19 +160,22 @@ def measured(
     """A table of `stability` or of the `field`, in the epochs in which it is measured."""
     distance, columns = MEASURED[measure]
     epochs = epochs_of(params, schedule(params, variant), measure)
-    table = _rows(tuple(epochs), distance, (*params.blocks, NETWORK))
-    return table.assign(**{name: draw(len(table)) for name in columns})
+    named = _named(tuple(epochs), distance, (*params.blocks, NETWORK))
+    drawn = {name: draw(len(named["epoch"])) for name in columns}
+    return pd.DataFrame({**named, **drawn}, copy=False)
 
 
 @cache
-def _rows(epochs: tuple[int, ...], distance: str, blocks: tuple[str, ...]) -> pd.DataFrame:
-    return pd.DataFrame(
+def _named(epochs: tuple[int, ...], distance: str, blocks: tuple[str, ...]) -> dict[str, Any]:
+    """What the rows are of, by column: made once, since turning texts into columns takes long."""
+    rows = pd.DataFrame(
         {
             "epoch": np.repeat(epochs, len(blocks)),
             "distance": [distance] * len(epochs) * len(blocks),
             "block": list(blocks) * len(epochs),
         }
     )
+    return {str(name): column.array for name, column in rows.items()}
 
 
 def sharpness(params: Params, eigenvalues: dict[str, float | None]) -> SharpnessFile:
