@@ -738,6 +738,26 @@ def test_the_shift_is_the_root_of_mean_squares_over_steps_per_path_of_the_networ
         log_shift(table, "64", 31)
 
 
+@pytest.mark.parametrize(("still", "told"), [(0.0, 1.0), (1.0, None)])
+def test_an_epoch_without_a_way_counts_for_the_shift_per_path_where_something_shifted(
+    still: float, told: float | None
+) -> None:
+    table = pd.DataFrame(
+        {
+            "epoch": [10, 20] * 2,
+            "distance": "step",
+            "block": ["64"] * 2 + ["network"] * 2,
+            "shift_squared": [4.0, still, 0.0, 0.0],
+            "path": [0.0, 0.0, 2.0, 0.0],
+        }
+    )
+    if told is None:
+        with pytest.raises(LookupError, match="less than its images can tell"):
+            log_shift(table, "64", 0, per_path=True)
+    else:
+        assert log_shift(table, "64", 0, per_path=True) == pytest.approx(np.log(told))
+
+
 def test_s4_is_asked_where_the_field_is_measured() -> None:
     measure = FIVE.measure.model_dump(mode="json")
     measure["field"]["every_epochs"] = None

@@ -39,7 +39,7 @@ def log_shift(field: pd.DataFrame, block: str, start: int, *, per_path: bool = F
     if per_path:
         whole = window & (name == NETWORK)
         ways = dict(zip(epoch[whole], way[whole], strict=True))
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             squares = squares / np.array([ways.get(at, np.nan) for at in epoch[mine]]) ** 2
     known = squares[~np.isnan(squares)]
     mean = known.sum() / max(1, len(known))
