@@ -17,6 +17,7 @@ from netstab.store.ledger import Ledger
 from netstab.store.records import Record
 from netstab.store.states import Store
 from netstab.study.experiments import Run, find_variant
+from netstab.study.measuring import MEASURES
 from netstab.training import state
 from netstab.training.context import Built, EngineContext
 from netstab.training.device import hardware
@@ -98,6 +99,10 @@ def network(study: Params, *, double: bool = False) -> Network:
 def engine(study: Params, *, double: bool = False) -> Engine:
     """An engine for the study, in float64 where asked."""
     return Engine(network(study, double=double), study.train, CPU)
+
+
+VERSIONS = dict.fromkeys(MEASURES, 1)
+"""Of what measures compute."""
 
 
 def ledger(study: Params, store: Path, *, numerics: int = 1, data: str = "small") -> Ledger:

@@ -225,7 +225,7 @@ class Study:
         who = identity(self.params, pair.run.seed, data=data, numerics=numerics)
         who |= view_identity(self.params, pair.other.variant, pair.epoch)
         keys = first, state_key(who, plan, pair.epoch)
-        return measurement_key(1, barrier_inputs(self.params, keys))
+        return measurement_key({"barrier": 1}, barrier_inputs(self.params, keys))
 
     def collection(self) -> Collection:
         """What `collect` would read."""

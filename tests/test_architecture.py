@@ -473,7 +473,9 @@ def altered(path: tuple[str, ...]) -> Params | None:
 
 def end_keys(params: Params) -> dict[str, tuple[str, ...]]:
     """By variant, the keys of the last state and of all measurements; of one block, to be quick."""
-    ledger = Ledger(params, Dataset("d" * 64, 50_000, 3, 10), Store(Path("none")), 1, 1)
+    ledger = Ledger(
+        params, Dataset("d" * 64, 50_000, 3, 10), Store(Path("none")), 1, small.VERSIONS
+    )
     chosen = (
         variant
         for variant in variants(params)

@@ -432,14 +432,21 @@ def test_what_is_measured_anew_is_told_by_block(measured: Project) -> None:
 
 
 @full
+@pytest.mark.parametrize("measure", ["stability", "field", "sharpness"])
 def test_what_is_measured_anew_is_told_by_version(
-    measured: Project, monkeypatch: pytest.MonkeyPatch
+    measure: str, measured: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training, measures = versions()
-    monkeypatch.setattr("netstab.store.ledger.versions", lambda: (training, measures + 1))
+    old = measures[measure]
+    raised = {**measures, measure: old + 1}
+    monkeypatch.setattr("netstab.store.ledger.versions", lambda: (training, raised))
     found = explained(measured)["outpost-0"]
     assert found["action"] == "measure"
-    assert found["changes"] == [{"parameter": "measures", "old": measures, "new": measures + 1}]
+    told = {"parameter": f"measures.{measure}", "old": old, "new": old + 1}
+    assert found["changes"] == [told]
+    said = netstab("plan", "--explain").stdout
+    words = f"version of what {measure} computes (src/netstab/training/numerics.json)"
+    assert f"to be measured, trained already: {words} {old} -> {old + 1}\n" in said
 
 
 def test_plans_for_a_cluster_are_not_explained(project: Project) -> None:

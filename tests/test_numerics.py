@@ -18,6 +18,7 @@ from netstab.networks import layers
 from netstab.networks.network import Network
 from netstab.store.settings import versions
 from netstab.study import experiments
+from netstab.study.measuring import MEASURES
 from netstab.study.schedule import Frozen, Phase, Schedule, Setting, Sweep, build
 from netstab.training import engine, numerics, optimizer
 
@@ -240,7 +241,7 @@ def test_a_raised_version_renews_the_values(
     copy = tmp_path / "numerics.json"
     computed(monkeypatch, copy, {"trajectories": {"x": [0.25]}}, {"trajectories": {"x": [0.5]}})
     numerics.main(raise_version=True)
-    assert versions() == (5, 2)
+    assert versions() == (5, dict.fromkeys(MEASURES, 2))
     assert json.loads(copy.read_text())["golden"] == {"trajectories": {"x": [0.5]}}
 
 
@@ -248,7 +249,9 @@ def computed(
     monkeypatch: pytest.MonkeyPatch, copy: Path, golden: dict[str, Any], found: dict[str, Any]
 ) -> None:
     """Golden values as committed, and as the code of today would compute them."""
-    copy.write_text(json.dumps({"version": 4, "measures": 2, "golden": golden}))
+    copy.write_text(
+        json.dumps({"version": 4, "measures": dict.fromkeys(MEASURES, 2), "golden": golden})
+    )
     monkeypatch.setattr(paths, "NUMERICS", copy)
     monkeypatch.setattr(numerics, "compute", lambda: found)
 
@@ -260,21 +263,23 @@ def test_values_of_new_variants_are_added_under_the_same_version(
     found = {"trajectories": {"x": [0.5], "new": [1.0]}, "measurements": {"m": [2.0]}}
     computed(monkeypatch, copy, {"trajectories": {"x": [0.5]}}, found)
     numerics.main(extend=True)
-    assert versions() == (4, 2)
+    assert versions() == (4, dict.fromkeys(MEASURES, 2))
     assert json.loads(copy.read_text())["golden"] == found
 
 
-def test_extending_and_raising_measures_refuse_numbers_of_training_that_moved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("group", ["trajectories", "measurements"])
+def test_extending_and_raising_a_measure_refuse_other_numbers_that_moved(
+    group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = tmp_path / "numerics.json"
-    found = {"trajectories": {"x": [0.6], "new": [1.0]}, "measurements": {}}
-    computed(monkeypatch, copy, {"trajectories": {"x": [0.5]}, "measurements": {}}, found)
+    golden = {"trajectories": {"x": [0.5]}, "measurements": {"barrier": [0.5]}}
+    found = {**golden, group: {name: [0.6] for name in golden[group]}}
+    computed(monkeypatch, copy, golden, found)
     before = copy.read_text()
     with pytest.raises(typer.Exit):
         numerics.main(extend=True)
     with pytest.raises(typer.Exit):
-        numerics.main(raise_measures=True)
+        numerics.main(raised="field")
     assert copy.read_text() == before
 
 
@@ -282,9 +287,9 @@ def test_moved_measurements_raise_their_own_version_and_no_state_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = tmp_path / "numerics.json"
-    golden = {"trajectories": {"x": [0.5]}, "measurements": {"m": [1.0]}}
-    found = {"trajectories": {"x": [0.5]}, "measurements": {"m": [2.0]}}
+    golden = {"trajectories": {"x": [0.5]}, "measurements": {"field 3 64": [1.0], "barrier": [0.5]}}
+    found = {"trajectories": {"x": [0.5]}, "measurements": {"field 3 64": [2.0], "barrier": [0.5]}}
     computed(monkeypatch, copy, golden, found)
-    numerics.main(raise_measures=True)
-    assert versions() == (4, 3)
+    numerics.main(raised="field")
+    assert versions() == (4, {**dict.fromkeys(MEASURES, 2), "field": 3})
     assert json.loads(copy.read_text())["golden"] == found

@@ -78,7 +78,7 @@ def test_a_piece_that_contradicts_itself_is_refused_whole(
 
 
 def sealed(**changes: Any) -> bytes:
-    whole = {"format": "netstab piece", "version": 1, "sha256": "", "content": {}} | changes
+    whole = {"format": "netstab piece", "version": 2, "sha256": "", "content": {}} | changes
     return gzip.compress(json.dumps(whole).encode())
 
 
@@ -189,7 +189,7 @@ def test_the_same_piece_makes_the_same_file_in_a_folder_under_its_hash(
 
 def test_a_seed_of_the_article_is_one_small_file(tmp_path: Path) -> None:
     params = check(small.content(seeds=[0], runtime={"device": "cpu"}))
-    ledger = Ledger(params, Dataset(DATA, 50_000, 3, 10), Store(tmp_path), 1, 1)
+    ledger = Ledger(params, Dataset(DATA, 50_000, 3, 10), Store(tmp_path), 1, small.VERSIONS)
     chosen = [Run(variant, 0) for variant in variants(params)]
     pieces.fill(ledger, chosen)
     path = piecefile.write(exporting.piece(ledger, chosen), tmp_path / "seed")

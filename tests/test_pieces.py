@@ -318,7 +318,7 @@ def test_training_says_where_it_comes_to_other_bits_than_imported_runs(
 
 def test_the_pieces_of_the_documented_list_are_the_study_at_the_stated_cost(tmp_path: Path) -> None:
     params = check(small.content())
-    ledger = Ledger(params, Dataset(DATA, 50_000, 3, 10), Store(tmp_path), 1, 1)
+    ledger = Ledger(params, Dataset(DATA, 50_000, 3, 10), Store(tmp_path), 1, small.VERSIONS)
     text = (small.ROOT / "docs" / "PIECES.md").read_text(encoding="utf-8")
     rows = re.findall(
         r"\| (\d+) \| (\d+) \| `netstab sweep --only (\S+)((?: --seed \d)+)` \|", text

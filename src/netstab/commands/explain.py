@@ -9,10 +9,12 @@ from netstab.store.records import Record
 from netstab.store.wanted import NOT_PREPARED
 from netstab.store.why import EVERY, Action, Reason
 from netstab.study.differences import Change
+from netstab.study.measuring import MEASURES
 
+NUMERICS = "src/netstab/training/numerics.json"
 WORDS = {
-    "numerics": "version of the numerics (src/netstab/training/numerics.json)",
-    "measures": "version of the measures (src/netstab/training/numerics.json)",
+    "numerics": f"version of the numerics ({NUMERICS})",
+    **{f"measures.{name}": f"version of what {name} computes ({NUMERICS})" for name in MEASURES},
     "data": "the images (content_sha256 of data/manifest.json)",
     "seed": "seed",
     "model.code": "source code of the network",

@@ -40,7 +40,7 @@ def piece(ledger: Ledger, chosen: Sequence[Run]) -> Piece:
     return Piece(
         data=ledger.dataset.identity,
         numerics=ledger.numerics,
-        measures=ledger.measures,
+        measures=dict(ledger.measures),
         runs=[_finished(ledger, run) for run in chosen],
         measurements=list(measurements.values()),
     )

@@ -36,8 +36,8 @@ class Piece(Checked):
     """Content hash of the images."""
     numerics: Whole
     """Version of the numbers that training computes."""
-    measures: Whole
-    """Version of the numbers that the measures compute."""
+    measures: dict[str, Whole]
+    """Versions of the numbers that each measure computes."""
     runs: Annotated[list[FinishedRun], Field(min_length=1)]
     measurements: list[Measurement]
 
@@ -47,7 +47,8 @@ class Piece(Checked):
             if (run.inputs.get("data"), run.inputs.get("numerics")) != (self.data, self.numerics):
                 raise ValueError(f"{run.run} was trained on other images or by other numbers")
         for found in self.measurements:
-            if measurement_key(self.measures, found.inputs) != found.key:
+            known = found.inputs.get("measure") in self.measures
+            if not known or measurement_key(self.measures, found.inputs) != found.key:
                 raise ValueError("a measurement's key is not the hash of what determines it")
         return self
 

@@ -21,7 +21,7 @@ from netstab.files import abandoned, write_file
 
 SUFFIX = ".json.gz"
 FORMAT = "netstab piece"
-VERSION = 1
+VERSION = 2
 MOST_FILE = 16 * 2**20
 """Bytes of a file; the whole article-sized study of three seeds has less."""
 MOST_TEXT = 128 * 2**20

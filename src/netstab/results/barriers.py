@@ -61,7 +61,7 @@ def collect_barriers(
     for pair in wanted:
         seen, planned = provenance[pair.run], schedules[pair.other.variant]
         keys = seen.key, trained_like(seen, params, pair.other, planned, pair.epoch, code)
-        row = known.get(measurement_key(told.measures, barrier_inputs(params, keys)))
+        row = known.get(measurement_key({"barrier": told.measures}, barrier_inputs(params, keys)))
         if row is not None and row.barrier is not None:
             found[pair.run, pair.against] = row
             continue

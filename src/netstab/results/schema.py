@@ -304,7 +304,7 @@ class BarriersFile(BaseModel):
     """`barriers.json`: every barrier that is asked for, measured or not."""
 
     measures: int
-    """Version of the numbers that measures compute."""
+    """Version of the numbers that a barrier's measure computes."""
     barriers: tuple[Barrier, ...]
     missing: tuple[Unmeasured, ...]
 

@@ -174,7 +174,9 @@ def barriers(ledger: Ledger, before: Iterable[Barrier] = (), why: str = "") -> B
         else:
             reason = lacking.get(pair, why or "it was damaged; run the same command again")
             missing.append(Unmeasured(run=run, against=pair.against, why=reason))
-    return BarriersFile(measures=ledger.measures, barriers=tuple(found), missing=tuple(missing))
+    return BarriersFile(
+        measures=ledger.measures["barrier"], barriers=tuple(found), missing=tuple(missing)
+    )
 
 
 def _entry(ledger: Ledger, asked: Asked) -> Entry:

@@ -1,6 +1,6 @@
 """What the parameters ask for, held against what the store has."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from netstab.store.wanted import Asked, Wanted
 from netstab.study import plan
 from netstab.study.barriers import Pair
 from netstab.study.experiments import Run, Variant
+from netstab.study.measuring import FIRST
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Ledger(Wanted):
         dataset: what is known of the images.
         store: where states are kept.
         numerics: version of the numbers that training computes.
-        measures: version of the numbers that the measures compute.
+        measures: versions of the numbers that each measure computes.
         measurements: where they are kept; None for beside the states.
     """
 
@@ -54,7 +55,7 @@ class Ledger(Wanted):
         dataset: Dataset,
         store: Store,
         numerics: int,
-        measures: int = 0,
+        measures: Mapping[str, int] = FIRST,
         measurements: Measurements | None = None,
     ) -> None:
         super().__init__(params, dataset, numerics, measures)

@@ -7,21 +7,23 @@ from netstab import paths, source_code
 from netstab.data.manifest import Manifest
 from netstab.errors import NetstabError
 from netstab.params import Params
+from netstab.study.measuring import MEASURES
 
 SHARED = {"blocks", "model", "train", "measure"}
 """Sections of `params.yaml` that every run depends on."""
 
 
-def versions() -> tuple[int, int]:
-    """Versions of the numbers that the code computes: of training, and of the measures.
+def versions() -> tuple[int, dict[str, int]]:
+    """Versions of the numbers that the code computes: of training, and of each measure.
 
-    The first is part of every state's key, the second of every measurement's.
+    The first is part of every state's key, those of a measure of the keys of its measurements.
     """
     content = json.loads(paths.NUMERICS.read_text(encoding="utf-8"))
-    found = content.get("version"), content.get("measures")
-    if not all(isinstance(version, int) for version in found):
+    version, measures = content.get("version"), content.get("measures")
+    numbers = [version, *(measures.values() if isinstance(measures, dict) else [None])]
+    if not all(isinstance(number, int) for number in numbers) or set(measures) != set(MEASURES):
         raise NetstabError(f"{paths.NUMERICS}: has no version; restore it from git")
-    return found
+    return version, measures
 
 
 def settings(content: Params, manifest: Manifest) -> dict[str, Any]:

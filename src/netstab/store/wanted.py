@@ -1,5 +1,6 @@
 """What the parameters ask for: runs, and the keys of their states and measurements. No files."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -42,10 +43,12 @@ class Wanted:
         params: the parameters.
         dataset: what is known of the images.
         numerics: version of the numbers that training computes.
-        measures: version of the numbers that the measures compute.
+        measures: versions of the numbers that each measure computes.
     """
 
-    def __init__(self, params: Params, dataset: Dataset, numerics: int, measures: int) -> None:
+    def __init__(
+        self, params: Params, dataset: Dataset, numerics: int, measures: Mapping[str, int]
+    ) -> None:
         self.params = params
         self.dataset = dataset
         self.numerics = numerics

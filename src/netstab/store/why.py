@@ -164,10 +164,11 @@ def _remeasured(
             yield Change(change.name, before, after)
         else:
             yield Change(f"{section}.{change.name}", before, after)
-    now = ledger.measures
-    version = next((v for v in range(now) if measurement_key(v, old) == key), now)
+    measure = new["measure"]
+    now = ledger.measures[measure]
+    version = next((v for v in range(now) if measurement_key({measure: v}, old) == key), now)
     if version != now:
-        yield Change("measures", version, now)
+        yield Change(f"measures.{measure}", version, now)
 
 
 def _hashable(value: Any) -> Any:

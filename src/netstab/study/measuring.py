@@ -12,6 +12,10 @@ from netstab.params import Params
 from netstab.plain_json import digest
 from netstab.study.schedule import Schedule
 
+MEASURES = ("barrier", "ceiling", "field", "sharpness", "stability")
+"""What measurements are of: each has a version of its own."""
+FIRST = dict.fromkeys(MEASURES, 0)
+"""Versions, where nobody asks for others."""
 OVER_EPOCHS = ("stability", "field")
 """What is measured over an epoch: the drift of signals, and the shift of gradients."""
 
@@ -101,9 +105,9 @@ def barrier_inputs(params: Params, state_keys: Sequence[str]) -> dict[str, Any]:
     return {"measure": "barrier", "states": list(state_keys), **settings}
 
 
-def measurement_key(version: int, inputs: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) that names a measurement; `version` is of the numbers that measures compute."""
-    return digest({"version": version, **inputs}, compact=True)
+def measurement_key(versions: Mapping[str, int], inputs: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) that names a measurement; `versions` are of what each measure computes."""
+    return digest({"version": versions[inputs["measure"]], **inputs}, compact=True)
 
 
 def boundaries(params: Params) -> dict[str, tuple[str, str]]:

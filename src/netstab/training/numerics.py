@@ -1,11 +1,11 @@
 """The numerics contract: golden values that say whether the code still computes the same numbers.
 
-`numerics.json` holds two versions, of training (part of every state's key) and of the measures
-(part of every measurement's), and values computed in float64 on the CPU. A refactor leaves them as
-they are and keeps every result. A change that moves numbers of training raises the first
+`numerics.json` holds a version of training (part of every state's key) and one of each measure
+(part of its measurements' keys), and values computed in float64 on the CPU. A refactor leaves them
+as they are and keeps every result. A change that moves numbers of training raises the first
 (`python -m netstab.training.numerics --raise`), and everything is trained again; one that moves
-measurements alone the second (`--raise-measures`), and everything is measured again. What is new
-and moves nothing is added (`--extend`).
+what a measure computes raises its own (`--raise-measure sharpness`), and that is measured again.
+What is new and moves nothing is added (`--extend`).
 """
 
 import json
@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from math import isclose
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 import typer
@@ -42,7 +42,8 @@ TOLERANCE = 1e-8
 less than 1e-11; each of the mutations in the tests by more than 1e-4."""
 
 MEASUREMENTS = "measurements"
-"""Name of the golden values that belong to the version of the measures."""
+"""Name of the golden values that belong to measures."""
+Measure = Literal["barrier", "ceiling", "field", "sharpness", "stability"]
 
 
 def compute() -> dict[str, Any]:
@@ -212,9 +213,10 @@ def main(
     raise_version: Annotated[
         bool, typer.Option("--raise", help="Renew all values: everything is trained again.")
     ] = False,
-    raise_measures: Annotated[
-        bool, typer.Option("--raise-measures", help="Renew what is measured; states stay.")
-    ] = False,
+    raised: Annotated[
+        Measure | None,
+        typer.Option("--raise-measure", help="Renew what it measures; all else stays."),
+    ] = None,
     extend: Annotated[
         bool, typer.Option("--extend", help="Add values of new names; those there must agree.")
     ] = False,
@@ -225,23 +227,30 @@ def main(
     golden = content["golden"]
     if raise_version:
         content = {**content, "version": content["version"] + 1, "golden": found}
-    elif raise_measures:
-        _stop_if_moved(differences(_without(golden), _without(found)), content)
-        content = {**content, "measures": content["measures"] + 1, "golden": found}
+    elif raised:
+        _stop_if_moved(differences(_without(golden, raised), _without(found, raised)), content)
+        versions = {**content["measures"], raised: content["measures"][raised] + 1}
+        content = {**content, "measures": versions, "golden": found}
     elif extend:
         known = {g: {n: found.get(g, {}).get(n) for n in named} for g, named in golden.items()}
         _stop_if_moved(differences(golden, known), content)
         content["golden"] = found
     else:
         _stop_if_moved(differences(golden, found), content)
-        print(f"numerics {content['version']}, measures {content['measures']}: nothing moved")
+        print(f"{_told(content)}: nothing moved")
         return
     paths.NUMERICS.write_text(_layout(content), encoding="utf-8")
-    print(f"numerics {content['version']}, measures {content['measures']}: written")
+    print(f"{_told(content)}: written")
 
 
-def _without(golden: dict[str, Any]) -> dict[str, Any]:
-    return {group: named for group, named in golden.items() if group != MEASUREMENTS}
+def _told(content: dict[str, Any]) -> str:
+    versions = {"numerics": content["version"], **content["measures"]}
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _without(golden: dict[str, Any], measure: str) -> dict[str, Any]:
+    others = {n: v for n, v in golden[MEASUREMENTS].items() if n.split()[0] != measure}
+    return {**golden, MEASUREMENTS: others}
 
 
 def _stop_if_moved(moved: list[str], content: dict[str, Any]) -> None:
@@ -254,7 +263,7 @@ def _stop_if_moved(moved: list[str], content: dict[str, Any]) -> None:
 
 def _layout(content: dict[str, Any]) -> str:
     """JSON with a line for each trajectory's part, so that a diff shows what moved."""
-    versions = f'"version": {content["version"]},\n"measures": {content["measures"]},'
+    versions = f'"version": {content["version"]},\n"measures": {json.dumps(content["measures"])},'
     lines = [f"{{\n{versions}", '"golden": {']
     for i, (name, group) in enumerate(content["golden"].items()):
         members = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in group.items()]

@@ -14,7 +14,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +73,7 @@ class WorkerConfig:
     share: float
     gpus: int
     manifest: Manifest
-    versions: tuple[int, int]
+    versions: tuple[int, Mapping[str, int]]
     store: Path
     token: str
     images: Tensors
