@@ -42,6 +42,7 @@ def summary_table(summaries: Mapping[str, Summary], title: str | None = None) ->
         header_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        show_edge=False,
         collapse_padding=True,
     )
     table.add_column("variant", overflow="fold")
