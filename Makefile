@@ -33,18 +33,18 @@ mini: $(ENVIRONMENT)
 article: $(ENVIRONMENT)
 	$(BIN)/netstab study article $(if $(ARCHIVE),--source "$(ARCHIVE)")
 
-# One process more than cores that the tests are made for: some wait for processes of their own.
-PYTEST = PATH="$(BIN):$$PATH" $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+PYTEST = PATH="$(BIN):$$PATH" $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
 
 # Side by side: the tests leave room at their beginning and their end.
 test: $(ENVIRONMENT)
 	+@$(MAKE) --no-print-directory -j 2 check quick
 
 quick: $(ENVIRONMENT)
-	$(PYTEST) -m "not long"
+	$(PYTEST) -n 2 -m "not long"
 
+# One process more than cores that the tests are made for: these wait for processes of their own.
 test-all: test $(VALIDATOR)
-	$(PYTEST) -m long
+	$(PYTEST) -n 3 -m long
 
 torture: $(ENVIRONMENT)
 	PATH="$(BIN):$$PATH" PYTHONPATH=src:. $(BIN)/python -m torture all --fresh
