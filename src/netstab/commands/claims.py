@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +20,7 @@ from netstab.errors import NetstabError, visible
 from netstab.evidence.claims.checks import PERCENT
 from netstab.evidence.claims.judge import CLAIMS
 from netstab.evidence.claims.judgement import Verdict
+from netstab.evidence.summary.terminal import plain_table
 from netstab.evidence.verify import verify
 from netstab.text import markdown_table, number
 
@@ -180,13 +180,7 @@ def _plain(told: object) -> Text:
 
 
 def _table(*headings: str) -> Table:
-    table = Table(
-        header_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-        show_lines=False,
-    )
+    table = plain_table()
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table

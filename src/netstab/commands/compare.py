@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +19,7 @@ from netstab.commands import preflight, revisions
 from netstab.errors import NetstabError, ParameterError
 from netstab.evidence.claims.comparison import HIGHER, LOWER, UNCHANGED, Comparison, compare
 from netstab.evidence.claims.effects import Study
+from netstab.evidence.summary.terminal import plain_table
 from netstab.results.runs import collect
 from netstab.text import few, markdown_table, number
 
@@ -154,7 +154,7 @@ def _as_json(old: Revision, new: Revision, found: Sequence[Comparison]) -> dict[
 
 
 def _table(changed: Sequence[Comparison]) -> Table:
-    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = plain_table()
     for heading in HEADINGS:
         right = heading in ("change", "n", "p (Holm)")
         table.add_column(heading, justify="right" if right else "left", overflow="fold")

@@ -36,15 +36,7 @@ def read_summaries(folder: Path = paths.VARIANTS) -> dict[str, Summary]:
 
 def summary_table(summaries: Mapping[str, Summary], title: str | None = None) -> Table:
     """A row a variant: number of seeds, final figures and jitter, each with its sd over seeds."""
-    table = Table(
-        title=title,
-        title_justify="left",
-        header_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-        collapse_padding=True,
-    )
+    table = plain_table(title)
     table.add_column("variant", overflow="fold")
     table.add_column("n", justify="right")
     for heading, _, _ in _COLUMNS:
@@ -58,6 +50,19 @@ def summary_table(summaries: Mapping[str, Summary], title: str | None = None) ->
         cells = (_with_spread(summary, key, digits) for _, key, digits in _COLUMNS)
         table.add_row(Text(visible(name)), str(summary.get("n_seeds", 0)), *cells)
     return table
+
+
+def plain_table(title: str | None = None) -> Table:
+    """A table without rows, and without edges, which would take room from its columns."""
+    return Table(
+        title=title,
+        title_justify="left",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        collapse_padding=True,
+    )
 
 
 def _with_spread(summary: Summary, key: str, digits: int) -> str:
