@@ -58,6 +58,21 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda p: p["measurements"][0]["entry"].update(rows=1),
         "a measurement has no rows",
     ),
+    **{
+        f"a measurement of {measure!r}": (
+            lambda p, measure=measure: p["measurements"][0]["inputs"].update(measure=measure),
+            "a measurement is of no known measure",
+        )
+        for measure in ("other", None, ["stability"], {"stability": 1})
+    },
+    "versions of other measures": (
+        lambda p: p["measures"].update(other=1),
+        "it does not state a version of each measure",
+    ),
+    "no version of a measure": (
+        lambda p: p["measures"].pop("field"),
+        "it does not state a version of each measure",
+    ),
     "a measurement with other columns": (
         lambda p: p["measurements"][0]["entry"]["rows"][0].update(more=1.0),
         "stability has other columns",

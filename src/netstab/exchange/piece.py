@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from netstab.results.exported import FinishedRun
 from netstab.results.schema import Checked, Sha256, Whole, measurement_fault
-from netstab.study.measuring import measurement_key
+from netstab.study.measuring import MEASURES, measurement_key
 
 
 class Measurement(Checked):
@@ -43,12 +43,13 @@ class Piece(Checked):
 
     @model_validator(mode="after")
     def _is_of_one_kind(self) -> Self:
+        if self.measures.keys() != set(MEASURES):
+            raise ValueError("it does not state a version of each measure")
         for run in self.runs:
             if (run.inputs.get("data"), run.inputs.get("numerics")) != (self.data, self.numerics):
                 raise ValueError(f"{run.run} was trained on other images or by other numbers")
         for found in self.measurements:
-            known = found.inputs.get("measure") in self.measures
-            if not known or measurement_key(self.measures, found.inputs) != found.key:
+            if measurement_key(self.measures, found.inputs) != found.key:
                 raise ValueError("a measurement's key is not the hash of what determines it")
         return self
 

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from netstab.study.barriers import Against, height
+from netstab.study.measuring import MEASURES as MEASURED
 from netstab.study.measuring import NETWORK
 
 HISTORY = "history.csv"
@@ -323,6 +324,8 @@ def measurement_fault(measure: object, entry: Mapping[str, Any]) -> str | None:
         measure: `stability`, `field`, `sharpness`, `ceiling` or `barrier`.
         entry: `rows`, `provenance` and, of sharpness, its `protocol`.
     """
+    if measure not in MEASURED:
+        return "a measurement is of no known measure"
     rows, told = entry.get("rows"), entry.get("provenance")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         return "a measurement has no rows"

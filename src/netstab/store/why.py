@@ -50,7 +50,7 @@ class Reason:
 
 
 Records = Mapping[str, Record]
-Subject = tuple[Any, ...]
+Subject = tuple[str, ...]
 Measured = dict[Subject, list[tuple[str, dict[str, Any]]]]
 """Keys and inputs of measurements, by what they are of."""
 
@@ -144,7 +144,7 @@ def _measured(ledger: Ledger) -> Measured:
 
 def _subject(inputs: Mapping[str, Any]) -> Subject:
     """What a measurement is of, whatever its settings."""
-    return tuple(inputs.get(name) for name in ("measure", "state", "scope"))
+    return tuple(str(inputs.get(name)) for name in ("measure", "state", "scope"))
 
 
 def _remeasured(

@@ -5,16 +5,17 @@ measures anew and leaves every state as it is.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 from netstab.params import NETWORK as NETWORK
 from netstab.params import Params
 from netstab.plain_json import digest
 from netstab.study.schedule import Schedule
 
-MEASURES = ("barrier", "ceiling", "field", "sharpness", "stability")
+Measure = Literal["barrier", "ceiling", "field", "sharpness", "stability"]
 """What measurements are of: each has a version of its own."""
-FIRST = dict.fromkeys(MEASURES, 0)
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+FIRST: dict[str, int] = dict.fromkeys(MEASURES, 0)
 """Versions, where nobody asks for others."""
 OVER_EPOCHS = ("stability", "field")
 """What is measured over an epoch: the drift of signals, and the shift of gradients."""

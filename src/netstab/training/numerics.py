@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from math import isclose
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -28,6 +28,7 @@ from netstab.params import Model, Params
 from netstab.store.ledger import Ledger
 from netstab.store.states import Store
 from netstab.study.experiments import Run, Variant, schedule, variants
+from netstab.study.measuring import Measure
 from netstab.study.schedule import Phase
 from netstab.training import state
 from netstab.training.context import Built, EngineContext
@@ -43,7 +44,6 @@ less than 1e-11; each of the mutations in the tests by more than 1e-4."""
 
 MEASUREMENTS = "measurements"
 """Name of the golden values that belong to measures."""
-Measure = Literal["barrier", "ceiling", "field", "sharpness", "stability"]
 
 
 def compute() -> dict[str, Any]:
