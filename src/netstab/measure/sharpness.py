@@ -166,8 +166,9 @@ def measure_scope(
         guesses = starts.starts(shared.gradients, names) if shared.gradients else []
         guesses = guesses or [signs()]
         plain = _search(hessian.__matmul__, guesses, signs, settings)
-        # The plain eigenvector, as a relative change, is nearly the adaptive one.
-        guesses = [scale * (plain.vector if plain else guesses[0])]
+        # The plain eigenvector, as a relative change, is nearly an adaptive one; not always the
+        # first, so the search starts from the longest gradient as well.
+        guesses = [scale * guess for guess in (*([plain.vector] if plain else []), guesses[0])]
         adaptive = _search(lambda v: scale * (hessian @ (scale * v)), guesses, signs, settings)
     traced = shared.diagonal.traces(names)
     numbers = [

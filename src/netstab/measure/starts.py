@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from netstab.measure.traces import curvature
 
-COUNT = 2
-"""Starts of a search: the second keeps it from taking the second eigenvector for the first."""
+COUNT = 3
+"""Starts of a search: they keep it from taking a later eigenvector for the first."""
 GROUPS = 10
 """Sums at most: they take as much memory as so many copies of the weights."""
 
