@@ -799,10 +799,10 @@ def test_an_eigenvalue_that_did_not_converge_is_named_and_withholds_the_verdict(
     assert all(part.effect is not None for part in others)
 
 
-def test_parts_of_sharpness_say_how_far_eigenvalues_may_be_off() -> None:
+def test_parts_of_sharpness_give_the_stated_error_of_eigenvalues() -> None:
     found = judged(Study(FIVE))
-    assert {part.note for part in found["S3"].parts} == {"eigenvalues are off by at most 0.5%"}
-    assert not any("off by" in part.note for part in found["S2"].parts)
+    assert {part.note for part in found["S3"].parts} == {"eigenvalues: stated error at most 0.5%"}
+    assert not any("stated error" in part.note for part in found["S2"].parts)
     collection = calm()
     outpost = Run(Variant("outpost"), 1)
     rows = [
@@ -813,7 +813,7 @@ def test_parts_of_sharpness_say_how_far_eigenvalues_may_be_off() -> None:
     mixed = replace(collection, sharpness={**collection.sharpness, outpost: told})
     (outposts, *others) = {j.id: j for j in judge(FIVE, mixed)}["S3"].parts
     assert outposts.note == ""
-    assert all("off by" in part.note for part in others)
+    assert all("stated error" in part.note for part in others)
 
 
 def test_missing_measurements_are_named() -> None:

@@ -47,7 +47,7 @@ def test_every_figure_has_a_text_alternative_with_its_numbers(whole: Reported) -
     sharpness = whole.results.summaries["outpost"]["final_sharpness"]
     assert f"outpost {sharpness:.3g}" in found["expA-sharpness"]
     assert f"outpost {sharpness:.3g}, " in found["sharpness-end"]
-    assert found["sharpness-end"].endswith("; off by at most 0.5%.")
+    assert found["sharpness-end"].endswith("; stated error at most 0.5%.")
     assert "expE-head" in found["rivals"]
 
 
@@ -432,7 +432,8 @@ def test_traces_and_eigenvalues_are_drawn_with_their_errors_of_measurement() -> 
         )
         told = [layer["encoding"].get("tooltip", []) for layer in layers]
         assert any({"error"} <= {each["field"] for each in tooltip} for tooltip in told)
-    assert drawn["question"].spec["title"]["subtitle"][-1] == "eigenvalues are off by at most 0.5%"
+    subtitle = drawn["question"].spec["title"]["subtitle"]
+    assert subtitle[-1] == "eigenvalues: stated error at most 0.5%"
 
 
 def test_errors_that_are_not_known_are_not_said_to_be_small() -> None:

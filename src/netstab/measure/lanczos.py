@@ -2,8 +2,8 @@
 
 A residual bounds the error of an eigenvalue from above by far: the error goes with residual²/gap.
 So the search stops by that bound, which takes half the products that a small residual takes. From
-one vector it is Lanczos iteration; from two it sees the gap sooner, and a wrong guess of which is
-the larger (Davidson 1975, without a preconditioner).
+one vector it is Lanczos iteration; from several it sees the gap sooner, and a wrong guess of which
+is the largest (Davidson 1975, without a preconditioner).
 """
 
 import math

@@ -2,7 +2,7 @@
 
 The few large eigenvalues of a classifier's Hessian come from the gradients of its logits, which
 are alike within a class (Papyan 2020, 2008.11865). So of each class one such gradient is taken,
-summed over its images, and of these sums' combinations the longest, and the next. In a real state
+summed over its images, and of these sums' combinations the longest few. In a real state
 the square of the first one's cosine with the eigenvector was 0.65 to 0.97, where a random vector
 has one over the dimension.
 """
@@ -57,7 +57,7 @@ def _columns(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def starts(gradients: Mapping[str, Tensor], names: Iterable[str]) -> list[Tensor]:
-    """The longest combination of the groups' gradients at unit weights, and the next: [D].
+    """The COUNT longest combinations of the groups' gradients at unit weights, longest first: [D].
 
     None where they are not finite.
     """

@@ -96,7 +96,7 @@ def _sharper(variant: Variant, block: str, rule: Rule) -> Check:
 
     def remark(study: Study) -> str:
         error = study.sharpness_error(variant, BASELINE, block=block)
-        return "" if error is None else f"eigenvalues are off by at most {error:.1%}"
+        return "" if error is None else f"eigenvalues: stated error at most {error:.1%}"
 
     where = "" if block == NETWORK else f" of block {block}"
     name = f"{variant.name}: sharpness{where} at the end, against baseline's"

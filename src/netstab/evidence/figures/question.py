@@ -72,7 +72,7 @@ def _precision(results: Results) -> list[str]:
     """How far sharpness may be off, where that is known."""
     files = results.collection.sharpness.values()
     error = largest_error(files, results.params.train.run_epochs)
-    return [] if error is None else [f"eigenvalues are off by at most {error:.1%}"]
+    return [] if error is None else [f"eigenvalues: stated error at most {error:.1%}"]
 
 
 def domains(points: Sequence[Point]) -> tuple[Range, Range]:

@@ -118,7 +118,7 @@ def _eigenvalues(results: Results, tables: Tables, lines: Sequence[Line]) -> str
     drawn = {line.variant for line in lines}
     files = [file for run, file in results.collection.sharpness.items() if run.variant in drawn]
     error = largest_error(files, results.params.train.run_epochs)
-    off = "" if error is None else f"; off by at most {error:.1%}"
+    off = "" if error is None else f"; stated error at most {error:.1%}"
     return ", ".join(found) + off if found else "not measured"
 
 
