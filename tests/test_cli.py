@@ -15,6 +15,7 @@ from dvc.utils.serialize import dumps_yaml
 from netstab.commands import study
 from netstab.data.dataset import Dataset
 from netstab.data.manifest import read_manifest
+from netstab.exchange import exporting, piecefile
 from netstab.params import read
 from netstab.store.ledger import Ledger
 from netstab.store.measurements import Measurements
@@ -695,6 +696,27 @@ def test_measurements_that_were_not_taken_are_named_at_the_import(project: Proje
     project.set(blocks={**small.SHIPPED["blocks"], "64": ["stem"], "128": ["layer1", "layer2"]})
     said = netstab("store", "import", "baseline.json.gz").stderr
     assert "warning: baseline-0: params.yaml asks for measurements that were not taken" in said
+    assert "Set measure and blocks as where they were trained" in said
+    why = netstab("plan", "--explain").stdout
+    assert "to be trained: imported without weights, and not measured as params.yaml asks: " in why
+    assert "blocks.64 " in why
+
+
+def test_measurements_of_another_version_are_named_at_the_import(project: Project) -> None:
+    now = project.ledger
+    older = Ledger(
+        now.params, now.dataset, now.store, now.numerics, {**now.measures, "sharpness": 1}
+    )
+    run = runs(now.params)[0]
+    pieces.fill(older, [run])
+    piecefile.write(exporting.piece(older, [run]), Path("older.json.gz"))
+    shutil.rmtree(project.store.root)
+    said = netstab("store", "import", "older.json.gz").stderr
+    apart = "version of what sharpness computes (src/netstab/training/numerics.json) 1 -> "
+    lacking = f"params.yaml asks for measurements that were not taken ({apart}"
+    assert f"warning: {run.name}: {lacking}{now.measures['sharpness']})" in said
+    assert "A netstab of that version collects the runs as they are" in said
+    assert apart in netstab("plan", "--explain").stdout
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from netstab.store.records import Record
@@ -64,16 +64,23 @@ def show(reasons: Sequence[Reason]) -> None:
         print()
 
 
+def told(changes: Iterable[Change]) -> str:
+    """What is otherwise, in words; empty for nothing."""
+    return "; ".join(map(_change, changes))
+
+
 def _heading(reason: Reason) -> str:
-    why = "; ".join(map(_change, reason.changes))
+    why = told(reason.changes)
     if reason.action is Action.COLLECT:
         return "only collected: the store has all of it"
     if reason.action is Action.MEASURE:
         return f"to be measured, trained already: {why or 'never measured so'}"
+    if reason.imported:
+        return "to be trained: imported without weights, and not measured as params.yaml asks: " + (
+            why or "never measured so"
+        )
     if why:
         return f"to be trained: {why}"
-    if reason.imported:
-        return "to be trained: imported without weights, and not measured as params.yaml asks"
     if reason.nearest:
         return "to be trained: another schedule (epochs, rates, interventions)"
     if reason.source and reason.source.run == reason.run.name:

@@ -5,14 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
+from netstab.commands.explain import told
 from netstab.errors import StoreError, visible
 from netstab.exchange import exporting, piecefile
 from netstab.exchange.importing import import_files
 from netstab.results.exported import FinishedRun
 from netstab.results.schema import TrainedSegment, by_instruction_sets
 from netstab.store.ledger import Ledger
+from netstab.store.why import explain
 from netstab.study.choice import choose
-from netstab.study.differences import changes
+from netstab.study.differences import Change, changes
 from netstab.study.experiments import Run, runs
 from netstab.text import few
 
@@ -59,12 +61,23 @@ def import_runs(ledger: Ledger, paths: Sequence[Path]) -> None:
 
 
 def _unmeasured(ledger: Ledger, asked: list[Run]) -> Iterator[str]:
-    lacking = [run.name for run in asked if not ledger.is_measured(run)]
-    if lacking:
+    """Runs without weights that lack measurements, by what is otherwise with those they have."""
+    if all(map(ledger.is_measured, asked)):
+        return
+    lacking: dict[tuple[Change, ...], list[str]] = {}
+    for reason in explain(ledger):
+        if reason.imported and reason.run in asked:
+            lacking.setdefault(reason.changes, []).append(reason.run.name)
+    for apart, names in lacking.items():
+        version = any(change.name.startswith("measures.") for change in apart)
         yield (
-            f"{', '.join(lacking)}: params.yaml asks for measurements that were not taken, and dvc "
-            "repro would train the runs again for them. Set measure and blocks as where they were "
-            "trained"
+            f"{few(names)}: params.yaml asks for measurements that were not taken "
+            f"({told(apart) or 'never so'}), and dvc repro would train the runs again for them. "
+            + (
+                "A netstab of that version collects the runs as they are"
+                if version
+                else "Set measure and blocks as where they were trained"
+            )
         )
 
 

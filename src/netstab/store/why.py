@@ -36,8 +36,9 @@ class Reason:
         end: number of its epochs.
         source: the deepest state on its way, from which it is trained; None for its start.
         nearest: the state of the same variant that comes nearest and is not on its way.
-        changes: what parts that state (or, to be measured, what was measured) from what is wanted.
-        imported: whether the run is there without its weights, but cannot be measured.
+        changes: what parts that state (or, where the run is there, what was measured) from what is
+            wanted.
+        imported: whether the run is there without its weights, so that it cannot be measured.
     """
 
     run: Run
@@ -76,16 +77,17 @@ def _reason(
 ) -> Reason:
     end, key = ledger.schedule(run).epochs, ledger.end_key(run)
     there = key in stored and not stored[key].interim
+    # A view is trained by its host.
+    source = ledger.resume_view(run) if ledger.is_view(run) else ledger.resume(run)
     if there or key in imported:
         if ledger.is_measured(run):
             return Reason(run, Action.COLLECT, end)
+        other = _measuring(ledger, run, measured())
         if there:
-            other = _measuring(ledger, run, measured())
             return Reason(run, Action.MEASURE, end, stored[key], changes=other)
+        return Reason(run, Action.TRAIN, end, source.record, changes=other, imported=True)
     nearest, apart = _nearest(ledger, run, [*stored.values(), *imported.values()])
-    # A view is trained by its host.
-    source = ledger.resume_view(run) if ledger.is_view(run) else ledger.resume(run)
-    return Reason(run, Action.TRAIN, end, source.record, nearest, apart, key in imported)
+    return Reason(run, Action.TRAIN, end, source.record, nearest, apart)
 
 
 def _nearest(
