@@ -186,6 +186,33 @@ def test_curvature_that_is_not_finite_is_marked() -> None:
     assert found.eigenvalue_error is found.residual is None
 
 
+def test_starts_of_a_search_reach_eigenvectors_that_the_first_ones_have_no_share_of() -> None:
+    """Three kinds of images, each with a feature of its own, so the Hessian is three blocks.
+
+    A search cannot leave the blocks in which its starts lie. The third kind has the third longest
+    gradient and the largest eigenvalue; the first has larger weights, so the largest adaptive one.
+    """
+    spread, pair = [0.5, 1 / 6, 1 / 6, 1 / 6], [0.498, 0.001, 0.5, 0.001]
+    odds = torch.tensor([spread, [1 / 6, 0.5, 1 / 6, 1 / 6], pair], dtype=torch.float64)
+    sizes = torch.tensor([1, 0.95, 0.9], dtype=torch.float64).sqrt()
+    larger = torch.tensor([[9.0], [0], [0]])  # softmax does not see what all logits share
+    layer = nn.Linear(3, 4, bias=False).double()
+    with torch.no_grad():
+        layer.weight.copy_(((odds.log() + larger) / sizes[:, None]).T)
+    model, names = nn.Sequential(nn.Flatten(), layer), ["1.weight"]
+    subset = Subset(torch.diag(sizes)[:, :, None, None], torch.arange(3))
+    matrix, scale = dense(model, subset, names), layer.weight.detach().abs().flatten()
+    (found,) = sharpness.measure(model, subset, {"network": names}, settings(tolerance=0.01), 0)
+    relative = scale[:, None] * matrix * scale
+    for exact, value, error in (
+        (matrix, found.eigenvalue, found.eigenvalue_error),
+        (relative, found.adaptive_eigenvalue, found.adaptive_eigenvalue_error),
+    ):
+        assert value is not None
+        assert error is not None
+        assert -1e-9 < float(torch.linalg.eigvalsh(exact)[-1]) - value <= error + 1e-9
+
+
 def test_a_two_layer_linear_network_with_a_closed_form() -> None:
     """f(x) = v.Ux under the squared loss: curvature from inputs, weights and residuals."""
     x, y, u, v = draw(30, 3), draw(30, seed=1), draw(4, 3, seed=2), draw(4, seed=3)
